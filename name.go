@@ -1,0 +1,85 @@
+package damrey
+
+import (
+	"fmt"
+	"strings"
+	"unicode/utf8"
+)
+
+// DefaultPrefix is the first token of every subject of a fabric, and the start
+// of the names of its buckets and streams.
+const DefaultPrefix = "damrey"
+
+const (
+	maxName   = 64
+	maxPrefix = 16
+	maxAgent  = 128
+	// reserved begins the names of the fabric's own services in `nats micro ls`.
+	reserved = "damrey-"
+)
+
+// CheckName says whether s may name a worker, a type or an instance: 1 to 64
+// of A–Z a–z 0–9 _ -. The error names the character and its position.
+func CheckName(s string) error { return checkToken(s, maxName) }
+
+// CheckPrefix says whether s may be a fabric's prefix: one name of at most 16.
+func CheckPrefix(s string) error { return checkToken(s, maxPrefix) }
+
+// CheckWorkerName is CheckName, and refuses the names that the fabric keeps
+// for itself.
+func CheckWorkerName(s string) error {
+	if err := CheckName(s); err != nil {
+		return err
+	}
+	if strings.HasPrefix(s, reserved) {
+		return fmt.Errorf("%q: names beginning %q belong to the fabric; choose another", s, reserved)
+	}
+	return nil
+}
+
+// checkAgent: an agent is named by its advertised address, which is also its
+// NATS server name; anything printable without spaces will do.
+func checkAgent(s string) error {
+	if len(s) > maxAgent {
+		return fmt.Errorf("%.20q…: %d characters, at most %d are allowed", s, len(s), maxAgent)
+	}
+	for i, r := range s {
+		if r <= ' ' || r > '~' {
+			return fmt.Errorf("%q: character %q at position %d is not allowed in an agent's name, such as 10.1.2.3:8080", s, r, i+1)
+		}
+	}
+	return nil
+}
+
+func checkToken(s string, limit int) error {
+	if s == "" {
+		return fmt.Errorf("is empty; 1 to %d of A-Z a-z 0-9 _ - are allowed", limit)
+	}
+	for i, pos := 0, 1; i < len(s); pos++ {
+		r, n := utf8.DecodeRuneInString(s[i:])
+		if !nameByte(s[i]) {
+			return fmt.Errorf("%q: character %q at position %d is not allowed; use A-Z a-z 0-9 _ -", clip(s), r, pos)
+		}
+		i += n
+	}
+	if len(s) > limit {
+		return fmt.Errorf("%q: %d characters, at most %d are allowed", clip(s), len(s), limit)
+	}
+	return nil
+}
+
+func nameByte(c byte) bool {
+	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '_' || c == '-'
+}
+
+// clip keeps a value that is quoted in an error readable.
+func clip(s string) string {
+	if len(s) <= 80 {
+		return s
+	}
+	n := 77
+	for !utf8.RuneStart(s[n]) {
+		n--
+	}
+	return s[:n] + "..."
+}

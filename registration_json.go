@@ -1,0 +1,202 @@
+package damrey
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// FieldError says which field of a document is wrong and how. Field is a path
+// such as commands[1].worker; empty when the document itself is not readable.
+type FieldError struct {
+	Field   string
+	Problem string
+}
+
+func (e *FieldError) Error() string {
+	if e.Field == "" {
+		return e.Problem
+	}
+	return e.Field + ": " + e.Problem
+}
+
+// ParseRegistration reads a registration as people write it and refuses what
+// this version does not know, with a *[FieldError]: line and column of broken
+// JSON, unknown fields by name, and all that [Registration.Validate] finds.
+func ParseRegistration(data []byte) (Registration, error) {
+	reg, err := decodeRegistration(data)
+	if err != nil {
+		return Registration{}, err
+	}
+	if err := reg.refuseUnknown(); err != nil {
+		return Registration{}, err
+	}
+	return reg, reg.Validate()
+}
+
+// UnmarshalJSON reads a registration as the table holds it: fields of a newer
+// version are kept in Extra. It does not validate.
+func (r *Registration) UnmarshalJSON(data []byte) error {
+	reg, err := decodeRegistration(data)
+	if err == nil {
+		*r = reg
+	}
+	return err
+}
+
+func decodeRegistration(data []byte) (Registration, error) {
+	var r Registration
+	var rows []json.RawMessage
+	extra, err := decodeObject(data, "", "", map[string]any{
+		"name": &r.Name, "agent": &r.Agent, "mpu": &r.MPU, "commands": &rows,
+	})
+	if err != nil {
+		return Registration{}, err
+	}
+	r.Extra = extra
+	r.Commands = make([]Command, len(rows))
+	for i, row := range rows {
+		c, at := &r.Commands[i], fmt.Sprintf("commands[%d]", i)
+		c.Extra, err = decodeObject(row, at, at+".", map[string]any{
+			"name": &c.Name, "worker": &c.Worker, "mpu": &c.MPU, "batch": &c.Batch,
+		})
+		if err != nil {
+			return Registration{}, err
+		}
+	}
+	return r, nil
+}
+
+// decodeObject decodes one JSON object into the known fields and returns the
+// others. at is the object's own path, under the start of its fields' paths.
+func decodeObject(data []byte, at, under string, known map[string]any) (map[string]json.RawMessage, error) {
+	var fields map[string]json.RawMessage
+	if err := json.Unmarshal(data, &fields); err != nil {
+		return nil, objectError(data, at, err)
+	}
+	if fields == nil {
+		return nil, &FieldError{Field: at, Problem: "is null; an object is needed"}
+	}
+	for name, into := range known {
+		raw, ok := fields[name]
+		if !ok {
+			continue
+		}
+		delete(fields, name)
+		if err := json.Unmarshal(raw, into); err != nil {
+			return nil, &FieldError{Field: under + name, Problem: valueProblem(raw, err)}
+		}
+	}
+	if len(fields) == 0 {
+		return nil, nil
+	}
+	return fields, nil
+}
+
+func objectError(data []byte, at string, err error) error {
+	if syntax, ok := errors.AsType[*json.SyntaxError](err); ok {
+		line, column := position(data, syntax.Offset)
+		return &FieldError{Field: at, Problem: fmt.Sprintf("broken JSON at line %d, column %d: %s", line, column, syntax)}
+	}
+	return &FieldError{Field: at, Problem: fmt.Sprintf("an object is needed, not %s", clip(string(bytes.TrimSpace(data))))}
+}
+
+// valueProblem puts encoding/json's Go types into a reader's words.
+func valueProblem(raw json.RawMessage, err error) string {
+	typeErr, ok := errors.AsType[*json.UnmarshalTypeError](err)
+	if !ok {
+		return err.Error()
+	}
+	want := "a string"
+	if strings.HasPrefix(typeErr.Type.String(), "[]") {
+		want = "a list"
+	}
+	return fmt.Sprintf("%s is needed, not %s", want, clip(string(raw)))
+}
+
+// position turns the count of bytes read until an error into line and column,
+// both from 1.
+func position(data []byte, offset int64) (line, column int) {
+	before := data[:max(0, min(int(offset)-1, len(data)))]
+	line = 1 + bytes.Count(before, []byte{'\n'})
+	column = 1 + len(before) - (bytes.LastIndexByte(before, '\n') + 1)
+	return line, column
+}
+
+func (r Registration) refuseUnknown() error {
+	if err := refuse(r.Extra, "", "mpu, name, agent, commands"); err != nil {
+		return err
+	}
+	for i, c := range r.Commands {
+		if err := refuse(c.Extra, fmt.Sprintf("commands[%d].", i), "name, worker, mpu, batch"); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func refuse(extra map[string]json.RawMessage, under, known string) error {
+	if len(extra) == 0 {
+		return nil
+	}
+	first := slices.Sorted(maps.Keys(extra))[0]
+	return &FieldError{Field: under + first, Problem: "unknown field; known are " + known}
+}
+
+// MarshalJSON writes the known fields in the original order, then Extra.
+func (r Registration) MarshalJSON() ([]byte, error) {
+	type plain Registration
+	p := plain(r)
+	if p.Commands == nil {
+		p.Commands = []Command{}
+	}
+	return withExtra(p, r.Extra)
+}
+
+// MarshalJSON writes the known fields in the original order, then Extra.
+func (c Command) MarshalJSON() ([]byte, error) {
+	type plain Command
+	return withExtra(plain(c), c.Extra)
+}
+
+func withExtra(known any, extra map[string]json.RawMessage) ([]byte, error) {
+	b, err := json.Marshal(known)
+	if err != nil || len(extra) == 0 {
+		return b, err
+	}
+	rest, err := json.Marshal(extra)
+	if err != nil {
+		return nil, err
+	}
+	b[len(b)-1] = ','
+	return append(b, rest[1:]...), nil
+}
+
+// MarshalJSON writes a string, as the original format has it.
+func (n MPU) MarshalJSON() ([]byte, error) {
+	return strconv.AppendQuote(nil, strconv.Itoa(int(n))), nil
+}
+
+// UnmarshalJSON reads a string or a number.
+func (n *MPU) UnmarshalJSON(data []byte) error { return unmarshalCount(data, (*int)(n)) }
+
+// UnmarshalJSON reads a number or a string.
+func (n *Batch) UnmarshalJSON(data []byte) error { return unmarshalCount(data, (*int)(n)) }
+
+func unmarshalCount(data []byte, into *int) error {
+	text := string(data)
+	if unquoted, err := strconv.Unquote(text); err == nil && text[0] == '"' {
+		text = unquoted
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil {
+		return fmt.Errorf("%s is not a whole number", clip(string(data)))
+	}
+	*into = n
+	return nil
+}

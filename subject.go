@@ -1,0 +1,75 @@
+package damrey
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Subjects that the parts of a fabric agree on. A worker's own traffic is on
+// <prefix>.msg.<to>.<type>.<from>: the route's identity is the subject.
+
+func messageSubject(prefix, to, typ, from string) string {
+	return prefix + ".msg." + to + "." + typ + "." + from
+}
+
+// inboundSubject is what the instances of a worker subscribe, in the queue
+// group of the worker's name.
+func inboundSubject(prefix, worker string) string {
+	return prefix + ".msg." + worker + ".*.*"
+}
+
+// OutSubject is where a program without the library publishes its output of
+// one type, for the bridge to route.
+func OutSubject(prefix, from, typ string) string {
+	return prefix + ".out." + from + "." + typ
+}
+
+// LocalRowSubject is where an agent answers a request with its copy of one
+// worker's row, as a [LocalRow].
+func LocalRowSubject(prefix, worker string) string {
+	return prefix + ".local.row." + worker
+}
+
+// UplinkSubject is where an agent tells its local instances that its link to
+// the broker came ("up") or went ("down").
+func UplinkSubject(prefix string) string { return prefix + ".local.uplink" }
+
+func undeliveredSubject(prefix string, r Route) string {
+	return prefix + ".event.undelivered." + r.To + "." + r.Type + "." + r.From
+}
+
+// LocalRow is an agent's answer on [LocalRowSubject]. Found is false when the
+// agent's table has no such worker. Stale says that the agent's uplink is down.
+type LocalRow struct {
+	Found    bool   `json:"found"`
+	Stale    bool   `json:"stale"`
+	Revision uint64 `json:"revision,omitempty"`
+	Row      []byte `json:"row,omitempty"`
+}
+
+// parseMessageSubject takes type and from off a subject of inboundSubject,
+// whose fixed part has n bytes.
+func parseMessageSubject(subject string, n int) (typ, from string, ok bool) {
+	if len(subject) <= n {
+		return "", "", false
+	}
+	typ, from, ok = strings.Cut(subject[n:], ".")
+	return typ, from, ok
+}
+
+// parseOutSubject takes from and type off <prefix>.out.<from>.<type>. The
+// error names the token that is no name.
+func parseOutSubject(prefix, subject string) (from, typ string, err error) {
+	rest, ok := strings.CutPrefix(subject, prefix+".out.")
+	if !ok {
+		return "", "", fmt.Errorf("subject %q is not %s", clip(subject), OutSubject(prefix, "<from>", "<type>"))
+	}
+	from, typ, _ = strings.Cut(rest, ".")
+	if err := CheckName(from); err != nil {
+		return "", "", fmt.Errorf("worker in subject %q: %w", clip(subject), err)
+	}
+	if err := CheckName(typ); err != nil {
+		return "", "", fmt.Errorf("type in subject %q: %w", clip(subject), err)
+	}
+	return from, typ, nil
+}
