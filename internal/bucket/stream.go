@@ -1,0 +1,89 @@
+package bucket
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// answerTime bounds one request to JetStream. A healthy server answers in milliseconds, a busy cluster in a second.
+const answerTime = 5 * time.Second
+
+// answer is the part of a stream's info and update responses that matters here.
+type answer struct {
+	Error  *jetstream.APIError `json:"error"`
+	Config config              `json:"config"`
+}
+
+// readConfig returns the stream's configuration, nil when there is no such stream.
+func readConfig(ctx context.Context, js jetstream.JetStream, stream string) (config, error) {
+	got, err := ask(ctx, js, "STREAM.INFO."+stream, nil)
+	if errors.Is(err, jetstream.ErrStreamNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read its configuration: %w", err)
+	}
+	return got.Config, nil
+}
+
+func writeConfig(ctx context.Context, js jetstream.JetStream, stream string, cfg config) error {
+	body, err := json.Marshal(cfg)
+	if err != nil {
+		return fmt.Errorf("encode its configuration: %w", err)
+	}
+	if _, err := ask(ctx, js, "STREAM.UPDATE."+stream, body); err != nil {
+		return fmt.Errorf("write its configuration: %w", err)
+	}
+	return nil
+}
+
+// create makes the bucket. That somebody else was faster is no error: the next read sees what they made.
+func create(ctx context.Context, js jetstream.JetStream, s spec) error {
+	ctx, cancel := context.WithTimeout(ctx, answerTime)
+	defer cancel()
+	_, err := js.CreateKeyValue(ctx, jetstream.KeyValueConfig{
+		Bucket:      s.bucket,
+		Description: s.description,
+		History:     s.history,
+		Metadata:    map[string]string{schemaKey: fmt.Sprint(Schema)},
+	})
+	if err != nil && !errors.Is(err, jetstream.ErrBucketExists) {
+		return fmt.Errorf("create it: %w", err)
+	}
+	return nil
+}
+
+// ask sends one JetStream request below the typed client, which would drop fields it does not know.
+func ask(ctx context.Context, js jetstream.JetStream, what string, body []byte) (*answer, error) {
+	ctx, cancel := context.WithTimeout(ctx, answerTime)
+	defer cancel()
+	msg, err := js.Conn().RequestWithContext(ctx, apiPrefix(js.Options())+what, body)
+	if err != nil {
+		return nil, err
+	}
+	var got answer
+	if err := json.Unmarshal(msg.Data, &got); err != nil {
+		return nil, fmt.Errorf("answer to %s: %w", what, err)
+	}
+	if got.Error != nil {
+		return nil, got.Error
+	}
+	return &got, nil
+}
+
+// apiPrefix is where js sends its own requests, with the dot at its end.
+func apiPrefix(o jetstream.JetStreamOptions) string {
+	switch {
+	case o.Domain != "":
+		return "$JS." + o.Domain + ".API."
+	case o.APIPrefix != "":
+		return strings.TrimSuffix(o.APIPrefix, ".") + "."
+	}
+	return jetstream.DefaultAPIPrefix
+}
