@@ -1,0 +1,136 @@
+package broker
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/url"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+	"github.com/rs/zerolog"
+)
+
+// settleTime bounds the last look at the listeners. nats-server's Start has opened them, or said why not, by then.
+const settleTime = 5 * time.Second
+
+// embedded is a nats-server in this process, started once. Broker and Leaf say with which options.
+type embedded struct {
+	log       zerolog.Logger
+	login     []nats.Option // what Connect needs to be let in
+	ready     chan struct{} // closed when clients can connect
+	ran       atomic.Bool
+	clientURL atomic.Value // string, set before ready closes
+
+	mu  sync.Mutex
+	srv *server.Server // guarded by mu; nil before the server is ready and after it began to stop
+}
+
+func newEmbedded(log zerolog.Logger, login ...nats.Option) *embedded {
+	return &embedded{log: log.With().Str("component", "nats-server").Logger(), login: login, ready: make(chan struct{})}
+}
+
+// Ready is closed when clients can connect. It stays open when the server could not start; Run returns then.
+func (e *embedded) Ready() <-chan struct{} { return e.ready }
+
+// ClientURL is where NATS clients on this machine connect, without credentials; empty before Ready.
+func (e *embedded) ClientURL() string {
+	text, _ := e.clientURL.Load().(string)
+	return text
+}
+
+// Connect opens a connection within the process. It reconnects for ever; opts may change that and everything else. The
+// caller closes it, best before Run's context ends.
+func (e *embedded) Connect(opts ...nats.Option) (*nats.Conn, error) {
+	srv := e.server()
+	if srv == nil {
+		return nil, fmt.Errorf("%w: connect after Ready and before Run returns", ErrNotRunning)
+	}
+	all := append([]nats.Option{nats.InProcessServer(srv), nats.MaxReconnects(-1)}, e.login...)
+	nc, err := nats.Connect(e.ClientURL(), append(all, opts...)...)
+	if err != nil {
+		return nil, fmt.Errorf("broker: connect within the process: %w", err)
+	}
+	return nc, nil
+}
+
+// claimRun makes sure that Run is called once.
+func (e *embedded) claimRun() error {
+	if !e.ran.CompareAndSwap(false, true) {
+		return ErrRunTwice
+	}
+	return nil
+}
+
+// serve runs a server until ctx ends, which is no error, and returns when it is gone. started is called before Ready.
+func (e *embedded) serve(ctx context.Context, opts *server.Options, started func(*server.Server)) error {
+	if ctx.Err() != nil {
+		return nil
+	}
+	srv, err := server.NewServer(opts)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrStart, err)
+	}
+	log := newServerLog(e.log)
+	defer log.flush()
+	srv.SetLoggerV2(log, log.debug(), log.trace(), false)
+
+	// Start returns when the listeners are open or a fatal line was logged. It is not interrupted: a Shutdown in the
+	// middle of it would race with JetStream's recovery.
+	srv.Start()
+	stopped := make(chan struct{})
+	go func() { srv.WaitForShutdown(); close(stopped) }()
+	defer func() { srv.Shutdown(); <-stopped }()
+
+	if err := log.fatal(); err != nil {
+		return fmt.Errorf("%w: %w", ErrStart, err)
+	}
+	if !srv.ReadyForConnections(settleTime) {
+		return fmt.Errorf("%w: its listeners did not open within %v", ErrStart, settleTime)
+	}
+	started(srv)
+	e.open(srv, opts.Host)
+	defer e.close()
+	log.started()
+
+	select {
+	case <-ctx.Done():
+		return nil
+	case <-log.died:
+	case <-stopped:
+	}
+	if err := log.fatal(); err != nil {
+		return fmt.Errorf("%w: %w", ErrStopped, err)
+	}
+	return ErrStopped
+}
+
+func (e *embedded) open(srv *server.Server, host string) {
+	e.clientURL.Store(urlOf("nats", host, srv.Addr().(*net.TCPAddr).Port))
+	e.mu.Lock()
+	e.srv = srv
+	e.mu.Unlock()
+	close(e.ready)
+}
+
+func (e *embedded) close() {
+	e.mu.Lock()
+	e.srv = nil
+	e.mu.Unlock()
+}
+
+// server is the running one, else nil.
+func (e *embedded) server() *server.Server {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.srv
+}
+
+func urlOf(scheme, host string, port int) string {
+	u := url.URL{Scheme: scheme, Host: net.JoinHostPort(reachable(host), strconv.Itoa(port))}
+	return u.String()
+}
