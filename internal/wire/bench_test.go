@@ -20,6 +20,7 @@ func benchMessages() []struct {
 		{"escapes", []string{"REQUEST", "add", "a \"quoted\" line\n", "C:\\temp\\file"}},
 		{"unicode", []string{"REQUEST", "grüße", "größte Übermaße", "日本語のテキスト"}},
 		{"long", []string{"REQUEST", "store", strings.Repeat("all plain text ", 300)}},
+		{"many", strings.Split(strings.Repeat("argument,", 20), ",")},
 		{"bytes", []string{"REQUEST", "add", "\xff\xfe\xfd", "12345678901234"}},
 	}
 }
