@@ -8,7 +8,7 @@ import (
 // uplinkPoll is how often Watch looks: a link that went needs at least leafReconnect to come back.
 const uplinkPoll = 100 * time.Millisecond
 
-// Uplink tells whether a link to the broker exists. A frozen one is given up after about six seconds.
+// Uplink tells whether the broker has taken a link from this leaf. A frozen one is given up after about six seconds.
 func (l *Leaf) Uplink() bool { return l.uplinkID() != 0 }
 
 // Watch calls changed with the present state and then for every change, from this goroutine, until ctx ends. A link that
@@ -39,6 +39,7 @@ func (l *Leaf) Watch(ctx context.Context, changed func(up bool)) {
 }
 
 // uplinkID is nats-server's number of the link to the broker, another for each connection; 0 when there is none.
+// nats-server counts a link only once the broker has answered its login, so a refused one is never up.
 func (l *Leaf) uplinkID() uint64 {
 	srv := l.server()
 	if srv == nil || srv.NumLeafNodes() == 0 {

@@ -1,12 +1,16 @@
 package broker_test
 
 import (
+	"bytes"
 	"context"
 	"net"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/rs/zerolog"
 
 	"github.com/damrey/damrey/broker"
 	"github.com/damrey/damrey/internal/bucket"
@@ -84,6 +88,38 @@ func TestLeaf_StartsBeforeItsBroker(t *testing.T) {
 	nextUplink(t, changes, false)
 	startBroker(t, broker.Config{LeafPort: port})
 	nextUplink(t, changes, true)
+}
+
+func TestLeaf_HasNoUplinkWhenTheBrokerRefusesItsLogin(t *testing.T) {
+	t.Parallel()
+	hub := startBroker(t, broker.Config{User: "u", Password: "secret"})
+	refused := make(attempts, 1000) // more than come
+	leaf := newLeaf(t, broker.LeafConfig{
+		Name: agentName, Remotes: []string{strings.Replace(hub.LeafURL(), "://", "://u:wrong@", 1)}, Log: zerolog.New(refused),
+	})
+	start(t, leaf)
+	for seen := 0; seen < 3; { // it looks as often as it can while the leaf is refused three times
+		if leaf.Uplink() {
+			t.Fatal("up without a login")
+		}
+		select {
+		case <-refused:
+			seen++
+		case <-t.Context().Done():
+			t.Fatal(t.Context().Err())
+		default:
+		}
+	}
+}
+
+// attempts receives a value for each log line that tells of a refused login.
+type attempts chan struct{}
+
+func (a attempts) Write(line []byte) (int, error) {
+	if bytes.Contains(line, []byte("Authorization Violation")) {
+		a <- struct{}{}
+	}
+	return len(line), nil
 }
 
 func TestLeaf_UplinkEndsWithRun(t *testing.T) {
