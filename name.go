@@ -2,6 +2,7 @@ package damrey
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 )
@@ -83,3 +84,5 @@ func clip(s string) string {
 	}
 	return s[:n] + "..."
 }
+
+func quoteClip(s string) string { return strconv.Quote(clip(s)) }

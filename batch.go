@@ -1,0 +1,146 @@
+package damrey
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+)
+
+// batches gathers the sends of routes that have a batch. A send that finds the
+// connection idle leaves at once; those that come while it leaves go together.
+// Nothing waits to fill a batch.
+type batches struct {
+	l      *link
+	mu     sync.Mutex // guards routes
+	routes map[string]*batch
+}
+
+// batch is what waits on one route.
+type batch struct {
+	mu      sync.Mutex // guards all below
+	waiting push
+	spare   []byte // the buffer of the push that is leaving
+	leaving bool
+	changed chan struct{} // not nil while someone waits for the batch to move
+}
+
+func (b *batches) of(subject string) *batch {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.routes == nil {
+		b.routes = make(map[string]*batch)
+	}
+	one := b.routes[subject]
+	if one == nil {
+		one = &batch{}
+		b.routes[subject] = one
+	}
+	return one
+}
+
+// add puts a send into its route's batch and returns. It waits while the batch
+// is full, until ctx or the send's deadline ends.
+func (b *batches) add(ctx context.Context, p push) error {
+	one := b.of(p.subject)
+	one.mu.Lock()
+	defer one.mu.Unlock()
+	for !one.fits(p, b.l.nc.MaxPayload()) {
+		if err := one.wait(ctx, p.deadline); err != nil {
+			return fmt.Errorf("%w: the batch waits to leave (%s): %w", ErrFull, p.route, err)
+		}
+	}
+	one.join(p)
+	if !one.leaving {
+		one.leaving = true
+		go b.leave(one)
+	}
+	return nil
+}
+
+// fits: only sends with equal hops and cost share a batch.
+func (one *batch) fits(p push, maxPayload int64) bool {
+	w := &one.waiting
+	return w.count == 0 ||
+		w.hops == p.hops && w.cost == p.cost && w.count < p.route.Batch &&
+			(maxPayload <= 0 || int64(len(w.payload)+1+len(p.payload)) <= maxPayload/2)
+}
+
+func (one *batch) join(p push) {
+	w := &one.waiting
+	if w.count == 0 {
+		payload := append(w.payload[:0], p.payload...)
+		*w = p
+		w.payload = payload
+		return
+	}
+	w.payload = append(w.payload, '\n')
+	w.payload = append(w.payload, p.payload...)
+	w.count++
+	if p.deadline.Before(w.deadline) {
+		w.deadline = p.deadline
+	}
+}
+
+// leave publishes until nothing waits.
+func (b *batches) leave(one *batch) {
+	one.mu.Lock()
+	defer one.mu.Unlock()
+	for one.waiting.count > 0 {
+		p := one.waiting
+		one.waiting = push{payload: one.spare[:0]}
+		one.announce()
+		one.mu.Unlock()
+		if err := b.l.send(context.Background(), p); err != nil {
+			b.l.giveUp(p, err.Error())
+		}
+		one.mu.Lock()
+		one.spare = p.payload
+	}
+	one.leaving = false
+	one.announce()
+}
+
+func (one *batch) wait(ctx context.Context, deadline time.Time) error {
+	if one.changed == nil {
+		one.changed = make(chan struct{})
+	}
+	changed := one.changed
+	one.mu.Unlock()
+	defer one.mu.Lock()
+	return awaitChange(ctx, changed, nil, deadline)
+}
+
+func (one *batch) announce() {
+	if one.changed != nil {
+		close(one.changed)
+		one.changed = nil
+	}
+}
+
+// flush waits until everything that waits now has left.
+func (b *batches) flush(ctx context.Context) error {
+	b.mu.Lock()
+	all := make([]*batch, 0, len(b.routes))
+	for _, one := range b.routes {
+		all = append(all, one)
+	}
+	b.mu.Unlock()
+	for _, one := range all {
+		if err := one.flush(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (one *batch) flush(ctx context.Context) error {
+	one.mu.Lock()
+	defer one.mu.Unlock()
+	for one.leaving {
+		if err := one.wait(ctx, time.Time{}); err != nil {
+			return fmt.Errorf("damrey: flush: %w", err)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,187 @@
+package damrey
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/damrey/damrey/internal/wire"
+)
+
+// Request sends a request along this worker's route for typ and waits for its
+// answer. It returns the RESPONSE. For an ERROR it returns that and a
+// *[ReplyError]; else an error that is [ErrNoRoute], [ErrNoInstance],
+// [ErrTimeout] or [ErrClosed], or the context's when that was cancelled.
+//
+// The budget is what is left of ctx, else Config.Timeout, at most 1 h. Called
+// with a handler's context it counts as a hop of the handled message. Safe for
+// concurrent use.
+func (w *Instance) Request(ctx context.Context, typ string, args ...string) (Msg, error) {
+	deadline := w.deadline(ctx)
+	route, err := w.route(ctx, typ, deadline)
+	if err != nil {
+		return nil, err
+	}
+	hops := hopsOf(ctx)
+	if hops > maxHops {
+		w.count().looped.Add(1)
+		return nil, replyError(loopError(route.String()).message(typ))
+	}
+	c := w.newCall()
+	c.route, c.hops, c.deadline, c.began = route, hops, deadline, time.Now()
+	c.payload = appendRequest(c.payload[:0], typ, args)
+	if err := w.link.checkSize(c.payload, route.String()); err != nil {
+		w.recycle(c)
+		return nil, err
+	}
+	w.link.begin(c)
+	a, err := w.await(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	began := c.began
+	w.recycle(c)
+	m, err := a.result(route, began)
+	if m.Tag() == STOP && w.stopped() {
+		return m, ErrClosed
+	}
+	return m, err
+}
+
+// await waits for the call's answer or the end of ctx, whichever is first.
+func (w *Instance) await(ctx context.Context, c *call) (answer, error) {
+	select {
+	case a := <-c.done:
+		return a, nil
+	case <-ctx.Done():
+	}
+	if w.link.calls.take(c.id) == nil {
+		return <-c.done, nil // it was being answered just now
+	}
+	where, began := c.route.String(), c.began
+	w.recycle(c)
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		return answer{}, &TimeoutError{Where: where, Spent: time.Since(began)}
+	}
+	return answer{}, fmt.Errorf("damrey: request given up (%s): %w", where, context.Cause(ctx))
+}
+
+// Send sends a message along this worker's route for typ and returns when it
+// is in the connection's buffer. Delivery is at most once and never lost
+// silently: when nobody is there it is pushed again, Rc attempts in all, then
+// counted, logged and told as an event; Flush returns it. Errors: no route,
+// too large, stopped, no connection or no room until ctx or Config.Timeout
+// ends. Safe for concurrent use.
+func (w *Instance) Send(ctx context.Context, typ string, args ...string) error {
+	deadline := w.deadline(ctx)
+	route, err := w.route(ctx, typ, deadline)
+	if err != nil {
+		return err
+	}
+	hops := hopsOf(ctx)
+	if hops > maxHops {
+		w.count().looped.Add(1)
+		return loopError(route.String())
+	}
+	buf := w.buffer()
+	defer w.release(buf)
+	*buf = appendRequest((*buf)[:0], typ, args)
+	if err := w.link.checkSize(*buf, route.String()); err != nil {
+		return err
+	}
+	return w.sendPayload(ctx, route, *buf, hops, deadline)
+}
+
+// Flush waits until every Send before it has reached somebody or was given up,
+// and returns an error that is [ErrUndelivered] and names the routes of those
+// that were given up since the last Flush.
+func (w *Instance) Flush(ctx context.Context) error {
+	if err := w.batches.flush(ctx); err != nil {
+		return err
+	}
+	lost, err := w.link.flush(ctx)
+	if err != nil {
+		return fmt.Errorf("damrey: flush: %w", err)
+	}
+	return undeliveredError(lost)
+}
+
+func undeliveredError(lost map[string]int) error {
+	if len(lost) == 0 {
+		return nil
+	}
+	text, total := "", 0
+	for route, n := range lost {
+		text += fmt.Sprintf(", %d on %s", n, route)
+		total += n
+	}
+	return fmt.Errorf("%w: %d%s", ErrUndelivered, total, text)
+}
+
+func appendRequest(dst []byte, typ string, args []string) []byte {
+	var few [10]string
+	msg := append(few[:0], REQUEST, typ)
+	msg = append(msg, args...)
+	return wire.Append(dst, msg)
+}
+
+func loopError(at string) *fabricError {
+	return &fabricError{ErrLoop, fmt.Sprintf("went over %d hops", maxHops), at}
+}
+
+// deadline of a request or send that begins now.
+func (w *Instance) deadline(ctx context.Context) time.Time {
+	now := time.Now()
+	if d, ok := ctx.Deadline(); ok {
+		if most := now.Add(maxBudget); d.After(most) {
+			return most
+		}
+		return d
+	}
+	return now.Add(w.cfg.Timeout)
+}
+
+// route waits until the table was read for the first time, and looks up.
+func (w *Instance) route(ctx context.Context, typ string, deadline time.Time) (*Route, error) {
+	if w.stopped() {
+		return nil, ErrClosed
+	}
+	view := w.view.Load()
+	if view == nil {
+		if err := w.awaitTable(ctx, deadline); err != nil {
+			return nil, err
+		}
+		view = w.view.Load()
+	}
+	return view.route(w.cfg.Name, typ)
+}
+
+// view is what an instance knows of its own row. A nil row: not registered.
+type view struct {
+	row   *Row
+	stale bool // from the agent's copy while its uplink is down
+}
+
+func (v *view) route(from, typ string) (*Route, error) {
+	if v.row == nil {
+		return nil, fmt.Errorf("%w: worker %q is not registered; add it with `damrey worker add %s --command %s=WORKER`",
+			ErrNoRoute, from, from, typ)
+	}
+	if r := v.row.Route(typ); r != nil {
+		return r, nil
+	}
+	if err := CheckName(typ); err != nil {
+		return nil, fmt.Errorf("%w: type %w", ErrNoRoute, err)
+	}
+	return nil, fmt.Errorf("%w: worker %q has no command %q; add it with `damrey worker chg %s --command %s=WORKER`",
+		ErrNoRoute, from, typ, from, typ)
+}
+
+func (w *Instance) awaitTable(ctx context.Context, deadline time.Time) error {
+	err := awaitChange(ctx, w.loaded, w.ended, deadline)
+	if err == nil || errors.Is(err, ErrClosed) {
+		return err
+	}
+	return fmt.Errorf("%w: the routing table of %q could not be read in time; is Run or Serve running, and the broker?", ErrNotConnected, w.cfg.Name)
+}

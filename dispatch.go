@@ -1,0 +1,301 @@
+package damrey
+
+import (
+	"sync"
+	"time"
+)
+
+const (
+	// patience is how long a running handler may keep waiting messages from
+	// being looked at before another goroutine takes over.
+	patience = 250 * time.Microsecond
+	// quick is how short a handler is whose messages are better run one after
+	// another by one goroutine than each handed to its own.
+	quick = 20 * time.Microsecond
+	// calm is how many quick handlers in a row end the handing over.
+	calm = 64
+	// maxParked is how many idle goroutines are kept for the next messages.
+	maxParked = 16
+	// burst is how long intake waits for room in a full queue that is being
+	// worked off, so that a short burst of cheap messages is not called busy.
+	burst = 2 * time.Millisecond
+)
+
+// dispatcher runs what came in: up to capacity units at once, the rest in a
+// bounded queue in the order of arrival.
+//
+// Quick handlers are run one after another by one goroutine, which costs a
+// message less than any handing over. When that goroutine is held up in a
+// handler for longer than patience, the dispatcher turns to handing every
+// message to a goroutine of its own until the handlers are quick again.
+type dispatcher struct {
+	run   func(*inbound)
+	limit int // of the queue; at least 1, for what is about to be started
+
+	mu       sync.Mutex // guards all below
+	capacity int        // units, live
+	used     int        // units of the handlers that are running
+	queue    fifo[*inbound]
+	parked   []chan struct{} // idle runners, the last parked is woken first
+	awake    int             // runners between two handlers
+	running  int             // runners in a handler
+	hand     *inbound        // what they have in hand, a list
+	progress uint64          // handlers that have returned
+	slow     bool            // every message gets a goroutine of its own
+	quickRow int             // quick handlers in a row while slow
+	watching bool            // the watchdog's timer is set
+	jammed   bool            // the queue was full and did not move in time
+	room     chan struct{}   // not nil while intake waits for room
+	idle     chan struct{}   // not nil while someone waits for all to be done
+	closed   bool            // runners end instead of parking
+}
+
+func newDispatcher(capacity, queue int, run func(*inbound)) *dispatcher {
+	return &dispatcher{run: run, capacity: capacity, limit: max(1, queue)}
+}
+
+// submit queues m, and says false when there is no room for it. It is called
+// by one goroutine at a time and waits at most a burst.
+func (d *dispatcher) submit(m *inbound) bool {
+	d.mu.Lock()
+	if d.queue.len() >= d.limit && !d.waitForRoom() {
+		d.mu.Unlock()
+		return false
+	}
+	d.queue.push(m)
+	d.staff()
+	d.mu.Unlock()
+	return true
+}
+
+// waitForRoom is called with mu held and returns with it held.
+func (d *dispatcher) waitForRoom() bool {
+	if d.jammed {
+		return false
+	}
+	d.room = make(chan struct{})
+	room := d.room
+	d.mu.Unlock()
+	timer := time.NewTimer(burst)
+	select {
+	case <-room:
+	case <-timer.C:
+	}
+	timer.Stop()
+	d.mu.Lock()
+	d.room = nil
+	d.jammed = d.queue.len() >= d.limit
+	return !d.jammed
+}
+
+// staff sees to it that somebody looks at the queue. mu is held.
+func (d *dispatcher) staff() {
+	if d.awake > 0 || !d.startable() {
+		return
+	}
+	if d.slow || d.running == 0 {
+		d.wake()
+		return
+	}
+	if !d.watching {
+		d.watching = true
+		d.watch(d.progress)
+	}
+}
+
+// startable: the first in the queue has room. A message that costs more than
+// the whole capacity runs alone.
+func (d *dispatcher) startable() bool {
+	return d.queue.len() > 0 && (d.used == 0 || d.used+d.queue.front().cost <= d.capacity)
+}
+
+func (d *dispatcher) wake() {
+	d.awake++
+	if n := len(d.parked); n > 0 {
+		c := d.parked[n-1]
+		d.parked = d.parked[:n-1]
+		c <- struct{}{}
+		return
+	}
+	go d.work()
+}
+
+// watch looks after a runner that is in a handler while messages wait. mu is
+// held by the caller, not by the timer.
+func (d *dispatcher) watch(seen uint64) {
+	time.AfterFunc(patience, func() {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		if d.awake > 0 || !d.startable() {
+			d.watching = false
+			return
+		}
+		if d.progress == seen {
+			d.slow, d.quickRow = true, 0
+			d.wake()
+			d.watching = false
+			return
+		}
+		d.watch(d.progress)
+	})
+}
+
+// work is one runner.
+func (d *dispatcher) work() {
+	wakeup := make(chan struct{}, 1)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for {
+		if d.startable() {
+			d.perform()
+			continue
+		}
+		d.awake--
+		if d.closed || len(d.parked) >= maxParked {
+			return
+		}
+		d.parked = append(d.parked, wakeup)
+		d.mu.Unlock()
+		_, on := <-wakeup
+		d.mu.Lock()
+		if !on {
+			return
+		}
+	}
+}
+
+// perform runs the first of the queue. mu is held before and after.
+func (d *dispatcher) perform() {
+	m := d.queue.pop()
+	if d.queue.len() < d.limit {
+		d.jammed = d.jammed && d.queue.len() > d.limit/2
+		if d.room != nil {
+			close(d.room)
+			d.room = nil
+		}
+	}
+	cost := min(m.cost, d.capacity)
+	d.used += cost
+	d.awake--
+	d.running++
+	d.grasp(m)
+	slow := d.slow
+	if slow {
+		d.staff()
+	}
+	d.mu.Unlock()
+
+	var began time.Time
+	if slow {
+		began = time.Now()
+	}
+	d.run(m)
+	wasQuick := slow && time.Since(began) < quick
+
+	d.mu.Lock()
+	d.letGo(m)
+	d.used -= cost
+	d.awake++
+	d.running--
+	d.progress++
+	if slow {
+		d.settle(wasQuick)
+	}
+	if d.idle != nil && d.running == 0 && d.queue.len() == 0 {
+		close(d.idle)
+		d.idle = nil
+	}
+}
+
+// settle goes back to one runner after many quick handlers in a row.
+func (d *dispatcher) settle(wasQuick bool) {
+	if !wasQuick {
+		d.quickRow = 0
+		return
+	}
+	if d.quickRow++; d.quickRow >= calm {
+		d.slow = false
+	}
+}
+
+// resize changes the capacity; what is running is not disturbed.
+func (d *dispatcher) resize(capacity int) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.capacity = capacity
+	d.staff()
+}
+
+// drained is closed when nothing runs and nothing waits.
+func (d *dispatcher) drained() <-chan struct{} {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.idle == nil {
+		d.idle = make(chan struct{})
+		if d.running == 0 && d.queue.len() == 0 {
+			done := d.idle
+			d.idle = nil
+			close(done)
+			return done
+		}
+	}
+	return d.idle
+}
+
+// takeQueue empties the queue and returns what was in it.
+func (d *dispatcher) takeQueue() []*inbound {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	var left []*inbound
+	for d.queue.len() > 0 {
+		left = append(left, d.queue.pop())
+	}
+	return left
+}
+
+// inHand returns what the handlers are running now.
+func (d *dispatcher) inHand() []*inbound {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	var all []*inbound
+	for m := d.hand; m != nil; m = m.next {
+		all = append(all, m)
+	}
+	return all
+}
+
+func (d *dispatcher) grasp(m *inbound) {
+	m.next = d.hand
+	if m.next != nil {
+		m.next.prev = m
+	}
+	d.hand = m
+}
+
+func (d *dispatcher) letGo(m *inbound) {
+	if m.prev != nil {
+		m.prev.next = m.next
+	} else {
+		d.hand = m.next
+	}
+	if m.next != nil {
+		m.next.prev = m.prev
+	}
+	m.prev, m.next = nil, nil
+}
+
+// dismiss ends the idle runners. Nothing may be submitted afterwards.
+func (d *dispatcher) dismiss() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, c := range d.parked {
+		close(c)
+	}
+	d.parked, d.closed = nil, true
+}
+
+func (d *dispatcher) load() (running, queued int) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.running, d.queue.len()
+}

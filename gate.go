@@ -1,0 +1,189 @@
+package damrey
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/rs/zerolog"
+)
+
+const (
+	probeTime = 2 * time.Second
+	// handoverTime is the longest that an instance which is no longer wanted
+	// waits for one at the agent that is.
+	handoverTime  = 2 * time.Second
+	handoverPoll  = 100 * time.Millisecond
+	pendingLimit  = 1 << 20   // messages that may wait to be looked at
+	pendingMemory = 256 << 20 // bytes of them
+)
+
+// keepGate decides whether this instance receives: its worker must be
+// registered, and pinned nowhere else. It returns when ctx ends, with the
+// subscription drained.
+func (w *Instance) keepGate(ctx context.Context, nc *nats.Conn) {
+	status := nc.StatusChanged(nats.CONNECTED)
+	defer nc.RemoveStatusListener(status)
+	var sub *nats.Subscription
+	said := ""
+	for ctx.Err() == nil {
+		why := w.closedBecause(nc)
+		if why != said {
+			said = why
+			w.sayGate(why)
+		}
+		switch {
+		case why == "" && sub == nil:
+			sub = w.join(ctx, nc)
+		case why != "" && sub != nil:
+			w.handOver(ctx, nc)
+			w.leave(sub)
+			sub = nil
+		}
+		select {
+		case <-w.gate:
+		case <-status:
+		case <-ctx.Done():
+		}
+	}
+	if sub != nil {
+		w.leave(sub)
+	}
+}
+
+// closedBecause says why this instance must not receive; empty when it may.
+func (w *Instance) closedBecause(nc *nats.Conn) string {
+	view := w.view.Load()
+	switch {
+	case view == nil:
+		return "the routing table has not been read yet"
+	case view.row == nil:
+		return fmt.Sprintf("the worker is not registered; register it with `damrey worker add %s`", w.cfg.Name)
+	}
+	if agent := view.row.Registration.Agent; agent != "" && agent != nc.ConnectedServerName() {
+		return fmt.Sprintf("the worker is pinned to agent %q and this instance is connected to %q; it stands by", agent, nc.ConnectedServerName())
+	}
+	return ""
+}
+
+func (w *Instance) sayGate(why string) {
+	if why != "" {
+		w.log.Info().Str("why", why).Msg("waiting")
+		return
+	}
+	e := w.log.Info()
+	if w.view.Load().stale {
+		e = e.Bool("stale_table", true)
+	}
+	e.Msg("receiving")
+}
+
+// join subscribes and makes sure that messages can reach it. Nil when it is no
+// longer wanted.
+func (w *Instance) join(ctx context.Context, nc *nats.Conn) *nats.Subscription {
+	sub, err := nc.QueueSubscribe(inboundSubject(w.opts.prefix, w.cfg.Name), w.cfg.Name, w.receive)
+	if err == nil {
+		err = sub.SetPendingLimits(pendingLimit, pendingMemory)
+	}
+	if err != nil {
+		w.log.Error().Err(err).Msg("cannot subscribe; this instance receives nothing")
+		return nil
+	}
+	w.joined.Store(sub)
+	w.probe(ctx, nc)
+	w.receives.Store(true)
+	select {
+	case <-w.ready:
+	default:
+		if ctx.Err() == nil {
+			close(w.ready)
+		}
+	}
+	return sub
+}
+
+// probe asks the broker something over the way that the subscription went.
+// Subscribed and flushed is not yet reachable across a leaf node; what was
+// answered behind the subscription proves that the broker has it.
+func (w *Instance) probe(ctx context.Context, nc *nats.Conn) {
+	for ctx.Err() == nil && !w.view.Load().stale {
+		short, cancel := context.WithTimeout(ctx, probeTime)
+		_, err := nc.RequestWithContext(short, "$JS.API.INFO", nil)
+		cancel()
+		if err == nil {
+			return
+		}
+		w.log.warn("the broker does not answer the probe yet; trying on", func(e *zerolog.Event) { e.Err(err) })
+		pause(ctx, handoverPoll)
+	}
+}
+
+func pause(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(jitter(d))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}
+
+// leave drains: what the broker has chosen this instance for is still taken.
+func (w *Instance) leave(sub *nats.Subscription) {
+	w.receives.Store(false)
+	closed := sub.StatusChanged(nats.SubscriptionClosed)
+	if err := sub.Drain(); err != nil {
+		w.log.warn("could not drain the subscription", func(e *zerolog.Event) { e.Err(err) })
+		return
+	}
+	timer := time.NewTimer(max(w.opts.drainTime, time.Second))
+	defer timer.Stop()
+	select {
+	case <-closed:
+	case <-timer.C:
+		w.log.warn("the subscription did not drain in time", nil)
+	}
+}
+
+// finish lets what was received end: within the drain time by itself, then by
+// STOP.
+func (w *Instance) finish(endHandling context.CancelFunc) {
+	w.channels.stopTaking()
+	timer := time.NewTimer(w.opts.drainTime)
+	defer timer.Stop()
+	select {
+	case <-w.dispatch.drained():
+	case <-timer.C:
+	}
+	for _, in := range w.dispatch.takeQueue() {
+		w.stopOne(in)
+	}
+	for _, in := range w.dispatch.inHand() {
+		w.stopOne(in)
+	}
+	endHandling()
+	w.dispatch.dismiss()
+	ctx, cancel := context.WithTimeout(context.Background(), max(time.Second, w.opts.drainTime/4))
+	defer cancel()
+	if err := w.Flush(ctx); err != nil {
+		w.log.Warn().Err(err).Msg("stopped with sends that were not delivered")
+	}
+}
+
+// stopOne answers STOP to one message that will not be finished. One that was
+// not started surely did not run, and its sender may try another instance.
+func (w *Instance) stopOne(in *inbound) {
+	w.stats.stopped.Add(1)
+	if in.answerTo == "" {
+		w.log.warn("a send was not finished when the instance stopped", func(e *zerolog.Event) { e.Str("route", in.where()) })
+		return
+	}
+	if !in.answered.CompareAndSwap(false, true) {
+		return
+	}
+	if in.started.Load() || !w.link.mayAnswer(in.reply) {
+		w.link.stop(in.answerTo, in.where(), false)
+		return
+	}
+	w.link.stop(in.reply, in.where(), true)
+}

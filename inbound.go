@@ -1,0 +1,144 @@
+package damrey
+
+import (
+	"sync/atomic"
+	"time"
+
+	"github.com/damrey/damrey/internal/wire"
+	"github.com/nats-io/nats.go"
+	"github.com/rs/zerolog"
+)
+
+// inbound is one message that came in for this worker.
+type inbound struct {
+	msg      Msg
+	from     string
+	to       string
+	reply    string // the sender's reply subject, whole
+	answerTo string // where an answer goes; empty for a send
+	hops     int
+	cost     int
+	deadline time.Time // end of the budget
+	started  atomic.Bool
+	answered atomic.Bool // whoever sets it answers
+
+	prev, next *inbound // among those in hand, guarded by the dispatcher
+}
+
+func (in *inbound) where() string { return where(in.from, in.msg.Type(), in.to) }
+
+// receive takes what comes on the worker's subject. It runs in one goroutine,
+// in the order of arrival.
+func (w *Instance) receive(m *nats.Msg) {
+	typ, from, ok := parseMessageSubject(m.Subject, w.subjectHead)
+	if !ok {
+		w.count().malformed.Add(1)
+		return
+	}
+	in := &inbound{from: from, to: w.cfg.Name, reply: m.Reply, cost: DefaultCommandMPU}
+	budget := w.cfg.Timeout
+	if t, framed := parseReply(m.Reply); framed {
+		budget, in.hops, in.cost = t.budget, t.hops, max(1, t.cost)
+		if t.kind == kindRequest {
+			in.answerTo = m.Reply
+			if t.rest != "" {
+				in.answerTo = t.rest
+			}
+		}
+	} else {
+		in.answerTo = m.Reply
+	}
+	if in.answerTo != "" && !w.link.mayAnswer(in.answerTo) {
+		w.link.refuse(in.answerTo)
+		return
+	}
+	now := time.Now()
+	in.deadline = now.Add(budget - w.stall.since(now))
+	w.accept(in, typ, m.Data)
+}
+
+// accept reads the payload and queues what is in it: one message, or several
+// sends of a batch.
+func (w *Instance) accept(in *inbound, typ string, data []byte) {
+	msg, rest, err := wire.Next(data)
+	w.count().received.Add(1)
+	if err == nil && len(rest) > 0 && in.answerTo != "" {
+		err = &fabricError{ErrMalformed, "a request holds several messages", ""}
+	}
+	if err == nil {
+		err = checkInbound(msg, typ)
+	}
+	in.msg = msg
+	if err != nil {
+		in.msg = Msg{REQUEST, typ}
+		w.malformed(in, err)
+		return
+	}
+	w.enqueue(in)
+	for len(rest) > 0 {
+		next := &inbound{from: in.from, to: in.to, hops: in.hops, cost: in.cost, deadline: in.deadline}
+		next.msg, rest, err = wire.Next(rest)
+		w.count().received.Add(1)
+		if err == nil {
+			err = checkInbound(next.msg, typ)
+		}
+		if err != nil {
+			next.msg = Msg{REQUEST, typ}
+			w.malformed(next, err)
+			return
+		}
+		w.enqueue(next)
+	}
+}
+
+func checkInbound(msg []string, typ string) error {
+	switch {
+	case len(msg) < 2 || msg[0] != REQUEST:
+		return &fabricError{ErrMalformed, `a message to a worker is ["REQUEST", type, arguments…]`, ""}
+	case msg[1] != typ:
+		return &fabricError{ErrMalformed, "the message's type " + quoteClip(msg[1]) + " is not the subject's " + quoteClip(typ), ""}
+	}
+	return nil
+}
+
+func (w *Instance) malformed(in *inbound, err error) {
+	w.count().malformed.Add(1)
+	w.log.warn("malformed message", func(e *zerolog.Event) { e.Err(err).Str("route", in.where()) })
+	text := err.Error()
+	if fe, ok := err.(*fabricError); ok {
+		text = fe.text
+	}
+	w.fail(in, &fabricError{ErrMalformed, text, in.where()})
+}
+
+func (w *Instance) enqueue(in *inbound) {
+	if w.dispatch.submit(in) {
+		return
+	}
+	w.count().busy.Add(1)
+	w.log.warn("busy: the queue is full", func(e *zerolog.Event) { e.Str("route", in.where()).Int("queue", w.opts.queue) })
+	w.fail(in, &fabricError{ErrBusy, "the instance's queue is full", in.where()})
+}
+
+// process runs one message through its handler. It is the dispatcher's run.
+func (w *Instance) process(in *inbound) {
+	in.started.Store(true)
+	if !time.Now().Before(in.deadline) {
+		// The requester's own clock has said TIMEOUT, or is about to.
+		w.count().expired.Add(1)
+		return
+	}
+	h := w.mux.find(in.msg.Type())
+	if h == nil {
+		h = w.fallback
+	}
+	deadline := in.deadline
+	if most := time.Now().Add(w.cfg.Timeout); deadline.After(most) {
+		deadline = most
+	}
+	ctx := &handleContext{parent: w.handling, deadline: deadline, hops: in.hops + 1, unasked: in.answerTo == ""}
+	out, err := w.call(ctx, h, in)
+	ctx.end()
+	w.count().handled.Add(1)
+	w.conclude(in, out, err)
+}

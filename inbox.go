@@ -1,0 +1,91 @@
+package damrey
+
+import (
+	"bytes"
+	"strings"
+
+	"github.com/nats-io/nats.go"
+	"github.com/rs/zerolog"
+)
+
+const (
+	statusHeader = "Status"
+	noResponders = "503"
+)
+
+// receive handles what comes to the link's inbox: markers, "no responders" to
+// what was pushed, answers to own requests, and answers of plain workers to
+// forwards, which are relayed. It runs in one goroutine and does not block.
+func (l *link) receive(m *nats.Msg) {
+	after := m.Subject[len(l.inbox)+1:]
+	if marker, ok := strings.CutPrefix(after, markerKind); ok {
+		l.onMarker(marker)
+		return
+	}
+	framed, ok := strings.CutPrefix(after, "~")
+	t, valid := parseTail(framed)
+	if !ok || !valid {
+		l.count.unasked.Add(1)
+		return
+	}
+	missed := isNoResponders(m)
+	switch {
+	case !missed && isStreamAck(m):
+		l.streamAck(m)
+	case t.kind == kindSend && missed, t.rest != "" && missed:
+		l.comeBack(t.call)
+	case t.kind == kindSend:
+		l.count.unasked.Add(1)
+	case t.rest != "":
+		l.relay(t, m)
+	case missed || isUnstarted(m):
+		l.missed(t.call)
+	default:
+		l.deliver(t.call, answer{from: m})
+	}
+}
+
+func isNoResponders(m *nats.Msg) bool {
+	return len(m.Data) == 0 && m.Header != nil && m.Header.Get(statusHeader) == noResponders
+}
+
+func isUnstarted(m *nats.Msg) bool {
+	return m.Header != nil && m.Header.Get(headerUnstarted) != ""
+}
+
+// isStreamAck: somebody put a stream over the fabric's subjects, and JetStream
+// acknowledges to the reply subject.
+func isStreamAck(m *nats.Msg) bool {
+	return bytes.HasPrefix(m.Data, []byte(`{"stream":`)) && bytes.Contains(m.Data, []byte(`"seq":`))
+}
+
+func (l *link) streamAck(m *nats.Msg) {
+	l.count.streamAcks.Add(1)
+	l.log.warn("a JetStream stream stores this fabric's subjects and acknowledges to senders; dropped. Narrow the stream's subjects, or set no_ack on it",
+		func(e *zerolog.Event) { e.RawJSON("ack", m.Data) })
+}
+
+// relay passes a plain worker's answer on to the one who asked first. A STOP
+// for a message that was not started is a failed push instead.
+func (l *link) relay(t tail, m *nats.Msg) {
+	if !l.mayAnswer(t.rest) {
+		l.refuse(t.rest)
+		return
+	}
+	if isUnstarted(m) {
+		if l.ring.has(t.call) {
+			l.comeBack(t.call)
+		} else {
+			l.stop(t.rest, m.Header.Get(headerWhere), false)
+		}
+		return
+	}
+	l.answerMsg(&nats.Msg{Subject: t.rest, Header: m.Header, Data: m.Data})
+}
+
+// refuse drops what would be answered somewhere that is no inbox.
+func (l *link) refuse(subject string) {
+	l.count.refused.Add(1)
+	l.log.warn("dropped a message whose reply subject is no inbox; if its client has an inbox prefix of its own, allow it with damrey.WithReplyPrefix",
+		func(e *zerolog.Event) { e.Str("reply", clip(subject)) })
+}

@@ -1,0 +1,162 @@
+package damrey
+
+import (
+	"context"
+	"crypto/rand"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/nats-io/nats.go"
+)
+
+// link is one connection's way out and back: it publishes with ids in the
+// reply subject, hears on its inbox what came of it, pushes again, keeps the
+// requests that wait for an answer, and confirms sends.
+//
+// Lock order: ring.mu before the connection's own lock; a shard of calls never
+// together with ring.mu.
+type link struct {
+	nc       *nats.Conn
+	prefix   string
+	inbox    string // <inbox prefix>.<random>; the link subscribes <inbox>.>
+	replies  []string
+	attempts int
+	log      *throttledLog
+	count    *counters
+
+	ring    ring
+	reply   []byte        // scratch of add, guarded by ring.mu
+	dirty   chan struct{} // the ring is no longer empty
+	urgent  chan struct{} // confirm now
+	marked  chan uint64   // markers that came back
+	calls   calls
+	closed  chan struct{}
+	closing sync.Once
+	events  undeliveredEvents
+
+	sub *nats.Subscription
+	wg  sync.WaitGroup
+	gen atomic.Uint64 // of markers
+	// windowBegan is the count of reconnects when the oldest unconfirmed push
+	// was published; when it has grown, the fate of those is unknown.
+	windowBegan atomic.Uint64
+}
+
+const (
+	inboxRandom = 10
+	natsInbox   = "_INBOX."
+)
+
+func newLink(nc *nats.Conn, prefix string, attempts int, replies []string, log *throttledLog, count *counters) *link {
+	own := nc.NewInbox()
+	own = own[:strings.LastIndexByte(own, '.')+1]
+	l := &link{
+		nc: nc, prefix: prefix, attempts: attempts,
+		inbox:   own + rand.Text()[:inboxRandom],
+		replies: append([]string{own, natsInbox}, replies...),
+		log:     log, count: count,
+		dirty: make(chan struct{}, 1), urgent: make(chan struct{}, 1), marked: make(chan uint64, 1),
+		closed: make(chan struct{}),
+	}
+	l.calls.init(l.expire)
+	return l
+}
+
+// open subscribes the inbox and starts confirming.
+func (l *link) open() error {
+	sub, err := l.nc.Subscribe(l.inbox+".>", l.receive)
+	if err != nil {
+		return err
+	}
+	l.sub = sub
+	l.wg.Add(1)
+	go l.confirmLoop()
+	// What comes back is one message for each that went out, and those are
+	// bounded by the ring and by the callers: no limit of its own.
+	return sub.SetPendingLimits(-1, -1)
+}
+
+// close ends everything. Calls under way get STOP.
+func (l *link) close() {
+	l.closing.Do(func() {
+		close(l.closed)
+		if l.sub != nil {
+			// Fails only on a closed connection, where it is gone anyway.
+			_ = l.sub.Unsubscribe()
+		}
+		l.calls.close()
+		l.wg.Wait()
+		l.log.flush()
+	})
+}
+
+func (l *link) isClosed() bool {
+	select {
+	case <-l.closed:
+		return true
+	default:
+		return false
+	}
+}
+
+// kick signals a channel of one place without waiting.
+func (l *link) kick(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+// mayAnswer: the library answers to inboxes only, so that nobody can make a
+// worker write somewhere else by naming it as the reply subject.
+func (l *link) mayAnswer(subject string) bool {
+	for _, p := range l.replies {
+		if strings.HasPrefix(subject, p) {
+			return true
+		}
+	}
+	return false
+}
+
+// checkSize says ErrTooLarge naming both sizes.
+func (l *link) checkSize(payload []byte, at string) *fabricError {
+	limit := l.nc.MaxPayload()
+	if limit <= 0 || int64(len(payload)) <= limit {
+		return nil
+	}
+	return tooLarge(len(payload), limit, at)
+}
+
+// backoff is how long to wait after the given number of failed attempts:
+// 25 ms, 100 ms, 400 ms, then 1 s, each between half and one and a half times.
+func backoff(attempts int) time.Duration {
+	d := time.Second
+	if attempts < 4 {
+		d = 25 * time.Millisecond << (2 * (attempts - 1))
+	}
+	return jitter(d)
+}
+
+// reconnects counts how often the connection was made anew.
+func (l *link) reconnects() uint64 { return l.nc.Stats().Reconnects }
+
+// awaitConnection waits until the connection is up, at most until ctx ends.
+func (l *link) awaitConnection(ctx context.Context) error {
+	for !l.nc.IsConnected() {
+		if l.nc.IsClosed() {
+			return ErrNotConnected
+		}
+		select {
+		case <-ctx.Done():
+			return ErrNotConnected
+		case <-l.closed:
+			return ErrClosed
+		case <-time.After(reconnectPoll):
+		}
+	}
+	return nil
+}
+
+const reconnectPoll = 10 * time.Millisecond

@@ -1,0 +1,138 @@
+package damrey
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/damrey/damrey/internal/wire"
+	"github.com/rs/zerolog"
+)
+
+// conclude does what a handler's output says.
+func (w *Instance) conclude(in *inbound, out Msg, err error) {
+	if err != nil {
+		w.count().failed.Add(1)
+		w.concludeError(in, err)
+		return
+	}
+	switch out.Tag() {
+	case REQUEST:
+		w.forward(in, out)
+	case RESPONSE, ERROR:
+		if out.Tag() == ERROR {
+			w.count().failed.Add(1)
+		}
+		w.reply(in, typed(out, in.msg.Type()))
+	default:
+		if len(out) == 0 {
+			w.reply(in, Msg{RESPONSE, in.msg.Type()})
+			return
+		}
+		w.fail(in, &fabricError{ErrFailed,
+			fmt.Sprintf("the handler's output begins with %s; it must be REQUEST, RESPONSE or ERROR", quoteClip(out[0])), in.where()})
+	}
+}
+
+func (w *Instance) concludeError(in *inbound, err error) {
+	if fe, ok := err.(*fabricError); ok {
+		w.fail(in, fe)
+		return
+	}
+	if in.answerTo == "" {
+		w.log.warn("handler failed", func(e *zerolog.Event) { e.Err(err).Str("route", in.where()) })
+		return
+	}
+	w.reply(in, Msg{ERROR, in.msg.Type(), err.Error()})
+}
+
+// typed fills in the request's type where the output has none. The original
+// format's ["ERROR", text] stays as it is.
+func typed(out Msg, typ string) Msg {
+	if len(out) == 1 {
+		return Msg{out[0], typ}
+	}
+	if out[1] != "" || len(out) == 2 && out[0] == ERROR {
+		return out
+	}
+	return append(Msg{out[0], typ}, out[2:]...)
+}
+
+// reply answers the requester, if there is one, once.
+func (w *Instance) reply(in *inbound, out Msg) {
+	if in.answerTo == "" || !in.answered.CompareAndSwap(false, true) {
+		return
+	}
+	buf := w.buffer()
+	defer w.release(buf)
+	*buf = wire.Append((*buf)[:0], out)
+	if fe := w.link.checkSize(*buf, in.where()); fe != nil {
+		*buf = wire.Append((*buf)[:0], fe.message(in.msg.Type()))
+	}
+	w.link.answer(in.answerTo, *buf, in.deadline)
+}
+
+// fail answers an ERROR of the fabric. For a send it is logged instead.
+func (w *Instance) fail(in *inbound, fe *fabricError) {
+	if in.answerTo == "" {
+		w.log.warn("a send failed", func(e *zerolog.Event) { e.Str("code", codeOf(fe.kind)).Str("why", fe.text).Str("route", fe.where) })
+		return
+	}
+	w.reply(in, fe.message(in.msg.Type()))
+}
+
+// forward sends the output on along this worker's routes. The next hop's
+// answer goes past this worker to the requester.
+func (w *Instance) forward(in *inbound, out Msg) {
+	route, err := w.view.Load().route(w.cfg.Name, out.Type())
+	at := where(w.cfg.Name, out.Type(), "")
+	if err != nil {
+		w.fail(in, &fabricError{ErrNoRoute, err.Error(), at})
+		return
+	}
+	if in.hops >= maxHops {
+		w.count().looped.Add(1)
+		w.fail(in, loopError(route.String()))
+		return
+	}
+	buf := w.buffer()
+	defer w.release(buf)
+	*buf = wire.Append((*buf)[:0], out)
+	if fe := w.link.checkSize(*buf, route.String()); fe != nil {
+		w.fail(in, fe)
+		return
+	}
+	if !time.Now().Before(in.deadline) {
+		w.count().expired.Add(1)
+		return
+	}
+	if in.answerTo == "" {
+		err = w.sendPayload(context.Background(), route, *buf, in.hops+1, in.deadline)
+	} else if in.answered.CompareAndSwap(false, true) {
+		err = w.link.send(context.Background(), push{
+			route: route, subject: route.subject, payload: *buf, count: 1, kind: kindRequest,
+			rest: in.answerTo, hops: in.hops + 1, cost: route.Cost, deadline: in.deadline,
+		})
+		if err != nil {
+			in.answered.Store(false)
+		}
+	}
+	if err != nil {
+		w.fail(in, &fabricError{ErrFailed, "could not forward: " + err.Error(), route.String()})
+		return
+	}
+	w.count().forwarded.Add(1)
+}
+
+// sendPayload pushes an encoded send, in a batch where the route says so.
+func (w *Instance) sendPayload(ctx context.Context, r *Route, payload []byte, hops int, deadline time.Time) error {
+	w.count().sends.Add(1)
+	p := push{
+		route: r, subject: r.subject, payload: payload, count: 1,
+		kind: kindSend, hops: hops, cost: r.Cost, deadline: deadline,
+	}
+	if r.Batch > 1 {
+		return w.batches.add(ctx, p)
+	}
+	return w.link.send(ctx, p)
+}

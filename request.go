@@ -1,0 +1,94 @@
+package damrey
+
+import (
+	"errors"
+	"time"
+)
+
+// begin starts a call whose route, payload, deadline and hops are set. From
+// then on it is answered exactly once.
+func (l *link) begin(c *call) {
+	c.attempts = 1
+	if !l.calls.put(c) {
+		c.finish(answer{made: Msg{STOP}, where: c.route.String()})
+		return
+	}
+	l.count.requests.Add(1)
+	l.pushed(c.id, l.publishCall(c))
+}
+
+func (l *link) publishCall(c *call) error {
+	var b [128]byte
+	t := tail{kind: kindRequest, call: c.id, budget: time.Until(c.deadline), hops: c.hops, cost: c.route.Cost}
+	return l.nc.PublishRequest(c.route.subject, string(t.appendTo(b[:0], l.inbox)), c.payload)
+}
+
+// pushed looks at how publishing a call ended. Not connected: it surely did
+// not leave, so it goes out later, and that is no attempt of Rc.
+func (l *link) pushed(id uint64, err error) {
+	switch {
+	case err == nil:
+	case notConnected(err):
+		time.AfterFunc(reconnectPoll, func() { l.pushCall(id) })
+	default:
+		if c := l.calls.take(id); c != nil {
+			c.finish(answer{made: unsendable(l.publishError(err, c.route, len(c.payload)), c.route)})
+		}
+	}
+}
+
+func unsendable(err error, r *Route) Msg {
+	if fe, ok := errors.AsType[*fabricError](err); ok {
+		return fe.message(r.Type)
+	}
+	return Msg{STOP}
+}
+
+// pushCall publishes a call again, if it still waits.
+func (l *link) pushCall(id uint64) {
+	var err error
+	if l.calls.update(id, func(c *call) { err = l.publishCall(c) }) {
+		l.pushed(id, err)
+	}
+}
+
+// missed is called when nobody took a call: it is pushed again after a while,
+// or answered STOP after the last attempt.
+func (l *link) missed(id uint64) {
+	var again bool
+	var wait time.Duration
+	there := l.calls.update(id, func(c *call) {
+		wait = backoff(c.attempts)
+		again = c.attempts < l.attempts && time.Now().Add(wait).Before(c.deadline)
+		if again {
+			c.attempts++
+		}
+	})
+	switch {
+	case !there:
+		l.count.late.Add(1)
+	case again:
+		l.count.retried.Add(1)
+		time.AfterFunc(wait, func() { l.pushCall(id) })
+	default:
+		if c := l.calls.take(id); c != nil {
+			c.finish(answer{made: Msg{STOP}, where: c.route.String()})
+		}
+	}
+}
+
+// deliver hands an answer to its call. A second one, or one that comes after
+// the end, finds none and is counted.
+func (l *link) deliver(id uint64, a answer) {
+	c := l.calls.take(id)
+	if c == nil {
+		l.count.late.Add(1)
+		return
+	}
+	c.finish(a)
+}
+
+// expire is called at a call's deadline, when it has been taken.
+func (l *link) expire(c *call) {
+	c.finish(answer{made: Msg{TIMEOUT}, where: c.route.String()})
+}

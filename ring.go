@@ -1,0 +1,252 @@
+package damrey
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+)
+
+const (
+	ringStart = 64
+	ringLimit = 4096
+	// keepPayload is the largest buffer that a slot keeps for its next message.
+	keepPayload = 4 << 10
+	// ringBytes is how much payload may wait to be confirmed.
+	ringBytes = 32 << 20
+)
+
+// push is one NATS message that is on its way to a worker and that nobody has
+// confirmed yet: a send, a batch of sends, or a forward.
+type push struct {
+	route    *Route
+	subject  string
+	payload  []byte
+	count    int    // messages in the payload
+	kind     byte   // kindRequest on a forward of a request
+	rest     string // requester's reply subject, on a forward of a request
+	hops     int
+	cost     int
+	deadline time.Time
+	attempts int    // made so far
+	origin   uint64 // id of the first attempt
+}
+
+// slot is a place in the ring. It keeps its push after it is confirmed until
+// the ring comes round, for a STOP that says that the message was not started.
+type slot struct {
+	push
+	id   uint64
+	gone bool // came back and is no longer this slot's
+	size int  // of the payload that was published
+}
+
+// ring holds what was published and may still come back with "no responders".
+// Ids count up and never repeat; confirm moves the tail.
+type ring struct {
+	mu      sync.Mutex          // guards all below, and orders publishing
+	slots   []slot              // length is a power of two
+	tail    uint64              // all ids before it are confirmed or gone
+	head    uint64              // the next id
+	bytes   int                 // payload between tail and head
+	again   map[uint64]struct{} // origins of what came back and is not settled
+	changed chan struct{}       // not nil while someone waits for tail or again
+	lost    map[string]int      // undelivered since the last flush, by route
+}
+
+// add publishes p under the next id. It waits for room until ctx ends or p's
+// deadline. With again set, p takes the place that it already has in the
+// bookkeeping and does not wait.
+func (l *link) add(ctx context.Context, p push, again bool) error {
+	r := &l.ring
+	r.mu.Lock()
+	for !again && r.full() {
+		if err := l.waitRing(ctx, p.deadline); err != nil {
+			r.mu.Unlock()
+			return err
+		}
+	}
+	if int(r.head-r.tail) == len(r.slots) {
+		r.grow()
+	}
+	if r.head == r.tail {
+		l.windowBegan.Store(l.reconnects())
+	}
+	id := r.head
+	s := &r.slots[id&uint64(len(r.slots)-1)]
+	payload := append(s.payload[:0], p.payload...)
+	s.push, s.id, s.gone, s.size = p, id, false, len(payload)
+	s.payload = payload
+	s.attempts++
+	if !again {
+		s.origin = id
+	}
+	t := tail{kind: p.kind, call: id, budget: time.Until(p.deadline), hops: p.hops, cost: p.cost, rest: p.rest}
+	l.reply = t.appendTo(l.reply[:0], l.inbox)
+	err := l.nc.PublishRequest(p.subject, string(l.reply), payload)
+	if err == nil {
+		r.head++
+		r.bytes += len(payload)
+	}
+	first := r.head-r.tail == 1
+	urgent := int(r.head-r.tail) >= ringLimit/2 || r.bytes >= ringBytes/2
+	r.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	if first {
+		l.kick(l.dirty)
+	}
+	if urgent {
+		l.kick(l.urgent)
+	}
+	return nil
+}
+
+func (r *ring) full() bool {
+	return int(r.head-r.tail)+len(r.again) >= ringLimit || r.bytes >= ringBytes
+}
+
+// waitRing releases ring.mu until tail or again may have changed, and takes it
+// again. It gives up when ctx ends and at the deadline, if there is one.
+func (l *link) waitRing(ctx context.Context, deadline time.Time) error {
+	r := &l.ring
+	if r.changed == nil {
+		r.changed = make(chan struct{})
+	}
+	changed := r.changed
+	r.mu.Unlock()
+	defer r.mu.Lock()
+	return awaitChange(ctx, changed, l.closed, deadline)
+}
+
+// announce wakes those in waitRing. mu is held.
+func (r *ring) announce() {
+	if r.changed != nil {
+		close(r.changed)
+		r.changed = nil
+	}
+}
+
+func (r *ring) grow() {
+	bigger := make([]slot, max(ringStart, 2*len(r.slots)))
+	mask := uint64(len(bigger) - 1)
+	for i := range r.slots {
+		bigger[r.slots[i].id&mask] = r.slots[i]
+	}
+	r.slots = bigger
+}
+
+// take returns the push of an id if the ring still has it, with a payload of
+// its own, and marks it as come back.
+func (r *ring) take(id uint64) (push, bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	s := r.find(id)
+	if s == nil {
+		return push{}, false
+	}
+	s.gone = true
+	p := s.push
+	s.payload = nil
+	if r.again == nil {
+		r.again = make(map[uint64]struct{})
+	}
+	r.again[p.origin] = struct{}{}
+	return p, true
+}
+
+// has says whether take would find id.
+func (r *ring) has(id uint64) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.find(id) != nil
+}
+
+func (r *ring) find(id uint64) *slot {
+	if len(r.slots) == 0 || id >= r.head {
+		return nil
+	}
+	s := &r.slots[id&uint64(len(r.slots)-1)]
+	if s.id != id || s.gone {
+		return nil
+	}
+	return s
+}
+
+// confirm settles every id before upTo: nothing came back, or it is gone.
+func (r *ring) confirm(upTo uint64) (settled int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for ; r.tail < upTo; r.tail++ {
+		s := &r.slots[r.tail&uint64(len(r.slots)-1)]
+		r.bytes -= s.size
+		if s.gone {
+			continue
+		}
+		settled += s.count
+		if s.origin != s.id {
+			delete(r.again, s.origin)
+		}
+		if cap(s.payload) > keepPayload {
+			s.payload, s.gone = nil, true
+		}
+	}
+	r.announce()
+	return settled
+}
+
+// settle ends the bookkeeping of a push that came back and goes nowhere more.
+// Those of sends are remembered for flush.
+func (r *ring) settle(p push, undelivered bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.again, p.origin)
+	if undelivered {
+		if r.lost == nil {
+			r.lost = make(map[string]int)
+		}
+		r.lost[p.route.String()] += p.count
+	}
+	r.announce()
+}
+
+// flush waits until everything that was added before it is settled, and
+// returns and forgets what was lost.
+func (l *link) flush(ctx context.Context) (lost map[string]int, err error) {
+	r := &l.ring
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	target := r.head
+	for r.tail < target || r.pendingBefore(target) {
+		l.kick(l.urgent)
+		if err := l.waitRing(ctx, time.Time{}); err != nil {
+			return nil, err
+		}
+	}
+	lost, r.lost = r.lost, nil
+	return lost, nil
+}
+
+func (r *ring) pendingBefore(target uint64) bool {
+	for origin := range r.again {
+		if origin < target {
+			return true
+		}
+	}
+	return false
+}
+
+// window says what a marker that is published now would confirm.
+func (r *ring) window() (head uint64, pending int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.head, int(r.head - r.tail)
+}
+
+// notConnected says that a push surely did not leave: the connection is down
+// and keeps no buffer.
+func notConnected(err error) bool {
+	return err == nats.ErrReconnectBufExceeded || err == nats.ErrDisconnected
+}
