@@ -1,0 +1,176 @@
+package api
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// timeout bounds one call when its context does not end earlier.
+const timeout = 10 * time.Second
+
+// Client speaks to one proxy. It is safe for concurrent use; its methods return *[Error] when the proxy answered with a
+// problem, and an error that names the proxy when it could not be reached.
+type Client struct {
+	base *url.URL
+	http *http.Client
+}
+
+// New makes a client of the proxy at an address, ip:port or a URL such as http://10.1.2.3:8080. It does not connect.
+func New(proxy string) (*Client, error) {
+	base, err := parseBase(proxy)
+	if err != nil {
+		return nil, fmt.Errorf("proxy %q: %w; use ip:port, such as 127.0.0.1:8080, or a URL", proxy, err)
+	}
+	transport := &http.Transport{
+		Proxy:               http.ProxyFromEnvironment,
+		DialContext:         (&net.Dialer{Timeout: timeout / 2}).DialContext,
+		MaxIdleConnsPerHost: 4,
+		IdleConnTimeout:     time.Minute,
+		TLSHandshakeTimeout: timeout / 2,
+	}
+	return &Client{base: base, http: &http.Client{Transport: transport, Timeout: timeout}}, nil
+}
+
+func parseBase(proxy string) (*url.URL, error) {
+	if !strings.Contains(proxy, "://") {
+		proxy = "http://" + proxy
+	}
+	u, err := url.Parse(proxy)
+	if err != nil {
+		if wrapped, ok := errors.AsType[*url.Error](err); ok {
+			err = wrapped.Err
+		}
+		return nil, err
+	}
+	switch {
+	case u.Scheme != "http" && u.Scheme != "https":
+		return nil, fmt.Errorf("scheme %q is neither http nor https", u.Scheme)
+	case u.Hostname() == "":
+		return nil, errors.New("no host in it")
+	}
+	return &url.URL{Scheme: u.Scheme, User: u.User, Host: u.Host, Path: strings.TrimSuffix(u.Path, "/")}, nil
+}
+
+// URL of the proxy.
+func (c *Client) URL() string { return c.base.Redacted() }
+
+// Close ends idle connections. The client can be used again after it.
+func (c *Client) Close() { c.http.CloseIdleConnections() }
+
+// Fabric asks what one needs to take part.
+func (c *Client) Fabric(ctx context.Context) (Fabric, error) {
+	var f Fabric
+	_, err := c.call(ctx, call{method: http.MethodGet, path: []string{"v1", "fabric"}, into: &f})
+	return f, err
+}
+
+// call is one exchange with the proxy.
+type call struct {
+	method  string
+	path    []string // segments, not escaped
+	query   url.Values
+	ifMatch string
+	body    any // nil: none
+	into    any // nil: the answer's body does not matter
+}
+
+// call returns the ETag of the answer.
+func (c *Client) call(ctx context.Context, what call) (etag string, err error) {
+	req, err := c.request(ctx, what)
+	if err != nil {
+		return "", err
+	}
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return "", c.unreachable(ctx, err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode < 200 || resp.StatusCode > 299 {
+		return "", c.refused(resp)
+	}
+	if what.into == nil {
+		return resp.Header.Get("ETag"), nil
+	}
+	data, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return "", c.unreachable(ctx, err)
+	}
+	if err := json.Unmarshal(data, what.into); err != nil {
+		return "", fmt.Errorf("%s answered %s %s with something unexpected: %w; is it a Damrey proxy of this version?",
+			c.URL(), what.method, req.URL.Path, err)
+	}
+	return resp.Header.Get("ETag"), nil
+}
+
+func (c *Client) request(ctx context.Context, what call) (*http.Request, error) {
+	var body io.Reader
+	if what.body != nil {
+		data, err := json.Marshal(what.body)
+		if err != nil {
+			return nil, err
+		}
+		body = bytes.NewReader(data)
+	}
+	target := c.base.String()
+	for _, segment := range what.path {
+		target += "/" + url.PathEscape(segment)
+	}
+	if len(what.query) > 0 {
+		target += "?" + what.query.Encode()
+	}
+	req, err := http.NewRequestWithContext(ctx, what.method, target, body)
+	if err != nil {
+		return nil, err
+	}
+	if body != nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	if what.ifMatch != "" {
+		req.Header.Set("If-Match", what.ifMatch)
+	}
+	return req, nil
+}
+
+// unreachable puts the ways in which a connection fails into words. When the caller's context ended, that is the reason.
+func (c *Client) unreachable(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return fmt.Errorf("the proxy at %s did not answer: %w", c.URL(), ctx.Err())
+	}
+	if wrapped, ok := errors.AsType[*url.Error](err); ok {
+		if wrapped.Timeout() {
+			return fmt.Errorf("the proxy at %s did not answer within %v: %w", c.URL(), timeout, err)
+		}
+		err = wrapped.Err
+	}
+	if errors.Is(err, syscall.ECONNREFUSED) {
+		err = syscall.ECONNREFUSED
+	}
+	return fmt.Errorf("cannot reach the proxy at %s: %w; is `damrey proxy` running? name another with --proxy or DAMREY_PROXY",
+		c.URL(), err)
+}
+
+// refused reads the problem that came instead of a success.
+func (c *Client) refused(resp *http.Response) error {
+	media, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type")) // what cannot be parsed is not a problem either
+	e := &Error{Status: resp.StatusCode}
+	data, err := io.ReadAll(io.LimitReader(resp.Body, 1<<20))
+	if err == nil && media == "application/problem+json" {
+		err = json.Unmarshal(data, &e.Problem)
+	}
+	if err != nil || media != "application/problem+json" {
+		e.Problem = Problem{Status: e.Status, Detail: fmt.Sprintf("%s answered %s to %s %s, which a Damrey proxy does not; is another program listening there?",
+			c.URL(), resp.Status, resp.Request.Method, resp.Request.URL.Path)}
+	}
+	return e
+}

@@ -1,0 +1,69 @@
+package api
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"github.com/damrey/damrey"
+)
+
+// Workers lists the routing table.
+func (c *Client) Workers(ctx context.Context) (WorkerList, error) {
+	var list WorkerList
+	_, err := c.call(ctx, call{method: http.MethodGet, path: []string{"v1", "workers"}, into: &list})
+	return list, err
+}
+
+// Worker is one worker's registration and its revision.
+func (c *Client) Worker(ctx context.Context, name string) (damrey.Registration, uint64, error) {
+	var reg damrey.Registration
+	revision, err := c.revised(ctx, call{method: http.MethodGet, path: workerPath(name), into: &reg})
+	return reg, revision, err
+}
+
+// Add registers a worker that is not registered yet, and returns the new revision. 409 when it is.
+func (c *Client) Add(ctx context.Context, reg damrey.Registration) (uint64, error) {
+	return c.revised(ctx, call{method: http.MethodPost, path: []string{"worker", "add"}, body: reg})
+}
+
+// Change replaces the whole registration of a worker, whatever it was, and returns the new revision. 404 when there is
+// none.
+func (c *Client) Change(ctx context.Context, reg damrey.Registration) (uint64, error) {
+	return c.revised(ctx, call{method: http.MethodPost, path: []string{"worker", "chg"}, body: reg})
+}
+
+// Put stores a registration, new or not, and returns the new revision. ifMatch, when it is not empty, is the If-Match
+// header: see [Match]; 412 when the worker is at another revision.
+func (c *Client) Put(ctx context.Context, reg damrey.Registration, ifMatch string) (uint64, error) {
+	return c.revised(ctx, call{method: http.MethodPut, path: workerPath(reg.Name), body: reg, ifMatch: ifMatch})
+}
+
+// Delete removes a worker from the table. With a revision it does so only while the worker is at that revision, else 412.
+func (c *Client) Delete(ctx context.Context, name string, revision *uint64) error {
+	what := call{method: http.MethodDelete, path: workerPath(name)}
+	if revision != nil {
+		what.ifMatch = Match(*revision)
+	}
+	_, err := c.call(ctx, what)
+	return err
+}
+
+// Match is the entity tag of a revision, for an If-Match header.
+func Match(revision uint64) string { return `"` + strconv.FormatUint(revision, 10) + `"` }
+
+func workerPath(name string) []string { return []string{"v1", "workers", name} }
+
+func (c *Client) revised(ctx context.Context, what call) (uint64, error) {
+	etag, err := c.call(ctx, what)
+	if err != nil {
+		return 0, err
+	}
+	revision, err := strconv.ParseUint(strings.Trim(etag, `"`), 10, 64)
+	if err != nil {
+		return 0, fmt.Errorf("%s answered with the ETag %q, which is no revision; is it a Damrey proxy of this version?", c.URL(), etag)
+	}
+	return revision, nil
+}
