@@ -1,0 +1,67 @@
+package proxyd
+
+import (
+	"cmp"
+	"fmt"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"github.com/damrey/damrey"
+)
+
+// Defaults of a Config.
+const (
+	DefaultListen = "127.0.0.1:8080"
+	DefaultLease  = 10 * time.Second
+)
+
+// Config of a proxy. The zero value serves the fabric damrey on [DefaultListen].
+type Config struct {
+	// Listen is the address of the REST interface. Port 0 picks a free one; no host means all interfaces, which needs
+	// Insecure. Default [DefaultListen].
+	Listen string
+	// Insecure allows a Listen beyond loopback. The interface asks nobody who they are. Default false.
+	Insecure bool
+	// Prefix of the fabric; see damrey.CheckPrefix. Default damrey.DefaultPrefix.
+	Prefix string
+	// Domain is the JetStream domain of the broker, for agents. Empty: it has none. Only told to others.
+	Domain string
+	// Version of this program. Only told to others; as a NATS service it is 0.0.0 when this is no semantic version.
+	Version string
+	// Advertise is the host that others are told in place of a loopback or wildcard one. Default: the host that the
+	// asker used to reach the proxy.
+	Advertise string
+	// NATSURLs is where clients connect. A loopback or wildcard host is replaced by Advertise; ports stay, and users and
+	// passwords are never told. Empty: nobody is told anything.
+	NATSURLs []string
+	// LeafURLs is where agents connect, treated as NATSURLs are. Empty: the fabric takes no agents.
+	LeafURLs []string
+	// Lease is how long a claim of an agent's name holds after its last renewal. Short ones are lost to a slow network,
+	// long ones keep the name of a dead machine that lost its disk. Default [DefaultLease].
+	Lease time.Duration
+	// Log takes one line for every change and what goes wrong. The zero value is silent.
+	Log zerolog.Logger
+}
+
+func (c Config) withDefaults() Config {
+	c.Listen = cmp.Or(c.Listen, DefaultListen)
+	c.Prefix = cmp.Or(c.Prefix, damrey.DefaultPrefix)
+	c.Lease = cmp.Or(c.Lease, DefaultLease)
+	return c
+}
+
+func (c Config) validate() error {
+	if err := damrey.CheckPrefix(c.Prefix); err != nil {
+		return fmt.Errorf("prefix %w", err)
+	}
+	if c.Lease < 0 {
+		return fmt.Errorf("lease %v is negative; use a duration such as %v", c.Lease, DefaultLease)
+	}
+	for _, raw := range append(append([]string{}, c.NATSURLs...), c.LeafURLs...) {
+		if _, err := parseURL(raw); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,100 @@
+package proxyd
+
+import (
+	"encoding/json"
+	"errors"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"github.com/damrey/damrey"
+	"github.com/damrey/damrey/internal/api"
+)
+
+// parseDocument reads a registration from a request's body. What GET added to it is ignored. With a name, which is the
+// path's, the document may leave its own out but not say another.
+func parseDocument(body []byte, name string) (damrey.Registration, error) {
+	var reg damrey.Registration
+	if err := reg.UnmarshalJSON(body); err != nil {
+		return reg, wrongDocument(body, err)
+	}
+	changed := false
+	for _, field := range []string{api.FieldRevision, api.FieldUpdated} {
+		if _, there := reg.Extra[field]; there {
+			delete(reg.Extra, field)
+			changed = true
+		}
+	}
+	if name != "" && reg.Name == "" {
+		reg.Name, changed = name, true
+	}
+	document := body
+	if changed {
+		var err error
+		if document, err = json.Marshal(reg); err != nil {
+			return reg, err
+		}
+	}
+	reg, err := damrey.ParseRegistration(document)
+	if err != nil {
+		return reg, wrongDocument(body, err)
+	}
+	if name != "" && reg.Name != name {
+		return reg, at(problem(http.StatusUnprocessableEntity, "the path names worker %q and the body %q; make them the same, or leave the body's out",
+			name, reg.Name), "body.name", "is not the path's", reg.Name)
+	}
+	return reg, nil
+}
+
+// parseName reads the only field that a deletion needs.
+func parseName(body []byte) (string, error) {
+	var reg damrey.Registration
+	if err := reg.UnmarshalJSON(body); err != nil {
+		return "", wrongDocument(body, err)
+	}
+	if err := damrey.CheckWorkerName(reg.Name); err != nil {
+		return "", wrongDocument(body, &damrey.FieldError{Field: "name", Problem: err.Error()})
+	}
+	return reg.Name, nil
+}
+
+// wrongDocument is 400 for what is not JSON, 422 for the rest.
+func wrongDocument(body []byte, err error) error {
+	if !json.Valid(body) {
+		return wrongField(http.StatusBadRequest, "body", err, nil)
+	}
+	var value any
+	if field, ok := errors.AsType[*damrey.FieldError](err); ok {
+		value = valueAt(body, field.Field)
+	}
+	return wrongField(http.StatusUnprocessableEntity, "body", err, value)
+}
+
+// valueAt is the string, number or boolean at a path such as commands[1].worker; nil when there is something else.
+func valueAt(body []byte, path string) any {
+	var at any
+	if json.Unmarshal(body, &at) != nil {
+		return nil
+	}
+	for step := range strings.FieldsFuncSeq(path, func(r rune) bool { return r == '.' || r == '[' || r == ']' }) {
+		switch v := at.(type) {
+		case map[string]any:
+			at = v[step]
+		case []any:
+			i, err := strconv.Atoi(step)
+			if err != nil || i >= len(v) {
+				return nil
+			}
+			at = v[i]
+		default:
+			return nil
+		}
+	}
+	switch v := at.(type) {
+	case string:
+		return shorten(v)
+	case float64, bool:
+		return v
+	}
+	return nil
+}

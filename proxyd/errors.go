@@ -1,0 +1,13 @@
+package proxyd
+
+import "errors"
+
+// What the store says when it could not do what it was asked for.
+var (
+	errAway       = errors.New("the broker is away")                              // nothing was changed
+	errUnsure     = errors.New("the broker did not confirm the change")           // it may have been stored, or may still be
+	errConflict   = errors.New("somebody else changed the entry first")           // lost a race; read again
+	errPayload    = errors.New("the entry is larger than the broker's limit")     // refused before it was sent
+	errIncomplete = errors.New("the broker does not give all entries it has")     // a damaged store
+	errForeign    = errors.New("the entry is not a registration of its own name") // written by hand
+)

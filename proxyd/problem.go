@@ -1,0 +1,97 @@
+package proxyd
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/damrey/damrey"
+)
+
+// problem makes the body of an answer that is not a success (RFC 9457).
+func problem(status int, format string, args ...any) *huma.ErrorModel {
+	return &huma.ErrorModel{Status: status, Title: http.StatusText(status), Detail: fmt.Sprintf(format, args...)}
+}
+
+// at names the part of the request that is wrong. The value is left out when it is nil.
+func at(p *huma.ErrorModel, location, message string, value any) *huma.ErrorModel {
+	p.Errors = append(p.Errors, &huma.ErrorDetail{Location: location, Message: message, Value: value})
+	return p
+}
+
+func tooLarge(size int64) *huma.ErrorModel {
+	return problem(http.StatusRequestEntityTooLarge, "the body has %d bytes; at most %d are taken", size, maxBody)
+}
+
+// problemOf turns what the store returns into a problem; a problem stays what it is.
+func problemOf(err error) error {
+	if _, ok := errors.AsType[huma.StatusError](err); ok || err == nil {
+		return err
+	}
+	switch {
+	case errors.Is(err, errUnsure):
+		return problem(http.StatusServiceUnavailable, "%v; whether it was stored is not known: look before you repeat it", err)
+	case errors.Is(err, errAway):
+		return problem(http.StatusServiceUnavailable, "%v; not stored, nothing was changed: try again", err)
+	case errors.Is(err, errIncomplete):
+		return problem(http.StatusServiceUnavailable, "%v", err)
+	case errors.Is(err, errPayload):
+		return problem(http.StatusRequestEntityTooLarge, "%v; not stored, nothing was changed", err)
+	}
+	return problem(http.StatusInternalServerError, "%v", err)
+}
+
+// wrongField is a problem of a registration, or of a name in a path.
+func wrongField(status int, under string, err error, value any) error {
+	field, ok := errors.AsType[*damrey.FieldError](err)
+	if !ok {
+		field = &damrey.FieldError{Problem: err.Error()}
+	}
+	location := strings.TrimSuffix(under+"."+field.Field, ".")
+	return at(problem(status, "%s", field.Error()), location, field.Problem, value)
+}
+
+func checkName(name string) error {
+	if err := damrey.CheckWorkerName(name); err != nil {
+		return at(problem(http.StatusUnprocessableEntity, "worker %v", err), "path.name", err.Error(), shorten(name))
+	}
+	return nil
+}
+
+// withInstance names the path in every problem that huma writes.
+func withInstance(ctx huma.Context, _ string, v any) (any, error) {
+	if p, ok := v.(*huma.ErrorModel); ok && p.Instance == "" {
+		u := ctx.URL()
+		p.Instance = u.EscapedPath()
+	}
+	return v, nil
+}
+
+// writeProblem answers a request that no route of huma's took.
+func writeProblem(w http.ResponseWriter, r *http.Request, p *huma.ErrorModel) {
+	p.Instance = r.URL.EscapedPath()
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(p.Status)
+	_ = json.NewEncoder(w).Encode(p) // the caller has gone; there is nobody to tell
+}
+
+// shorten keeps a quoted value readable.
+func shorten(s string) string {
+	if len(s) <= 80 {
+		return s
+	}
+	return strings.ToValidUTF8(s[:77], "") + "..."
+}
+
+// answer makes a huma handler of f, whose errors become problems.
+func answer[I, O any](f func(context.Context, *I) (*O, error)) func(context.Context, *I) (*O, error) {
+	return func(ctx context.Context, in *I) (*O, error) {
+		out, err := f(ctx, in)
+		return out, problemOf(err)
+	}
+}

@@ -1,0 +1,122 @@
+package proxyd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/damrey/damrey/internal/bucket"
+)
+
+// shutdownTime is what requests in progress get when Run ends. It is longer than any of them may take at the broker.
+const shutdownTime = 5 * time.Second
+
+// Proxy serves one fabric's table. Make it with [New], then call Run once.
+type Proxy struct {
+	cfg    Config
+	store  *store
+	table  *table
+	leases *leases
+	ln     net.Listener
+	server *http.Server
+
+	readyOnce sync.Once
+	ready     chan struct{}
+}
+
+// New makes a proxy on a connection that stays the caller's, and binds its address; nothing is served before Run, which
+// also closes the listener. The connection should reconnect for ever: while it is away the proxy answers 503.
+func New(nc *nats.Conn, cfg Config) (*Proxy, error) {
+	cfg = cfg.withDefaults()
+	if err := cfg.validate(); err != nil {
+		return nil, err
+	}
+	store, err := newStore(nc, cfg.Prefix, cfg.Log)
+	if err != nil {
+		return nil, err
+	}
+	p := &Proxy{
+		cfg: cfg, store: store, table: newTable(store), leases: newLeases(store, cfg.Lease), ready: make(chan struct{}),
+	}
+	handler, err := p.handler()
+	if err != nil {
+		return nil, err
+	}
+	p.server = newServer(handler, cfg.Log)
+	if p.ln, err = listen(cfg); err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+// URL of the REST interface, with the port that was bound.
+func (p *Proxy) URL() string { return listenerURL(p.ln, p.cfg.Advertise) }
+
+// Ready is closed once the buckets are there and requests are answered.
+func (p *Proxy) Ready() <-chan struct{} { return p.ready }
+
+// Run serves until ctx ends, then lets requests in progress finish for five seconds. Its error is nil when ctx ended it.
+// It waits for a broker that is away at the start.
+func (p *Proxy) Run(ctx context.Context) error {
+	service, err := p.announce()
+	if err != nil {
+		return errors.Join(err, p.ln.Close())
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+
+	served := make(chan error, 1)
+	go func() { served <- p.server.Serve(p.ln) }()
+	prepared := make(chan struct{})
+	go func() { defer close(prepared); p.prepare(ctx) }()
+	p.cfg.Log.Info().Str("url", p.URL()).Str("prefix", p.cfg.Prefix).Msg("proxy listens")
+
+	var failed error
+	select {
+	case <-ctx.Done():
+		failed = p.shutdown()
+		<-served
+	case err := <-served:
+		failed = fmt.Errorf("serving %s: %w", p.URL(), err)
+	}
+	cancel()
+	<-prepared
+	return errors.Join(failed, service.Stop())
+}
+
+// prepare makes the buckets and tries again until it works or ctx ends.
+func (p *Proxy) prepare(ctx context.Context) {
+	for wait := time.Second; ; wait = min(2*wait, 10*time.Second) {
+		attempt, cancel := context.WithTimeout(ctx, 10*time.Second)
+		err := bucket.Ensure(attempt, p.store.js, p.cfg.Prefix)
+		cancel()
+		if err == nil {
+			p.readyOnce.Do(func() { close(p.ready) })
+			return
+		}
+		if ctx.Err() != nil {
+			return
+		}
+		p.cfg.Log.Warn().Err(err).Stringer("again_in", wait).Msg("the table cannot be set up yet")
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(wait):
+		}
+	}
+}
+
+func (p *Proxy) shutdown() error {
+	ctx, cancel := context.WithTimeout(context.Background(), shutdownTime)
+	defer cancel()
+	if err := p.server.Shutdown(ctx); err != nil {
+		return errors.Join(fmt.Errorf("requests were cut off after %v: %w", shutdownTime, err), p.server.Close())
+	}
+	return nil
+}
