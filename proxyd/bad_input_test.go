@@ -1,0 +1,119 @@
+package proxyd_test
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/damrey/damrey/proxyd"
+)
+
+func TestProxy_NamesWhatIsWrong(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, proxyd.Config{})
+	r.must(201, "POST", "/worker/add", `{"name":"there"}`)
+	const worker = "/v1/workers/w"
+	cases := map[string]struct {
+		method, path, body, header string
+		status                     int
+		location                   string
+		says                       []string
+	}{
+		"no body":             {"POST", "/worker/add", "", "", 400, "", []string{"body is required"}},
+		"broken JSON":         {"POST", "/worker/add", "{\n  \"name\": x}", "", 400, "body", []string{"line 2, column 11"}},
+		"after the end":       {"POST", "/worker/add", `{"name":"w"} x`, "", 400, "body", []string{"line 1, column 14"}},
+		"a list":              {"POST", "/worker/add", `[1]`, "", 422, "body", []string{"an object is needed"}},
+		"no name":             {"POST", "/worker/add", `{}`, "", 422, "body.name", []string{"is empty"}},
+		"name":                {"POST", "/worker/add", `{"name":"a b"}`, "", 422, "body.name", []string{"' '", "position 2"}},
+		"reserved name":       {"POST", "/worker/add", `{"name":"damrey-x"}`, "", 422, "body.name", []string{"belong to the fabric"}},
+		"name of a number":    {"POST", "/worker/add", `{"name":7}`, "", 422, "body.name", []string{"a string is needed"}},
+		"unknown field":       {"POST", "/worker/add", `{"name":"w","comands":[]}`, "", 422, "body.comands", []string{"unknown field", "commands"}},
+		"unknown in command":  {"POST", "/worker/add", `{"name":"w","commands":[{"name":"a","worker":"b","to":"c"}]}`, "", 422, "body.commands[0].to", []string{"unknown field"}},
+		"no target":           {"POST", "/worker/add", `{"name":"w","commands":[{"name":"a","worker":"b"},{"name":"c"}]}`, "", 422, "body.commands[1].worker", []string{"is empty"}},
+		"type twice":          {"POST", "/worker/add", `{"name":"w","commands":[{"name":"a","worker":"b"},{"name":"a","worker":"c"}]}`, "", 422, "body.commands[1].name", []string{`commands[0] sends it to "b"`, `commands[1] to "c"`}},
+		"mpu":                 {"POST", "/worker/add", `{"name":"w","mpu":"much"}`, "", 422, "body.mpu", []string{"much", "not a whole number"}},
+		"negative mpu":        {"POST", "/worker/chg", `{"name":"there","mpu":-1}`, "", 422, "body.mpu", []string{"out of range"}},
+		"agent":               {"POST", "/worker/add", `{"name":"w","agent":"a b"}`, "", 422, "body.agent", []string{"position 2"}},
+		"del without name":    {"POST", "/worker/del", `{"worker":"w"}`, "", 422, "body.name", []string{"is empty"}},
+		"del of none":         {"POST", "/worker/del", `{"name":"w"}`, "", 404, "", []string{`"w" is not registered`}},
+		"path name":           {"GET", "/v1/workers/a%20b", "", "", 422, "path.name", []string{"position 2"}},
+		"get of none":         {"GET", worker, "", "", 404, "", []string{`"w" is not registered`}},
+		"delete of none":      {"DELETE", worker, "", "", 404, "", []string{`"w" is not registered`}},
+		"other name":          {"PUT", worker, `{"name":"v"}`, "", 422, "body.name", []string{`"w"`, `"v"`}},
+		"If-Match":            {"PUT", worker, `{}`, "If-Match: seven", 400, "header.If-Match", []string{"seven", "entity tag"}},
+		"If-None-Match":       {"PUT", worker, `{}`, "If-None-Match: \"x\"", 400, "header.If-None-Match", []string{"x"}},
+		"agent's path":        {"PUT", "/v1/agents/a%20b", `{"id":"a","host":"h","pid":1}`, "", 422, "path.agent", []string{"position 2"}},
+		"claim without id":    {"PUT", "/v1/agents/a:1", `{"host":"h","pid":1}`, "", 422, "body", []string{"id"}},
+		"claim with a bad id": {"PUT", "/v1/agents/a:1", `{"id":"a b","host":"h","pid":1}`, "", 422, "body.id", []string{"letters"}},
+		"release without id":  {"DELETE", "/v1/agents/a:1", "", "", 422, "query.id", []string{"required"}},
+		"path":                {"GET", "/v1/nothing", "", "", 404, "", []string{"/v1/nothing", "/openapi.json"}},
+		"root":                {"GET", "/", "", "", 404, "", []string{"/openapi.json"}},
+		"path with //":        {"GET", "//v1/workers", "", "", 404, "", []string{"/openapi.json"}},
+		"docs":                {"GET", "/docs", "", "", 404, "", nil},
+		"method":              {"DELETE", "/v1/workers", "", "", 405, "", []string{"DELETE", "GET or HEAD"}},
+		"method of the old":   {"GET", "/worker/add", "", "", 405, "", []string{"use POST"}},
+		"too large":           {"POST", "/worker/add", strings.Repeat(" ", 1<<20+1), "", 413, "", []string{"1048577", "1048576"}},
+		"another site":        {"POST", "/worker/add", `{"name":"w"}`, "Sec-Fetch-Site: cross-site", 403, "", []string{"another site"}},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := &rig{t: t, proxy: r.proxy}
+			var headers []string
+			if c.header != "" {
+				headers = []string{c.header}
+			}
+			got := r.must(c.status, c.method, c.path, c.body, headers...)
+			if ct := got.header.Get("Content-Type"); ct != "application/problem+json" {
+				t.Errorf("Content-Type %s", ct)
+			}
+			p := got.problem(t)
+			if p.Status != c.status || p.Title == "" || p.Detail == "" || p.Instance == "" {
+				t.Errorf("a member is missing: %s", got.body)
+			}
+			for _, text := range c.says {
+				if !strings.Contains(p.Detail+fmt.Sprint(p.Errors), text) {
+					t.Errorf("says nothing of %q: %s", text, got.body)
+				}
+			}
+			if c.location != "" && (len(p.Errors) == 0 || p.Errors[0].Location != c.location) {
+				t.Errorf("does not point at %s: %s", c.location, got.body)
+			}
+			if c.status == 405 && got.header.Get("Allow") == "" {
+				t.Error("no Allow")
+			}
+		})
+	}
+}
+
+func TestProxy_GivesTheValueThatIsWrong(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, proxyd.Config{})
+	p := r.must(422, "POST", "/worker/add", `{"name":"w","commands":[{"name":"a","worker":"b c"}]}`).problem(t)
+	if len(p.Errors) != 1 || p.Errors[0].Value != "b c" {
+		t.Errorf("%+v", p.Errors)
+	}
+}
+
+func TestProxy_RefusesAChunkedBodyThatIsTooLarge(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, proxyd.Config{})
+	chunked := struct{ io.Reader }{strings.NewReader(strings.Repeat(" ", 1<<20+1))} // its length is not known
+	resp, err := http.Post(r.proxy.URL()+"/worker/add", "application/json", chunked)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if ct := resp.Header.Get("Content-Type"); resp.StatusCode != 413 || ct != "application/problem+json" {
+		t.Errorf("%s, %s", resp.Status, ct)
+	}
+}
+
+func TestProxy_TakesABodyOfExactlyTheLimit(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, proxyd.Config{})
+	doc := `{"name":"w"}`
+	r.must(201, "POST", "/worker/add", doc+strings.Repeat(" ", 1<<20-len(doc)))
+}

@@ -1,0 +1,94 @@
+package proxyd_test
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go/micro"
+
+	"github.com/damrey/damrey/proxyd"
+)
+
+const form = "Content-Type: application/x-www-form-urlencoded"
+
+func TestProxy_ServesTheOriginalRoutes(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, proxyd.Config{})
+
+	added := r.must(201, "POST", "/worker/add", seed, form)
+	if strings.TrimSpace(added.body) != seed || added.header.Get("ETag") != `"1"` {
+		t.Errorf("add answered %s with ETag %s", added.body, added.header.Get("ETag"))
+	}
+	if p := r.must(409, "POST", "/worker/add", seed, form).problem(t); !strings.Contains(p.Detail, "revision 1") {
+		t.Errorf("a second add: %s", p.Detail)
+	}
+	changed := strings.Replace(seed, "testWorker", "other", 1)
+	if got := r.must(200, "POST", "/worker/chg", changed, form); got.header.Get("ETag") != `"2"` {
+		t.Errorf("chg answered ETag %s", got.header.Get("ETag"))
+	}
+	if got := r.must(200, "GET", "/workers/get", ""); strings.TrimSpace(got.body) != "["+changed+"]" {
+		t.Errorf("the list is %s", got.body)
+	}
+	if got := r.must(200, "POST", "/worker/del", `{"name":"entry"}`, form); strings.TrimSpace(got.body) != changed {
+		t.Errorf("del answered %s", got.body)
+	}
+	r.must(404, "POST", "/worker/del", `{"name":"entry"}`)
+	r.must(404, "POST", "/worker/chg", seed)
+	if got := r.must(200, "GET", "/workers/get", ""); strings.TrimSpace(got.body) != "[]" {
+		t.Errorf("the empty list is %s", got.body)
+	}
+	if got := r.must(201, "POST", "/worker/add", seed); got.header.Get("ETag") != `"4"` {
+		t.Errorf("added again with ETag %s", got.header.Get("ETag"))
+	}
+}
+
+func TestProxy_TellsEveryChange(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, proxyd.Config{Prefix: "other"})
+	sub, err := r.nc.SubscribeSync("other.event.route.changed.*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.must(201, "POST", "/worker/add", seed)
+	r.must(200, "PUT", "/v1/workers/entry", seed)
+	r.must(200, "DELETE", "/v1/workers/entry", "")
+
+	for _, want := range []struct {
+		op       string
+		revision uint64
+	}{{"add", 1}, {"chg", 2}, {"del", 2}} {
+		m, err := sub.NextMsg(10 * time.Second)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got struct {
+			Worker, Op string
+			Revision   uint64
+			At         time.Time
+		}
+		if err := json.Unmarshal(m.Data, &got); err != nil {
+			t.Fatal(err)
+		}
+		if m.Subject != "other.event.route.changed.entry" || got.Worker != "entry" || got.Op != want.op || got.Revision != want.revision || got.At.IsZero() {
+			t.Errorf("%s on %s, expected %v", m.Data, m.Subject, want)
+		}
+	}
+}
+
+func TestProxy_IsANATSService(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, proxyd.Config{Version: "not a version"})
+	m, err := r.nc.Request("$SRV.PING.damrey-proxy", nil, 10*time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var ping micro.Ping
+	if err := json.Unmarshal(m.Data, &ping); err != nil {
+		t.Fatal(err)
+	}
+	if ping.Version != "0.0.0" || ping.Metadata["fabric"] != "damrey" || ping.Metadata["url"] != r.proxy.URL() {
+		t.Errorf("%s", m.Data)
+	}
+}

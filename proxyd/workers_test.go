@@ -1,0 +1,233 @@
+package proxyd_test
+
+import (
+	"encoding/json"
+	"flag"
+	"fmt"
+	"os"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/damrey/damrey"
+	"github.com/damrey/damrey/internal/api"
+	"github.com/damrey/damrey/proxyd"
+)
+
+var update = flag.Bool("update", false, "write the golden files")
+
+func TestProxy_ReplacesOnlyTheRevisionThatWasSeen(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, proxyd.Config{})
+	const path = "/v1/workers/entry"
+
+	if got := r.must(201, "PUT", path, seed, "If-None-Match: *"); got.header.Get("ETag") != `"1"` {
+		t.Fatalf("ETag %s", got.header.Get("ETag"))
+	}
+	got := r.must(200, "GET", path, "")
+	if strings.TrimSpace(got.body) != seed || got.header.Get("ETag") != `"1"` {
+		t.Errorf("%s with ETag %s", got.body, got.header.Get("ETag"))
+	}
+	if got := r.must(304, "GET", path, "", `If-None-Match: "1"`); got.body != "" || got.header.Get("ETag") != `"1"` {
+		t.Errorf("304 with %q, ETag %s", got.body, got.header.Get("ETag"))
+	}
+	r.must(412, "PUT", path, seed, "If-None-Match: *")
+	r.must(200, "PUT", path, seed, `If-Match: "1"`)
+	p := r.must(412, "PUT", path, seed, `If-Match: "1"`).problem(t)
+	if !strings.Contains(p.Detail, `revision "2", not "1"`) {
+		t.Errorf("does not name both revisions: %s", p.Detail)
+	}
+	r.must(200, "PUT", path, seed, `If-Match: W/"2"`)
+	r.must(200, "PUT", path, seed, `If-Match: 3`)
+	r.must(200, "PUT", path, seed, `If-Match: "9", "4"`)
+	r.must(200, "PUT", path, seed, `If-Match: *`)
+	r.must(200, "PUT", path, `{}`)
+	r.must(200, "GET", path, "", `If-None-Match: "6"`)
+	r.must(412, "DELETE", path, "", `If-Match: "6"`)
+	r.must(200, "DELETE", path, "", `If-Match: "7"`)
+	r.must(412, "DELETE", path, "", `If-Match: *`)
+	r.must(412, "PUT", path, seed, `If-Match: *`)
+	r.must(412, "PUT", path, seed, `If-Match: "7"`)
+	r.must(201, "PUT", path, seed)
+}
+
+func TestProxy_TakesBackWhatTheListGave(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, proxyd.Config{})
+	r.must(201, "POST", "/worker/add", seed)
+	var list struct{ Workers []json.RawMessage }
+	if err := json.Unmarshal([]byte(r.must(200, "GET", "/v1/workers", "").body), &list); err != nil {
+		t.Fatal(err)
+	}
+	if got := r.must(200, "PUT", "/v1/workers/entry", string(list.Workers[0])); strings.TrimSpace(got.body) != seed {
+		t.Errorf("stored %s", got.body)
+	}
+}
+
+func TestProxy_ListMatchesTheGoldenFile(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, proxyd.Config{})
+	r.must(201, "POST", "/worker/add", seed)
+	r.must(201, "PUT", "/v1/workers/add", `{"commands":[{"name":"*","worker":"square","batch":8},{"name":"x","worker":"y"}]}`)
+	r.must(201, "PUT", "/v1/workers/Square_2", `{"mpu":1}`)
+	got := regexp.MustCompile(`"updated":"[^"]+"`).ReplaceAllString(r.must(200, "GET", "/v1/workers", "").body, `"updated":"2026-01-02T03:04:05Z"`)
+	const golden = "testdata/workers.json"
+	if *update {
+		if err := os.WriteFile(golden, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(golden)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got != string(want) {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+}
+
+func TestProxy_OneOfManyWritersWinsEachRevision(t *testing.T) {
+	t.Parallel()
+	a := newRig(t, proxyd.Config{})
+	b := startProxy(t, a.srv, proxyd.Config{})
+	await(t, b.proxy.Ready())
+	clients := []*api.Client{a.client(), b.client()}
+	revision, err := clients[0].Add(t.Context(), damrey.Registration{Name: "entry"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for round := range 10 {
+		var mu sync.Mutex // guards won
+		var won []uint64
+		var wg sync.WaitGroup
+		for writer := range 8 {
+			wg.Go(func() {
+				reg := damrey.Registration{Name: "entry", MPU: damrey.MPU(1 + writer)}
+				next, err := clients[writer%2].Put(t.Context(), reg, api.Match(revision))
+				if err == nil {
+					mu.Lock()
+					defer mu.Unlock()
+					won = append(won, next)
+				} else if status(err) != 412 {
+					t.Errorf("writer %d: %v", writer, err)
+				}
+			})
+		}
+		wg.Wait()
+		if len(won) != 1 {
+			t.Fatalf("round %d: %d of 8 writers won revision %d", round, len(won), revision)
+		}
+		revision = won[0]
+	}
+}
+
+func TestProxy_ChangesWithoutConditionAllHappen(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, proxyd.Config{})
+	client := r.client()
+	if _, err := client.Add(t.Context(), damrey.Registration{Name: "entry"}); err != nil {
+		t.Fatal(err)
+	}
+	var wg sync.WaitGroup
+	for writer := range 8 {
+		wg.Go(func() {
+			if _, err := client.Change(t.Context(), damrey.Registration{Name: "entry", MPU: damrey.MPU(1 + writer)}); err != nil {
+				t.Errorf("writer %d: %v", writer, err)
+			}
+		})
+	}
+	wg.Wait()
+	if _, revision, err := client.Worker(t.Context(), "entry"); err != nil || revision != 9 {
+		t.Errorf("revision %d, %v", revision, err)
+	}
+}
+
+func TestProxy_RegistersAgainAfterADeletion(t *testing.T) {
+	t.Parallel()
+	client := newRig(t, proxyd.Config{}).client()
+	for range 3 {
+		revision, err := client.Add(t.Context(), damrey.Registration{Name: "entry"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		stale := revision + 1
+		if err := client.Delete(t.Context(), "entry", &stale); status(err) != 412 {
+			t.Errorf("deleted at revision %d: %v", stale, err)
+		}
+		if err := client.Delete(t.Context(), "entry", &revision); err != nil {
+			t.Fatal(err)
+		}
+		if err := client.Delete(t.Context(), "entry", nil); status(err) != 404 {
+			t.Errorf("deleted twice: %v", err)
+		}
+	}
+	if list, err := client.Workers(t.Context()); err != nil || len(list.Workers) != 0 || list.Workers == nil {
+		t.Errorf("%+v, %v", list, err)
+	}
+}
+
+func TestProxy_StoresTenThousandCommands(t *testing.T) {
+	t.Parallel()
+	client := newRig(t, proxyd.Config{}).client()
+	reg := damrey.Registration{Name: "entry"}
+	for i := range 10_000 {
+		reg.Commands = append(reg.Commands, damrey.Command{Name: fmt.Sprintf("type-%d", i), Worker: "target", MPU: 1})
+	}
+	if _, err := client.Add(t.Context(), reg); err != nil {
+		t.Fatal(err)
+	}
+	got, _, err := client.Worker(t.Context(), "entry")
+	if err != nil || len(got.Commands) != 10_000 || got.Commands[9_999].Name != "type-9999" {
+		t.Errorf("%d commands, %v", len(got.Commands), err)
+	}
+}
+
+func TestProxy_ListsAThousandWorkers(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, proxyd.Config{})
+	kv := r.bucket("damrey_workers")
+	for i := range 1000 {
+		name := fmt.Sprintf("w%03d", i)
+		if _, err := kv.PutString(t.Context(), name, `{"name":"`+name+`"}`); err != nil {
+			t.Fatal(err)
+		}
+	}
+	list, err := r.client().Workers(t.Context())
+	if err != nil || len(list.Workers) != 1000 || list.Workers[999].Name != "w999" || list.Workers[999].Revision != 1000 {
+		t.Errorf("%d workers, %v", len(list.Workers), err)
+	}
+}
+
+func TestProxy_ListsBesideADamagedEntry(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, proxyd.Config{})
+	client, kv := r.client(), r.bucket("damrey_workers")
+	r.must(201, "POST", "/worker/add", seed)
+	for name, value := range map[string]string{"broken": "{", "foreign": `{"name":"entry"}`, "later": `{"name":"later","color":"red"}`} {
+		if _, err := kv.PutString(t.Context(), name, value); err != nil {
+			t.Fatal(err)
+		}
+	}
+	list, err := client.Workers(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(list.Workers) != 2 || list.Workers[1].Name != "later" || string(list.Workers[1].Extra["color"]) != `"red"` {
+		t.Errorf("workers: %+v", list.Workers)
+	}
+	if len(list.Damaged) != 2 || list.Damaged[0].Name != "broken" || !strings.Contains(list.Damaged[1].Problem, `"foreign"`) {
+		t.Errorf("damaged: %+v", list.Damaged)
+	}
+	if got := r.must(200, "GET", "/workers/get", "").header.Get("Damrey-Damaged"); got != "broken, foreign" {
+		t.Errorf("Damrey-Damaged: %s", got)
+	}
+	if p := r.must(500, "GET", "/v1/workers/broken", "").problem(t); !strings.Contains(p.Detail, `"broken"`) {
+		t.Error(p.Detail)
+	}
+	r.must(200, "PUT", "/v1/workers/broken", `{}`)
+	r.must(200, "DELETE", "/v1/workers/foreign", "")
+	if list, err := client.Workers(t.Context()); err != nil || len(list.Workers) != 3 || list.Damaged != nil {
+		t.Errorf("after mending: %+v, %v", list, err)
+	}
+}
