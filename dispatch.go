@@ -16,9 +16,11 @@ const (
 	calm = 64
 	// maxParked is how many idle goroutines are kept for the next messages.
 	maxParked = 16
-	// burst is how long intake waits for room in a full queue that is being
-	// worked off, so that a short burst of cheap messages is not called busy.
-	burst = 2 * time.Millisecond
+	// burst is how long intake waits for room in a queue that has just become
+	// full, so that a burst of cheap messages is not called busy because their
+	// runner did not get a core for a moment. After that, and until half of the
+	// queue is worked off, what finds it full is refused at once.
+	burst = 100 * time.Millisecond
 )
 
 // dispatcher runs what came in: up to capacity units at once, the rest in a

@@ -140,5 +140,5 @@ func (w *Instance) process(in *inbound) {
 	out, err := w.call(ctx, h, in)
 	ctx.end()
 	w.count().handled.Add(1)
-	w.conclude(in, out, err)
+	w.conclude(in, out, err, err != nil && !time.Now().Before(deadline))
 }

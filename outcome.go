@@ -2,6 +2,7 @@ package damrey
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -10,10 +11,10 @@ import (
 )
 
 // conclude does what a handler's output says.
-func (w *Instance) conclude(in *inbound, out Msg, err error) {
+func (w *Instance) conclude(in *inbound, out Msg, err error, over bool) {
 	if err != nil {
 		w.count().failed.Add(1)
-		w.concludeError(in, err)
+		w.concludeError(in, err, over)
 		return
 	}
 	switch out.Tag() {
@@ -34,13 +35,19 @@ func (w *Instance) conclude(in *inbound, out Msg, err error) {
 	}
 }
 
-func (w *Instance) concludeError(in *inbound, err error) {
+// concludeError answers a handler's error. over says that the handler's time
+// was up, and then its context's end is no failure of its own.
+func (w *Instance) concludeError(in *inbound, err error, over bool) {
 	if fe, ok := err.(*fabricError); ok {
 		w.fail(in, fe)
 		return
 	}
 	if in.answerTo == "" {
 		w.log.warn("handler failed", func(e *zerolog.Event) { e.Err(err).Str("route", in.where()) })
+		return
+	}
+	if over && errors.Is(err, context.DeadlineExceeded) {
+		w.reply(in, Msg{TIMEOUT})
 		return
 	}
 	w.reply(in, Msg{ERROR, in.msg.Type(), err.Error()})
