@@ -70,10 +70,10 @@ func (l *link) confirmUpTo(head, now uint64) bool {
 	}
 	switch {
 	case ok && l.reconnects() == before:
-		l.ring.confirm(head)
+		l.ring.confirm(head, delivered)
 		l.windowBegan.Store(now)
 	case l.reconnects() != before:
-		n := l.ring.confirm(head)
+		n := l.ring.confirm(head, unknown)
 		l.windowBegan.Store(now)
 		l.lost(n)
 	}

@@ -131,17 +131,22 @@ func pause(ctx context.Context, d time.Duration) {
 // leave drains: what the broker has chosen this instance for is still taken.
 func (w *Instance) leave(sub *nats.Subscription) {
 	w.receives.Store(false)
+	drain(sub, max(w.opts.drainTime, time.Second), w.log)
+}
+
+// drain ends a subscription and returns when its last message has been taken.
+func drain(sub *nats.Subscription, limit time.Duration, log *throttledLog) {
 	closed := sub.StatusChanged(nats.SubscriptionClosed)
 	if err := sub.Drain(); err != nil {
-		w.log.warn("could not drain the subscription", func(e *zerolog.Event) { e.Err(err) })
+		log.warn("could not drain the subscription", func(e *zerolog.Event) { e.Err(err) })
 		return
 	}
-	timer := time.NewTimer(max(w.opts.drainTime, time.Second))
+	timer := time.NewTimer(limit)
 	defer timer.Stop()
 	select {
 	case <-closed:
 	case <-timer.C:
-		w.log.warn("the subscription did not drain in time", nil)
+		log.warn("the subscription did not drain in time", nil)
 	}
 }
 

@@ -102,6 +102,9 @@ func (l *link) giveUp(p push, why string) {
 		l.stop(p.rest, p.route.String(), false)
 		return
 	}
+	if p.settled != nil {
+		p.settled(undelivered)
+	}
 	l.count.undelivered.Add(uint64(p.count))
 	l.ring.settle(p, true)
 	l.events.add(l, p.route, p.count, why)

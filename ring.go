@@ -29,9 +29,19 @@ type push struct {
 	hops     int
 	cost     int
 	deadline time.Time
-	attempts int    // made so far
-	origin   uint64 // id of the first attempt
+	attempts int        // made so far
+	origin   uint64     // id of the first attempt
+	settled  func(fate) // told once how it ended; nil: nobody asks
 }
+
+// fate is how a push ended.
+type fate byte
+
+const (
+	delivered   fate = iota // an instance's subscription took it
+	undelivered             // nobody took it after all attempts
+	unknown                 // the connection was lost before it was confirmed
+)
 
 // slot is a place in the ring. It keeps its push after it is confirmed until
 // the ring comes round, for a STOP that says that the message was not started.
@@ -175,8 +185,14 @@ func (r *ring) find(id uint64) *slot {
 	return s
 }
 
-// confirm settles every id before upTo: nothing came back, or it is gone.
-func (r *ring) confirm(upTo uint64) (settled int) {
+// confirm settles every id before upTo that has not come back.
+func (r *ring) confirm(upTo uint64, how fate) (settled int) {
+	var ask []func(fate)
+	defer func() {
+		for _, tell := range ask {
+			tell(how)
+		}
+	}()
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for ; r.tail < upTo; r.tail++ {
@@ -186,6 +202,10 @@ func (r *ring) confirm(upTo uint64) (settled int) {
 			continue
 		}
 		settled += s.count
+		if s.settled != nil {
+			ask = append(ask, s.settled)
+			s.settled = nil
+		}
 		if s.origin != s.id {
 			delete(r.again, s.origin)
 		}

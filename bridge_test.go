@@ -1,0 +1,148 @@
+package damrey_test
+
+import (
+	"context"
+	"strings"
+	"testing"
+
+	"github.com/damrey/damrey"
+	"github.com/nats-io/nats.go"
+)
+
+// bridge serves a bridge with its own view of the table.
+func (f *fabric) bridge() *damrey.Bridge {
+	f.t.Helper()
+	nc := f.connect()
+	w := damrey.NewWatcher(nc, damrey.WatchConfig{})
+	b := damrey.NewBridge(nc, damrey.BridgeConfig{Table: w.Table})
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 2)
+	go func() { ended <- w.Run(ctx) }()
+	go func() { ended <- b.Run(ctx) }()
+	f.t.Cleanup(func() {
+		cancel()
+		for range 2 {
+			if err := <-ended; err != nil {
+				f.t.Error(err)
+			}
+		}
+	})
+	await(f.t, "table", w.Ready())
+	await(f.t, "bridge", b.Ready())
+	return b
+}
+
+func (f *fabric) ask(subject, payload string) string {
+	f.t.Helper()
+	m, err := f.nc.Request(subject, []byte(payload), patience)
+	must(f.t, err)
+	return string(m.Data)
+}
+
+func TestBridge_RoutesForProgramsWithoutTheLibrary(t *testing.T) {
+	t.Parallel()
+	f := newFabric(t)
+	line(f)
+	f.bridge()
+	for _, c := range []struct{ name, subject, payload, want string }{
+		{"a message", "damrey.out.entry.add", `["REQUEST","add","3","4"]`, `["RESPONSE","square","49"]`},
+		{"not a message", "damrey.out.add.square", `5`, `["RESPONSE","square","25"]`},
+		{"no route", "damrey.out.entry.nope", `x`, `["ERROR","nope","damrey: no route: worker \"entry\" has no command \"nope\"; add it with` + " `damrey worker chg entry --command nope=WORKER`" + `","damrey:no_route","entry→nope→"]`},
+		{"other type", "damrey.out.entry.add", `["REQUEST","sub"]`, `["ERROR","add","message 1: the message's type \"sub\" is not the subject's \"add\"","damrey:malformed","entry→add→"]`},
+	} {
+		if got := f.ask(c.subject, c.payload); got != c.want {
+			t.Errorf("%s: %s\nwant %s", c.name, got, c.want)
+		}
+	}
+}
+
+func TestBridge_PlainWorkerForwardsWithTheReceivedReplySubject(t *testing.T) {
+	t.Parallel()
+	f := newFabric(t)
+	f.register("entry", to("a", "plain"))
+	f.register("plain", to("b", "last"))
+	f.register("last")
+	f.bridge()
+	_, err := f.nc.QueueSubscribe("damrey.msg.plain.*.*", "plain", func(m *nats.Msg) {
+		if err := f.nc.PublishRequest("damrey.out.plain.b", m.Reply, []byte(`["REQUEST","b","via plain"]`)); err != nil {
+			t.Error(err)
+		}
+	})
+	must(t, err)
+	_, err = f.nc.QueueSubscribe("damrey.msg.last.*.*", "last", func(m *nats.Msg) {
+		if err := m.Respond([]byte("plain answer")); err != nil {
+			t.Error(err)
+		}
+	})
+	must(t, err)
+	must(t, f.nc.Flush())
+	entry := f.serve(f.instance(damrey.Config{Name: "entry"}))
+	got, err := entry.Request(f.context(), "a")
+	must(t, err)
+	if got.Arg(0) != "plain answer" {
+		t.Errorf("library requester got %q", got)
+	}
+	if got := f.ask("damrey.out.entry.a", "x"); got != "plain answer" {
+		t.Errorf("stock requester got %s", got)
+	}
+}
+
+func TestBridge_SendsAndTheirFate(t *testing.T) {
+	t.Parallel()
+	f := newFabric(t)
+	f.register("entry", to("x", "w"), to("gone", "nobody"))
+	f.put(damrey.Registration{Name: "w", MPU: 1})
+	got := make(chan string, 10)
+	f.worker("w", func(_ context.Context, in damrey.Msg) (damrey.Msg, error) {
+		got <- strings.Join(in, " ")
+		return nil, nil
+	})
+	b := f.bridge()
+	must(t, f.nc.Publish("damrey.out.entry.x", []byte(`["REQUEST","x","1"] ["REQUEST","x","2"]`)))
+	for _, want := range []string{"REQUEST x 1", "REQUEST x 2"} {
+		if s := await(t, want, got); s != want {
+			t.Errorf("got %q, want %q", s, want)
+		}
+	}
+	confirmed := func(typ string) string {
+		m := nats.NewMsg("damrey.out.entry." + typ)
+		m.Header.Set(damrey.HeaderSend, damrey.SendConfirm)
+		answer, err := f.nc.RequestMsg(m, patience)
+		must(t, err)
+		return string(answer.Data)
+	}
+	if s := confirmed("x"); s != `["RESPONSE","x"]` {
+		t.Errorf("a send that was taken: %s", s)
+	}
+	if s := confirmed("gone"); s != `["STOP"]` {
+		t.Errorf("a send to nobody: %s", s)
+	}
+	must(t, f.nc.Publish("damrey.out.entry.gone", nil))
+	eventually(t, "the lost send is counted", func() bool { return b.Stats().Undelivered == 2 })
+}
+
+func TestBridge_DeadTargetIsStop(t *testing.T) {
+	t.Parallel()
+	f := newFabric(t)
+	f.register("entry", to("x", "nobody"))
+	f.bridge()
+	if got := f.ask("damrey.out.entry.x", ""); got != `["STOP"]` {
+		t.Errorf("got %s", got)
+	}
+}
+
+func TestBridge_LoopsOfStockClientsEnd(t *testing.T) {
+	t.Parallel()
+	f := newFabric(t)
+	f.register("a", to("x", "b"))
+	f.register("b", to("x", "a"))
+	again := func(context.Context, damrey.Msg) (damrey.Msg, error) { return damrey.NewRequest("x"), nil }
+	a := f.worker("a", again)
+	b := f.worker("b", again)
+	f.bridge()
+	if got := f.ask("damrey.out.a.x", ""); !strings.Contains(got, `"damrey:loop"`) {
+		t.Errorf("got %s", got)
+	}
+	must(t, f.nc.Publish("damrey.out.a.x", nil))
+	eventually(t, "the loop of a send ends", func() bool { return a.Stats().Looped+b.Stats().Looped == 2 })
+}
