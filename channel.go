@@ -97,10 +97,10 @@ func (w *Instance) toChannel(ctx context.Context, in Msg) (Msg, error) {
 	}
 	deadline, _ := ctx.Deadline()
 	m := &Message{Msg: in, Rch: make(chan []string, 1), Timeout: time.Until(deadline)}
-	taken := w.offer(m, deadline)
+	err := w.offer(m, deadline)
 	w.channels.taking.Done()
-	if !taken {
-		return nil, errNotTaken
+	if err != nil {
+		return nil, err
 	}
 	if ctx.(*handleContext).unasked {
 		return nil, nil
@@ -113,21 +113,23 @@ func (w *Instance) toChannel(ctx context.Context, in Msg) (Msg, error) {
 	}
 }
 
-func (w *Instance) offer(m *Message, deadline time.Time) bool {
+// offer waits until somebody takes m.
+func (w *Instance) offer(m *Message, deadline time.Time) error {
 	select {
 	case w.channels.recv <- m:
-		return true
+		return nil
 	default:
 	}
 	timer := time.NewTimer(time.Until(deadline))
 	defer timer.Stop()
 	select {
 	case w.channels.recv <- m:
-		return true
+		return nil
 	case <-w.channels.stop:
+		return errNotTaken
 	case <-timer.C:
+		return context.DeadlineExceeded
 	}
-	return false
 }
 
 func (w *Instance) noHandler(_ context.Context, in Msg) (Msg, error) {

@@ -182,9 +182,7 @@ func (d *dispatcher) perform() {
 	d.running++
 	d.grasp(m)
 	slow := d.slow
-	if slow {
-		d.staff()
-	}
+	d.staff()
 	d.mu.Unlock()
 
 	var began time.Time

@@ -42,6 +42,11 @@ func (w *Instance) concludeError(in *inbound, err error, over bool) {
 		w.fail(in, fe)
 		return
 	}
+	if errors.Is(err, errNotTaken) {
+		in.started.Store(false)
+		w.stopOne(in)
+		return
+	}
 	if in.answerTo == "" {
 		w.log.warn("handler failed", func(e *zerolog.Event) { e.Err(err).Str("route", in.where()) })
 		return

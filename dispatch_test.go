@@ -1,0 +1,144 @@
+package damrey
+
+import (
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+const patienceInTests = 20 * time.Second
+
+func waitFor(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	end := time.Now().Add(patienceInTests)
+	for !ok() {
+		if time.Now().After(end) {
+			t.Fatalf("never came true: %s", what)
+		}
+		time.Sleep(100 * time.Microsecond)
+	}
+}
+
+func (d *dispatcher) mustSubmit(t *testing.T, cost int) {
+	t.Helper()
+	if !d.submit(&inbound{cost: cost}) {
+		t.Fatal("refused")
+	}
+}
+
+func runningIs(d *dispatcher, want int) func() bool {
+	return func() bool { running, _ := d.load(); return running == want }
+}
+
+func TestDispatcher_ASlowHandlerHoldsNobodyBack(t *testing.T) {
+	t.Parallel()
+	release := make(chan struct{})
+	d := newDispatcher(100, 10, func(*inbound) { <-release })
+	for n := range 20 {
+		d.mustSubmit(t, 1)
+		waitFor(t, "every message is started", runningIs(d, n+1))
+	}
+	for range 30 {
+		d.mustSubmit(t, 1)
+	}
+	waitFor(t, "those that came together too", runningIs(d, 50))
+	close(release)
+	<-d.drained()
+	d.dismiss()
+}
+
+func TestDispatcher_NeverRunsMoreThanItsCapacity(t *testing.T) {
+	t.Parallel()
+	var running, most atomic.Int64
+	d := newDispatcher(7, 10000, func(m *inbound) {
+		now := running.Add(int64(m.cost))
+		for {
+			seen := most.Load()
+			if now <= seen || most.CompareAndSwap(seen, now) {
+				break
+			}
+		}
+		time.Sleep(10 * time.Microsecond)
+		running.Add(-int64(m.cost))
+	})
+	for i := range 3000 {
+		d.mustSubmit(t, 1+i%3)
+	}
+	<-d.drained()
+	if most.Load() > 7 {
+		t.Errorf("%d units ran at once, 7 are the most", most.Load())
+	}
+	d.dismiss()
+}
+
+func TestDispatcher_AMessageLargerThanAllRunsAlone(t *testing.T) {
+	t.Parallel()
+	release := make(chan struct{})
+	d := newDispatcher(3, 10, func(*inbound) { <-release })
+	d.mustSubmit(t, 1)
+	waitFor(t, "the first runs", runningIs(d, 1))
+	d.mustSubmit(t, 1000)
+	d.mustSubmit(t, 1)
+	if running, queued := d.load(); running != 1 || queued != 2 {
+		t.Errorf("running %d, queued %d", running, queued)
+	}
+	close(release)
+	<-d.drained()
+	d.dismiss()
+}
+
+func TestDispatcher_CapacityIsLive(t *testing.T) {
+	t.Parallel()
+	release := make(chan struct{})
+	d := newDispatcher(1, 10, func(*inbound) { <-release })
+	for range 5 {
+		d.mustSubmit(t, 1)
+	}
+	waitFor(t, "one runs", runningIs(d, 1))
+	d.resize(5)
+	waitFor(t, "all run", runningIs(d, 5))
+	close(release)
+	<-d.drained()
+	d.dismiss()
+}
+
+func TestDispatcher_RefusesPastTheQueue(t *testing.T) {
+	t.Parallel()
+	release := make(chan struct{})
+	d := newDispatcher(1, 3, func(*inbound) { <-release })
+	d.mustSubmit(t, 1)
+	waitFor(t, "one runs", runningIs(d, 1))
+	for range 3 {
+		d.mustSubmit(t, 1)
+	}
+	for range 5 {
+		if d.submit(&inbound{cost: 1}) {
+			t.Fatal("took a message past the queue")
+		}
+	}
+	close(release)
+	<-d.drained()
+	d.mustSubmit(t, 1)
+	<-d.drained()
+	d.dismiss()
+}
+
+func TestDispatcher_QuickHandlersRunInOrder(t *testing.T) {
+	t.Parallel()
+	var mu sync.Mutex
+	var got []int
+	d := newDispatcher(1, 5000, func(m *inbound) { mu.Lock(); got = append(got, m.hops); mu.Unlock() })
+	for i := range 5000 {
+		if !d.submit(&inbound{cost: 1, hops: i}) {
+			t.Fatal("refused")
+		}
+	}
+	<-d.drained()
+	for i, n := range got {
+		if i != n {
+			t.Fatalf("message %d ran in place of %d", n, i)
+		}
+	}
+	d.dismiss()
+}
