@@ -45,8 +45,8 @@ type WatchConfig struct {
 }
 
 const (
-	loadTime    = 5 * time.Second  // for one load of the table
-	verifyEvery = 10 * time.Second // between two looks at the bucket itself
+	loadTime    = 5 * time.Second // for one load of the table
+	verifyEvery = 5 * time.Second // between two looks at the bucket itself
 	watchRetry  = 500 * time.Millisecond
 	// reloadSpread keeps instances that were told at one moment from asking at one.
 	reloadSpread = 50 * time.Millisecond

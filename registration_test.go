@@ -1,0 +1,115 @@
+package damrey
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	"pgregory.net/rapid"
+)
+
+const seedRegistration = `{"mpu":"100","name":"entry","agent":"10.1.2.3:8080","commands":[{"name":"test","worker":"testWorker","mpu":"1"}]}`
+
+func TestRegistration_JSONIsExactlyTheOriginals(t *testing.T) {
+	t.Parallel()
+	reg, err := ParseRegistration([]byte(seedRegistration))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if reg.MPU != 100 || reg.Agent != "10.1.2.3:8080" || reg.Commands[0].Worker != "testWorker" {
+		t.Errorf("read %+v", reg)
+	}
+	out, err := json.Marshal(reg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(out) != seedRegistration {
+		t.Errorf("wrote %s", out)
+	}
+}
+
+func TestRegistration_RefusesWhatIsWrongByName(t *testing.T) {
+	t.Parallel()
+	cmd := func(rows string) string { return `{"name":"w","commands":[` + rows + `]}` }
+	for _, c := range []struct{ doc, want string }{
+		{"{\n \"name\": \"w\",\n oops}", "broken JSON at line 3, column 2: invalid character 'o' looking for beginning of object key string"},
+		{``, "broken JSON at line 1, column 1: unexpected end of JSON input"},
+		{`[]`, "an object is needed, not []"},
+		{`null`, "is null; an object is needed"},
+		{`{}`, "name: is empty; 1 to 64 of A-Z a-z 0-9 _ - are allowed"},
+		{`{"name":7}`, "name: a string is needed, not 7"},
+		{`{"name":"w","color":"red"}`, "color: unknown field; known are mpu, name, agent, commands"},
+		{cmd(`{"name":"a","worker":"b","x":1}`), "commands[0].x: unknown field; known are name, worker, mpu, batch"},
+		{`{"name":"a.b"}`, `name: "a.b": character '.' at position 2 is not allowed; use A-Z a-z 0-9 _ -`},
+		{`{"name":"größe"}`, `name: "größe": character 'ö' at position 3 is not allowed; use A-Z a-z 0-9 _ -`},
+		{`{"name":"damrey-x"}`, `name: "damrey-x": names beginning "damrey-" belong to the fabric; choose another`},
+		{`{"name":"w","mpu":"-1"}`, "mpu: -1 is out of range; use 1 to 1000000, or leave it out for the default"},
+		{`{"name":"w","mpu":"ten"}`, `mpu: "ten" is not a whole number`},
+		{`{"name":"w","mpu":1.5}`, "mpu: 1.5 is not a whole number"},
+		{`{"name":"w","agent":"a b"}`, `agent: "a b": character ' ' at position 2 is not allowed in an agent's name, such as 10.1.2.3:8080`},
+		{`{"name":"w","commands":{}}`, "commands: a list is needed, not {}"},
+		{cmd(`7`), "commands[0]: an object is needed, not 7"},
+		{cmd(`{"name":">","worker":"b"}`), `commands[0].name: ">": character '>' at position 1 is not allowed; use A-Z a-z 0-9 _ -`},
+		{cmd(`{"name":"a","worker":""}`), "commands[0].worker: is empty; 1 to 64 of A-Z a-z 0-9 _ - are allowed"},
+		{cmd(`{"name":"a","worker":"b","batch":257}`), "commands[0].batch: 257 is out of range; use 1 to 256, or leave it out for the default"},
+		{cmd(`{"name":"a","worker":"b"},{"name":"a","worker":"c"}`), `commands[1].name: type "a" stands twice: commands[0] sends it to "b", commands[1] to "c"; keep one`},
+	} {
+		_, err := ParseRegistration([]byte(c.doc))
+		if _, ok := errors.AsType[*FieldError](err); !ok || err.Error() != c.want {
+			t.Errorf("%s\n got %v\nwant %s", c.doc, err, c.want)
+		}
+	}
+}
+
+func TestRegistration_ReadersKeepFieldsOfANewerVersion(t *testing.T) {
+	t.Parallel()
+	doc := `{"mpu":"7","name":"w","agent":"","commands":[{"name":"a","worker":"b","shadow":"c"}],"paused":true}`
+	var reg Registration
+	if err := json.Unmarshal([]byte(doc), &reg); err != nil {
+		t.Fatal(err)
+	}
+	out, err := json.Marshal(reg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(out) != doc {
+		t.Errorf("wrote %s", out)
+	}
+}
+
+func TestCheckName_IsExactlyTheAlphabet(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		s := rapid.OneOf(rapid.StringN(0, 70, -1), rapid.StringMatching(`[A-Za-z0-9_-]{0,70}`)).Draw(t, "name")
+		want := s != "" && len(s) <= 64 && strings.Trim(s, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-") == ""
+		for _, r := range s {
+			want = want && (r == '_' || r == '-' || '0' <= r && r <= '9' || 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z')
+		}
+		if got := CheckName(s) == nil; got != want {
+			t.Fatalf("CheckName(%q) allowed: %v", s, got)
+		}
+	})
+}
+
+func TestRow_RoutesByTypeThenByDefault(t *testing.T) {
+	t.Parallel()
+	row := newRow("damrey", Registration{Name: "w", Commands: []Command{
+		{Name: "a", Worker: "x", MPU: 5, Batch: 64}, {Name: "*", Worker: "y"},
+	}}, 1)
+	for _, c := range []struct{ typ, want string }{
+		{"a", "w→a→x 5 64 damrey.msg.x.a.w"},
+		{"b", "w→b→y 1 1 damrey.msg.y.b.w"},
+	} {
+		r := row.Route(c.typ)
+		if got := fmt.Sprintf("%v %d %d %s", r, r.Cost, r.Batch, r.subject); got != c.want {
+			t.Errorf("%s: %s, want %s", c.typ, got, c.want)
+		}
+	}
+	for _, bad := range []string{"a.b", "", ">", strings.Repeat("x", 65)} {
+		if r := row.Route(bad); r != nil {
+			t.Errorf("%q was routed to %v", bad, r)
+		}
+	}
+}

@@ -1,0 +1,209 @@
+package damrey_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/damrey/damrey"
+	"github.com/damrey/damrey/internal/bucket"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/nats-io/nats.go/micro"
+	"github.com/rs/zerolog"
+)
+
+// Each test here holds a measured behaviour of nats-server or nats.go that the
+// library is built around. They guard upgrades.
+
+func TestTrap_ThroughAReplySubjectNobodyWritesTheTable(t *testing.T) {
+	t.Parallel()
+	f := newFabric(t)
+	f.register("w")
+	w := f.worker("w", echo)
+	evil := `["REQUEST","x","{\"name\":\"evil\"}"]`
+	for _, reply := range []string{
+		"$KV.damrey_workers.evil",
+		"_INBOX.x.~q1.1000.1.1.$KV.damrey_workers.evil",
+		"damrey.msg.w.x.evil",
+		"$JS.API.STREAM.DELETE.KV_damrey_workers",
+	} {
+		must(t, f.nc.PublishRequest("damrey.msg.w.x.entry", reply, []byte(evil)))
+	}
+	eventually(t, "all four are refused", func() bool { return w.Stats().Refused == 4 })
+	if _, err := f.kv.Get(f.context(), "evil"); !errors.Is(err, jetstream.ErrKeyNotFound) {
+		t.Errorf("the table was written: %v", err)
+	}
+}
+
+func TestTrap_ARelayNeverWritesTheTable(t *testing.T) {
+	t.Parallel()
+	f := newFabric(t)
+	f.register("src", to("x", "w"))
+	src := f.serve(f.instance(damrey.Config{Name: "src"}))
+	seen, err := f.nc.SubscribeSync("damrey.msg.w.>")
+	must(t, err)
+	must(t, f.nc.Flush())
+	must(t, src.Send(f.context(), "x"))
+	m, err := seen.NextMsg(patience)
+	must(t, err)
+	inbox, _, _ := strings.Cut(m.Reply, ".~")
+	must(t, f.nc.Publish(inbox+".~q1.1000.1.1.$KV.damrey_workers.evil", []byte(`{"name":"evil"}`)))
+	eventually(t, "refused", func() bool { return src.Stats().Refused == 1 })
+}
+
+func TestTrap_AStreamOverTheSubjectsDoesNotAnswer(t *testing.T) {
+	t.Parallel()
+	f := newFabric(t)
+	f.register("src", to("x", "w"))
+	f.register("w")
+	f.worker("w", echo)
+	js, err := jetstream.New(f.nc)
+	must(t, err)
+	_, err = js.CreateStream(f.context(), jetstream.StreamConfig{Name: "AUDIT", Subjects: []string{"damrey.msg.>"}})
+	must(t, err)
+	src := f.serve(f.instance(damrey.Config{Name: "src"}))
+	for range 20 {
+		got, err := src.Request(f.context(), "x", "1")
+		must(t, err)
+		if got.Arg(0) != "1" {
+			t.Fatalf("the stream's acknowledgement was taken for an answer: %q", got)
+		}
+	}
+	must(t, src.Send(f.context(), "x", "1"))
+	must(t, src.Flush(f.context()))
+	eventually(t, "its acknowledgements are counted", func() bool { return src.Stats().StreamAcks == 21 })
+}
+
+func TestTrap_APlainSubscriptionHidesThatNobodyIsThere(t *testing.T) {
+	t.Parallel()
+	f := newFabric(t)
+	f.register("src", to("x", "nobody"))
+	src := f.serve(f.instance(damrey.Config{Name: "src", Timeout: 300 * time.Millisecond}))
+	_, err := f.nc.SubscribeSync("damrey.msg.>")
+	must(t, err)
+	must(t, f.nc.Flush())
+	if _, err := src.Request(t.Context(), "x"); !errors.Is(err, damrey.ErrTimeout) {
+		t.Errorf("got %v; documented is TIMEOUT in place of STOP", err)
+	}
+}
+
+func TestTrap_TheBucketMadeAnewIsNoticed(t *testing.T) {
+	t.Parallel()
+	f := newFabric(t)
+	f.register("a")
+	f.register("b")
+	changes := make(chan []string, 100)
+	nc := f.connect()
+	w := damrey.NewWatcher(nc, damrey.WatchConfig{
+		OnChange: func(table *damrey.Table) {
+			var names []string
+			for _, row := range table.Rows() {
+				names = append(names, row.Registration.Name)
+			}
+			changes <- names
+		},
+		Log: zerolog.New(zerolog.NewTestWriter(t)),
+	})
+	go func() { _ = w.Run(t.Context()) }()
+	until := func(want ...string) {
+		t.Helper()
+		for got := []string{"?"}; !slices.Equal(got, want); {
+			got = await(t, "the table "+strings.Join(want, ","), changes)
+		}
+	}
+	until("a", "b")
+	js, err := jetstream.New(f.nc)
+	must(t, err)
+	must(t, js.DeleteKeyValue(f.context(), bucket.Name("damrey")))
+	must(t, bucket.Ensure(f.context(), js, "damrey"))
+	f.kv, err = js.KeyValue(f.context(), bucket.Name("damrey"))
+	must(t, err)
+	f.register("c")
+	until("c")
+	f.register("d")
+	until("c", "d")
+}
+
+func TestTrap_ADamagedRowLeavesTheLastGoodOne(t *testing.T) {
+	t.Parallel()
+	f := newFabric(t)
+	f.register("src", to("x", "w"))
+	f.register("w")
+	f.worker("w", echo)
+	var logged bytes.Buffer
+	src := damrey.New(damrey.Config{Name: "src"}, zerolog.New(zerolog.SyncWriter(&logged)),
+		damrey.WithConnect(damrey.ConnectConfig{URL: f.srv.ClientURL()}))
+	f.serve(src)
+	for _, bad := range []string{`{`, `{"name":"other"}`, `{"name":"src","commands":[{"name":"x","worker":"a.b"}]}`} {
+		_, err := f.kv.PutString(f.context(), "src", bad)
+		must(t, err)
+	}
+	f.register("w2") // its own row: a round trip behind the damaged ones
+	for range 20 {
+		_, err := src.Request(f.context(), "x")
+		must(t, err)
+	}
+	src.Stop()
+	if s := logged.String(); !strings.Contains(s, "cannot be read; the last good one stays in use") {
+		t.Errorf("nothing was said: %s", s)
+	}
+}
+
+func TestServices_AnswerAsNATSsOwnDo(t *testing.T) {
+	t.Parallel()
+	f := newFabric(t)
+	f.register("w")
+	w := f.worker("w", echo)
+	own, err := micro.AddService(f.connect(), micro.Config{Name: "own", Version: "0.1.0", Endpoint: &micro.EndpointConfig{
+		Subject: "own.x", Handler: micro.HandlerFunc(func(micro.Request) {}),
+	}})
+	must(t, err)
+	t.Cleanup(func() { _ = own.Stop() })
+	for _, verb := range []string{"PING", "INFO", "STATS"} {
+		for _, at := range []string{verb, verb + ".%s", verb + ".%s.%s"} {
+			ask := func(name, id string) map[string]any {
+				subject := strings.Replace(strings.Replace(at, "%s", name, 1), "%s", id, 1)
+				inbox := f.nc.NewInbox()
+				sub, err := f.nc.SubscribeSync(inbox)
+				must(t, err)
+				defer func() { _ = sub.Unsubscribe() }()
+				must(t, f.nc.PublishRequest("$SRV."+subject, inbox, nil))
+				for {
+					m, err := sub.NextMsg(patience)
+					must(t, err)
+					var doc map[string]any
+					must(t, json.Unmarshal(m.Data, &doc))
+					if doc["name"] == name {
+						return doc
+					}
+				}
+			}
+			mine, theirs := ask("w", w.ID()), ask("own", own.Info().ID)
+			if mine["type"] != theirs["type"] {
+				t.Errorf("%s: type %v, NATS's own %v", at, mine["type"], theirs["type"])
+			}
+			for key := range theirs {
+				if _, ok := mine[key]; !ok {
+					t.Errorf("%s: NATS's own has %q, ours does not", at, key)
+				}
+			}
+		}
+	}
+}
+
+func TestConnect_FollowsTheNatsCommand(t *testing.T) {
+	f := newFabric(t)
+	t.Setenv("NATS_URL", f.srv.ClientURL())
+	nc, err := damrey.Connect(damrey.ConnectConfig{Name: "by environment", Log: zerolog.New(io.Discard)})
+	must(t, err)
+	defer nc.Close()
+	if nc.Status() != nats.CONNECTED {
+		t.Errorf("status %v", nc.Status())
+	}
+}
