@@ -1,0 +1,62 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+)
+
+const devHelp = `Run everything in one process, to try it and to write workers against: broker, proxy and the
+bridge for programs without the library. The table is in memory unless --data says where to keep it.
+
+It prints the addresses, what to type next, and ` + "`ready`" + `.`
+
+func newDevCommand(a *app) *cobra.Command {
+	var f fabricFlags
+	cmd := &cobra.Command{
+		Use:   "dev",
+		Short: "Run broker and proxy in one process, in memory",
+		Long:  devHelp,
+		Args:  exactly(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := checkPrefix(f.prefix); err != nil {
+				return err
+			}
+			return a.runDev(cmd.Context(), &f)
+		},
+	}
+	f.add(cmd)
+	cmd.Flags().StringVar(&f.data, "data", "", "`DIR` to keep the table in (default: in memory)")
+	return cmd
+}
+
+// runDev is runProxy with advice:  broker ── connection ─┬─ watcher ── bridge
+//
+//	└─ proxy
+func (a *app) runDev(ctx context.Context, f *fabricFlags) error {
+	ctx, release := a.untilSignal(ctx, func() {})
+	defer release()
+	g := newGroup(ctx)
+	running, err := startFabric(ctx, g, f.config(a))
+	if err == nil {
+		a.printFabric(running)
+		a.printNext(running, f.prefix)
+		fmt.Fprintln(a.stdout, "ready")
+	}
+	return g.finish(err)
+}
+
+// printNext prints lines that can be typed as they stand.
+func (a *app) printNext(f fabric, prefix string) {
+	proxy := strings.TrimPrefix(f.rest, "http://")
+	fmt.Fprintf(a.stdout, `
+in another terminal:
+  damrey worker add entry --command hello=greeter --proxy %s
+  damrey worker add greeter --proxy %s
+  nats --server %s sub '%s.msg.>'
+  nats --server %s req %s.out.entry.hello world
+
+`, proxy, proxy, f.nats[0], prefix, f.nats[0], prefix)
+}

@@ -1,0 +1,61 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+)
+
+// Exit codes, as the help of the root command has them.
+const (
+	exitOK          = 0
+	exitFailed      = 1   // everything that has no code of its own
+	exitUsage       = 2   // a wrong call: nothing was tried
+	exitUndelivered = 5   // STOP or TIMEOUT: nobody took the message, or nobody answered in time
+	exitAnswered    = 6   // ERROR: somebody answered that it failed
+	exitForced      = 130 // the second Ctrl-C
+)
+
+// codeError is an error that ends the process with a code of its own.
+type codeError struct {
+	code int
+	err  error
+}
+
+func (e *codeError) Error() string { return e.err.Error() }
+func (e *codeError) Unwrap() error { return e.err }
+
+func usageError(format string, args ...any) error {
+	return &codeError{code: exitUsage, err: fmt.Errorf(format, args...)}
+}
+
+// finish prints what went wrong, and what to type next after a wrong call, and returns the exit code.
+func (a *app) finish(cmd *cobra.Command, err error) int {
+	if err == nil {
+		return exitOK
+	}
+	code := exitFailed
+	if coded, ok := errors.AsType[*codeError](err); ok {
+		code = coded.code
+	} else if !a.running {
+		code = exitUsage
+	}
+	for _, line := range errorLines(err) {
+		fmt.Fprintln(a.stderr, "damrey: "+line)
+	}
+	if code == exitUsage {
+		fmt.Fprintf(a.stderr, "Type `%s --help` for what it takes.\n", cmd.CommandPath())
+	}
+	return code
+}
+
+// errorLines are the lines of an error, without the library's own prefix that the command's name repeats.
+func errorLines(err error) []string {
+	lines := strings.Split(strings.TrimSpace(err.Error()), "\n")
+	for i, line := range lines {
+		lines[i] = strings.TrimPrefix(line, "damrey: ")
+	}
+	return lines
+}

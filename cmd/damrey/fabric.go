@@ -1,0 +1,120 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/rs/zerolog"
+
+	"github.com/damrey/damrey"
+	"github.com/damrey/damrey/broker"
+	"github.com/damrey/damrey/internal/bucket"
+	"github.com/damrey/damrey/proxyd"
+)
+
+// fabricConfig says which parts `damrey proxy` and `damrey dev` run, and how.
+type fabricConfig struct {
+	// NATS is the server or cluster to use. Empty URL: the broker runs in this process.
+	NATS damrey.ConnectConfig
+	// LeafURLs are where agents reach the server of NATS; of the broker in this process they are known.
+	LeafURLs []string
+	// Broker, when it runs in this process.
+	Broker broker.Config
+	// Proxy, without what is known only when NATS is reached.
+	Proxy proxyd.Config
+	Log   zerolog.Logger
+}
+
+// fabric is what runs, for the verb to print.
+type fabric struct {
+	rest string
+	nats []string
+	leaf []string
+}
+
+// setupTime bounds each step before the proxy listens: reaching NATS, making the buckets.
+const setupTime = 15 * time.Second
+
+// startFabric starts the parts one after another, each when the one before is ready:
+//
+//	broker (or an external NATS) ── connection ── buckets ─┬─ watcher ── bridge   for clients of the broker itself
+//	                                                       └─ proxy               REST
+func startFabric(ctx context.Context, g *group, cfg fabricConfig) (fabric, error) {
+	nc, f, err := reachNATS(ctx, g, &cfg)
+	if err != nil {
+		return f, err
+	}
+	if err := ensureBuckets(ctx, nc, cfg.Proxy.Prefix); err != nil {
+		return f, err
+	}
+	watcher := damrey.NewWatcher(nc, damrey.WatchConfig{Prefix: cfg.Proxy.Prefix, Log: cfg.Log})
+	if err := g.start("watcher of the table", watcher.Run, watcher.Ready()); err != nil {
+		return f, err
+	}
+	bridge := damrey.NewBridge(nc, damrey.BridgeConfig{Prefix: cfg.Proxy.Prefix, Table: watcher.Table, Log: cfg.Log})
+	if err := g.start("bridge", bridge.Run, bridge.Ready()); err != nil {
+		return f, err
+	}
+	cfg.Proxy.NATSURLs, cfg.Proxy.LeafURLs = f.nats, f.leaf
+	proxy, err := proxyd.New(nc, cfg.Proxy)
+	if err != nil {
+		return f, err
+	}
+	f.rest = proxy.URL()
+	return f, g.start("proxy", proxy.Run, proxy.Ready())
+}
+
+// reachNATS gives a connection to the broker in this process or to the external server, and fills in the domain.
+func reachNATS(ctx context.Context, g *group, cfg *fabricConfig) (*nats.Conn, fabric, error) {
+	if cfg.NATS.URL != "" {
+		return reachExternal(ctx, g, cfg)
+	}
+	b, err := broker.New(cfg.Broker)
+	if err != nil {
+		return nil, fabric{}, err
+	}
+	if err := g.start("broker", b.Run, b.Ready()); err != nil {
+		return nil, fabric{}, err
+	}
+	nc, err := b.Connect(nats.Name("damrey-proxy"), nats.ReconnectBufSize(-1))
+	if err != nil {
+		return nil, fabric{}, err
+	}
+	g.cleanup(nc.Close)
+	cfg.Proxy.Domain = b.Domain()
+	return nc, fabric{nats: []string{b.ClientURL()}, leaf: []string{b.LeafURL()}}, nil
+}
+
+func reachExternal(ctx context.Context, g *group, cfg *fabricConfig) (*nats.Conn, fabric, error) {
+	nc, err := connectNow(cfg.NATS, setupTime)
+	if err != nil {
+		return nil, fabric{}, err
+	}
+	g.cleanup(nc.Close)
+	features, err := broker.Check(ctx, nc)
+	if err != nil {
+		return nil, fabric{}, err
+	}
+	cfg.Proxy.Domain = features.Domain
+	if features.Domain == "" && len(cfg.LeafURLs) > 0 {
+		return nil, fabric{}, fmt.Errorf("--leaf: %s has no JetStream domain, so agents cannot link to it; "+
+			"add `jetstream { domain: NAME }` to its configuration, or leave --leaf out", nc.ConnectedUrlRedacted())
+	}
+	return nc, fabric{nats: []string{nc.ConnectedUrlRedacted()}, leaf: cfg.LeafURLs}, nil
+}
+
+func ensureBuckets(ctx context.Context, nc *nats.Conn, prefix string) error {
+	js, err := jetstream.New(nc)
+	if err != nil {
+		return fmt.Errorf("set up the table: %w", err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, setupTime)
+	defer cancel()
+	if err := bucket.Ensure(ctx, js, prefix); err != nil {
+		return fmt.Errorf("set up the table: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,66 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/damrey/damrey/internal/api"
+)
+
+// proxyFlag says which proxy a verb speaks to.
+type proxyFlag struct{ address string }
+
+func (p *proxyFlag) add(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&p.address, "proxy", "127.0.0.1:8080", "address of the proxy, ip:port or a URL")
+}
+
+// with gives a verb a client of the proxy. An address that is none is a wrong call.
+func (p *proxyFlag) with(do func(*api.Client) error) error {
+	client, err := api.New(p.address)
+	if err != nil {
+		return usageError("--%w", err)
+	}
+	defer client.Close()
+	return do(client)
+}
+
+// completeWorkers offers the names of the table to the shell; a proxy that cannot be asked offers none.
+func (p *proxyFlag) completeWorkers(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+	if len(args) > 0 {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	ctx, cancel := context.WithTimeout(cmd.Context(), time.Second)
+	defer cancel()
+	var names []string
+	err := p.with(func(client *api.Client) error {
+		list, err := client.Workers(ctx)
+		for _, w := range list.Workers {
+			names = append(names, w.Name)
+		}
+		return err
+	})
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveError
+	}
+	return names, cobra.ShellCompDirectiveNoFileComp
+}
+
+// advise puts the refusals that have an obvious answer into the words of this program.
+func advise(err error, name string) error {
+	refused, ok := errors.AsType[*api.Error](err)
+	if !ok {
+		return err
+	}
+	switch refused.Status {
+	case http.StatusPreconditionFailed:
+		return fmt.Errorf("somebody else changed %q meanwhile; look again with `damrey worker get %s`, then repeat", name, name)
+	case http.StatusConflict:
+		return fmt.Errorf("worker %q is registered already; change it with `damrey worker chg %s`", name, name)
+	}
+	return err
+}

@@ -1,0 +1,79 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/micro"
+
+	"github.com/damrey/damrey"
+	"github.com/damrey/damrey/internal/wire"
+)
+
+// reply is the one answer to a request.
+type reply struct {
+	msg   damrey.Msg
+	where string // the route on which it ended, where that is known
+	spent string // the time that a TIMEOUT took
+}
+
+// readReply reads what came back. A worker without the library may answer anything: what is no message is the one
+// argument of a RESPONSE.
+func readReply(m *nats.Msg, typ string) reply {
+	r := reply{where: m.Header.Get("Damrey-Where"), spent: m.Header.Get("Damrey-Spent")}
+	if code := m.Header.Get(micro.ErrorCodeHeader); code != "" {
+		r.msg = damrey.Msg{damrey.ERROR, typ, m.Header.Get(micro.ErrorHeader), code}
+		return r
+	}
+	if msg, err := wire.Decode(m.Data); err == nil && len(msg) > 0 {
+		switch msg[0] {
+		case damrey.RESPONSE, damrey.ERROR, damrey.STOP, damrey.TIMEOUT:
+			r.msg = msg
+			return r
+		}
+	}
+	r.msg = damrey.Msg{damrey.RESPONSE, typ}
+	if len(m.Data) > 0 {
+		r.msg = append(r.msg, string(m.Data))
+	}
+	return r
+}
+
+// err is nil for a RESPONSE; else it has the exit code of its tag.
+func (r reply) err(what string) error {
+	switch r.msg.Tag() {
+	case damrey.RESPONSE:
+		return nil
+	case damrey.STOP:
+		return &codeError{exitUndelivered, fmt.Errorf("STOP: no instance took the %s%s; is the worker running? `nats micro ls` shows who is", what, r.at())}
+	case damrey.TIMEOUT:
+		return &codeError{exitUndelivered, fmt.Errorf("TIMEOUT: no answer%s%s; give it more with --timeout", r.within(), r.at())}
+	}
+	return &codeError{exitAnswered, fmt.Errorf("ERROR: %s", r.errorText())}
+}
+
+func (r reply) at() string {
+	if r.where == "" {
+		return ""
+	}
+	return " (" + r.where + ")"
+}
+
+func (r reply) within() string {
+	if r.spent == "" {
+		return ""
+	}
+	return " after " + r.spent
+}
+
+// errorText is the ERROR's text with its arguments, a line each. The original format has the text in the type's place.
+func (r reply) errorText() string {
+	if len(r.msg) == 2 {
+		return r.msg.Type()
+	}
+	if code := r.msg.Arg(1); len(r.msg) == 5 && strings.HasPrefix(code, "damrey:") {
+		return fmt.Sprintf("%s (%s, %s)", strings.TrimPrefix(r.msg.Arg(0), "damrey: "), code, r.msg.Arg(2))
+	}
+	return strings.Join(r.msg.Args(), "\n")
+}

@@ -1,0 +1,93 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+)
+
+const rootHelp = `Damrey lets small programs on many machines work together by messages. A program (a worker)
+says what its output is; one live table at the proxy says where that goes; NATS carries it.
+
+  damrey dev          everything in one process, to try it
+  damrey proxy        the proxy, with the broker inside
+  damrey agent        one on each further machine
+  damrey worker       look at the table and change it, or run any program as a worker
+
+Every flag can be set by an environment variable, --nats-port by DAMREY_NATS_PORT. Logs are on
+stderr, stdout is data. The first Ctrl-C ends a daemon in order, the second at once.
+
+Exit codes: 0 done, 1 failed, 2 wrong call, 5 nobody took the message or answered in time,
+6 the answer was an ERROR, 130 ended by the second Ctrl-C.`
+
+// execute runs one command line and returns the exit code.
+func execute(args []string, a *app) int {
+	root := newRoot(a)
+	root.SetArgs(rewriteSeedFlags(args))
+	cmd, err := root.ExecuteContextC(context.Background())
+	return a.finish(cmd, err)
+}
+
+func newRoot(a *app) *cobra.Command {
+	root := newGroupCommand("damrey", "Small programs on many machines work together by messages", rootHelp)
+	root.SilenceUsage, root.SilenceErrors = true, true
+	root.SetIn(a.stdin)
+	root.SetOut(a.stdout)
+	root.SetErr(a.stderr)
+	a.logging.add(root.PersistentFlags())
+	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) (err error) {
+		if err := a.readEnvironment(cmd); err != nil {
+			return err
+		}
+		if err := cmd.ValidateFlagGroups(); err != nil { // cobra does it later, as if it were no wrong call
+			return err
+		}
+		a.log, err = a.logging.logger(a.stderr)
+		a.running = err == nil
+		return err
+	}
+	root.AddCommand(newDevCommand(a), newProxyCommand(a), newWorkerCommand(a), newRequestCommand(a),
+		newSendCommand(a), newVersionCommand(a))
+	root.InitDefaultHelpCmd()
+	root.InitDefaultCompletionCmd()
+	nameEnvironment(root)
+	return root
+}
+
+// newGroupCommand is a command that only holds others.
+func newGroupCommand(use, short, long string) *cobra.Command {
+	return &cobra.Command{
+		Use: use, Short: short, Long: long,
+		DisableFlagsInUseLine: true,
+		Args:                  noSuchCommand,
+		RunE:                  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+}
+
+// noSuchCommand refuses arguments of a group, with what may have been meant.
+func noSuchCommand(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	text := fmt.Sprintf("unknown command %q for %q", args[0], cmd.CommandPath())
+	cmd.SuggestionsMinimumDistance = 2
+	if meant := cmd.SuggestionsFor(args[0]); len(meant) > 0 {
+		text += "; did you mean " + strings.Join(meant, " or ") + "?"
+	}
+	return usageError("%s", text)
+}
+
+// exactly takes the named arguments, neither less nor more.
+func exactly(names ...string) cobra.PositionalArgs {
+	return func(_ *cobra.Command, args []string) error {
+		if len(args) < len(names) {
+			return usageError("%s is missing", strings.Join(names[len(args):], " "))
+		}
+		if len(args) > len(names) {
+			return usageError("%q is one argument too many", args[len(names)])
+		}
+		return nil
+	}
+}

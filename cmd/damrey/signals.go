@@ -1,0 +1,33 @@
+package main
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+// untilSignal returns a context that ends with the first Ctrl-C or SIGTERM. The second ends the process at once, after
+// force, which must not wait. Call release when the daemon is gone.
+func (a *app) untilSignal(parent context.Context, force func()) (ctx context.Context, release func()) {
+	ctx, cancel := context.WithCancel(parent)
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	over := make(chan struct{})
+	go func() {
+		for first := true; ; first = false {
+			select {
+			case <-over:
+				return
+			case got := <-signals:
+				if !first {
+					force()
+					os.Exit(exitForced)
+				}
+				a.log.Info().Stringer("signal", got).Msg("ending in order; once more ends at once")
+				cancel()
+			}
+		}
+	}()
+	return ctx, func() { signal.Stop(signals); close(over); cancel() }
+}

@@ -1,0 +1,167 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/damrey/damrey"
+	"github.com/damrey/damrey/internal/api"
+)
+
+// document is one registration as a file has it.
+type document struct {
+	damrey.Registration
+	revision string // entity tag of the revision it was read at; empty: none
+}
+
+// readDocuments reads the registrations of a file, all or none: JSON or YAML, one after another, as a list, or as the
+// output of `damrey worker list`. "-" is stdin.
+func (a *app) readDocuments(path string) ([]document, error) {
+	data, err := a.readFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("-f: %w", err)
+	}
+	raws, err := splitDocuments(filepath.Ext(path), data)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	if len(raws) == 0 {
+		return nil, fmt.Errorf("%s: there is no registration in it", path)
+	}
+	documents := make([]document, len(raws))
+	for i, raw := range raws {
+		if documents[i], err = parseDocument(raw); err != nil {
+			if len(raws) > 1 {
+				return nil, fmt.Errorf("%s: registration %d: %w", path, i+1, err)
+			}
+			return nil, fmt.Errorf("%s: %w", path, err)
+		}
+	}
+	return documents, nil
+}
+
+func (a *app) readFile(path string) ([]byte, error) {
+	if path == "-" {
+		return io.ReadAll(a.stdin)
+	}
+	return os.ReadFile(path)
+}
+
+// parseDocument takes the read-only fields off, which a document has that the proxy once gave out.
+func parseDocument(raw []byte) (document, error) {
+	var fields map[string]json.RawMessage
+	if json.Unmarshal(raw, &fields) != nil { // it is no object: let the parser say so
+		fields = nil
+	}
+	var d document
+	if given, ok := fields[api.FieldRevision]; ok {
+		var revision uint64
+		if err := json.Unmarshal(given, &revision); err != nil {
+			return d, fmt.Errorf("%s: a whole number is needed, not %s", api.FieldRevision, given)
+		}
+		d.revision = api.Match(revision)
+	}
+	_, updated := fields[api.FieldUpdated]
+	if d.revision != "" || updated {
+		delete(fields, api.FieldRevision)
+		delete(fields, api.FieldUpdated)
+		var err error
+		if raw, err = json.Marshal(fields); err != nil {
+			return d, err
+		}
+	}
+	var err error
+	d.Registration, err = damrey.ParseRegistration(raw)
+	return d, err
+}
+
+// splitDocuments gives the JSON of each registration.
+func splitDocuments(extension string, data []byte) ([]json.RawMessage, error) {
+	isJSON := extension == ".json"
+	if extension != ".json" && extension != ".yaml" && extension != ".yml" {
+		trimmed := bytes.TrimLeft(data, " \t\r\n")
+		isJSON = len(trimmed) > 0 && (trimmed[0] == '{' || trimmed[0] == '[')
+	}
+	split := splitYAML
+	if isJSON {
+		split = splitJSON
+	}
+	raws, err := split(data)
+	if err != nil {
+		return nil, err
+	}
+	var flat []json.RawMessage
+	for _, raw := range raws {
+		flat = append(flat, flatten(raw)...)
+	}
+	return flat, nil
+}
+
+// flatten opens lists and the output of `damrey worker list`.
+func flatten(raw json.RawMessage) []json.RawMessage {
+	var list []json.RawMessage
+	if json.Unmarshal(raw, &list) == nil && list != nil {
+		return list
+	}
+	var fields map[string]json.RawMessage
+	if json.Unmarshal(raw, &fields) == nil && fields["name"] == nil && json.Unmarshal(fields["workers"], &list) == nil {
+		return list
+	}
+	return []json.RawMessage{raw}
+}
+
+func splitJSON(data []byte) ([]json.RawMessage, error) {
+	var raws []json.RawMessage
+	for decoder := json.NewDecoder(bytes.NewReader(data)); ; {
+		var raw json.RawMessage
+		err := decoder.Decode(&raw)
+		if err == io.EOF {
+			return raws, nil
+		}
+		if err != nil {
+			line := 1 + bytes.Count(data[:min(failedAt(decoder, err, data), len(data))], []byte{'\n'})
+			return nil, fmt.Errorf("broken JSON at line %d: %w", line, err)
+		}
+		raws = append(raws, raw)
+	}
+}
+
+// failedAt is the count of bytes before the error.
+func failedAt(decoder *json.Decoder, err error, data []byte) int {
+	if syntax, ok := errors.AsType[*json.SyntaxError](err); ok {
+		return max(0, int(syntax.Offset)-1)
+	}
+	if errors.Is(err, io.ErrUnexpectedEOF) {
+		return len(bytes.TrimRight(data, " \t\r\n"))
+	}
+	return int(decoder.InputOffset())
+}
+
+func splitYAML(data []byte) ([]json.RawMessage, error) {
+	var raws []json.RawMessage
+	for decoder := yaml.NewDecoder(bytes.NewReader(data)); ; {
+		var value any
+		err := decoder.Decode(&value)
+		if err == io.EOF {
+			return raws, nil
+		}
+		if err != nil {
+			return nil, fmt.Errorf("broken YAML: %w", err)
+		}
+		if value == nil { // nothing between two separators
+			continue
+		}
+		raw, err := json.Marshal(value)
+		if err != nil {
+			return nil, fmt.Errorf("this YAML has no form in JSON: %w; keys must be text", err)
+		}
+		raws = append(raws, raw)
+	}
+}

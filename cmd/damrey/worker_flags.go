@@ -1,0 +1,140 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/damrey/damrey"
+)
+
+// entryFlags say what an entry of the table should be.
+type entryFlags struct {
+	file     string
+	mpu      int
+	agent    string
+	commands []string
+	remove   []string
+}
+
+func (e *entryFlags) add(cmd *cobra.Command) {
+	flags := cmd.Flags()
+	flags.StringVarP(&e.file, "file", "f", "", "read the entries from this JSON or YAML file; - is stdin")
+	flags.IntVar(&e.mpu, "mpu", 0, fmt.Sprintf("what one instance may have in flight; 0 is the default, %d", damrey.DefaultMPU))
+	flags.StringVar(&e.agent, "agent", "", "only instances at this agent receive; '' lets instances anywhere")
+	flags.StringArrayVar(&e.commands, "command", nil,
+		"a route, `TYPE=WORKER[,mpu=N][,batch=N]`; '*' is every other type; may be repeated")
+	for _, name := range []string{"mpu", "agent", "command"} {
+		cmd.MarkFlagsMutuallyExclusive("file", name)
+	}
+}
+
+// check makes sure that there is either a name or a file.
+func (e *entryFlags) check(_ *cobra.Command, args []string) error {
+	if len(args) > 1 {
+		return usageError("%q is one argument too many", args[1])
+	}
+	return nil
+}
+
+// source says whether the entries come from a file.
+func (e *entryFlags) fromFile(args []string) (bool, error) {
+	switch {
+	case e.file == "" && len(args) == 0:
+		return false, usageError("NAME is missing; give a worker's name, or a file with -f")
+	case e.file != "" && len(args) > 0:
+		return false, usageError("%q and -f %s: give a name with flags, or a file, not both", args[0], e.file)
+	}
+	return e.file != "", nil
+}
+
+// apply changes what the flags name and leaves the rest.
+func (e *entryFlags) apply(flags *pflag.FlagSet, reg *damrey.Registration) error {
+	if flags.Changed("mpu") {
+		reg.MPU = damrey.MPU(e.mpu)
+	}
+	if flags.Changed("agent") {
+		reg.Agent = e.agent
+	}
+	for _, typ := range e.remove {
+		if err := removeCommand(reg, typ); err != nil {
+			return err
+		}
+	}
+	named := make(map[string]string, len(e.commands))
+	for _, spec := range e.commands {
+		c, err := parseCommand(spec)
+		if err != nil {
+			return err
+		}
+		if before, twice := named[c.Name]; twice {
+			return usageError("--command %s: type %q stands twice, in %q too; keep one", spec, c.Name, before)
+		}
+		named[c.Name] = spec
+		setCommand(reg, c)
+	}
+	if err := reg.Validate(); err != nil {
+		return usageError("%w", err)
+	}
+	return nil
+}
+
+// setCommand replaces the row of a type, or adds one.
+func setCommand(reg *damrey.Registration, c damrey.Command) {
+	for i := range reg.Commands {
+		if reg.Commands[i].Name == c.Name {
+			reg.Commands[i] = c
+			return
+		}
+	}
+	reg.Commands = append(reg.Commands, c)
+}
+
+func removeCommand(reg *damrey.Registration, typ string) error {
+	i := slices.IndexFunc(reg.Commands, func(c damrey.Command) bool { return c.Name == typ })
+	if i < 0 {
+		types := make([]string, len(reg.Commands))
+		for i, c := range reg.Commands {
+			types[i] = c.Name
+		}
+		has := "it has none"
+		if len(types) > 0 {
+			has = "it has " + strings.Join(types, ", ")
+		}
+		return fmt.Errorf("--remove-command %s: %s has no command of this type; %s", typ, reg.Name, has)
+	}
+	reg.Commands = slices.Delete(reg.Commands, i, i+1)
+	return nil
+}
+
+// parseCommand reads TYPE=WORKER[,mpu=N][,batch=N].
+func parseCommand(spec string) (damrey.Command, error) {
+	route, options, _ := strings.Cut(spec, ",")
+	typ, worker, ok := strings.Cut(route, "=")
+	if !ok || typ == "" || worker == "" {
+		return damrey.Command{}, usageError("--command %q: write TYPE=WORKER, such as add=add or add=add,mpu=2,batch=64", spec)
+	}
+	c := damrey.Command{Name: typ, Worker: worker}
+	if options == "" {
+		return c, nil
+	}
+	for option := range strings.SplitSeq(options, ",") {
+		key, value, _ := strings.Cut(option, "=")
+		n, err := strconv.Atoi(value)
+		switch {
+		case key != "mpu" && key != "batch":
+			return c, usageError("--command %q: unknown option %q; known are mpu=N and batch=N", spec, key)
+		case err != nil:
+			return c, usageError("--command %q: %s needs a whole number, not %q", spec, key, value)
+		case key == "mpu":
+			c.MPU = damrey.MPU(n)
+		default:
+			c.Batch = damrey.Batch(n)
+		}
+	}
+	return c, nil
+}

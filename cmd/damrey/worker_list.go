@@ -1,0 +1,56 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/damrey/damrey"
+	"github.com/damrey/damrey/internal/api"
+)
+
+func newWorkerListCommand(a *app) *cobra.Command {
+	var proxy proxyFlag
+	var out output
+	cmd := &cobra.Command{
+		Use:     "list",
+		Aliases: []string{"ls"},
+		Short:   "List the routing table",
+		Long: `List the routing table: a line for every command, which says that messages of this TYPE that
+NAME sends go to WORKER. MPU is what one instance may have in flight, COST what one message of the
+command takes of it, AGENT the agent that the worker is pinned to, BATCH how many waiting sends may
+leave in one NATS message.`,
+		Args: exactly(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return proxy.with(func(client *api.Client) error {
+				list, err := client.Workers(cmd.Context())
+				if err != nil {
+					return err
+				}
+				if !out.forPeople() {
+					return out.print(a.stdout, list)
+				}
+				a.printWorkers(list)
+				return nil
+			})
+		},
+	}
+	proxy.add(cmd)
+	out.add(cmd, "table")
+	return cmd
+}
+
+func (a *app) printWorkers(list api.WorkerList) {
+	regs := make([]damrey.Registration, len(list.Workers))
+	for i, w := range list.Workers {
+		regs[i] = w.Registration
+	}
+	printRegistrations(a.stdout, regs)
+	for _, d := range list.Damaged {
+		fmt.Fprintf(a.stderr, "damrey: the entry %s is damaged: %s; put it again with `damrey worker chg %s`, or delete it\n",
+			d.Name, d.Problem, d.Name)
+	}
+	if len(regs) == 0 {
+		fmt.Fprintln(a.stderr, "The table is empty. Add a worker with `damrey worker add NAME --command TYPE=WORKER`.")
+	}
+}

@@ -1,0 +1,59 @@
+package main
+
+import (
+	"io"
+	"strconv"
+
+	"github.com/jedib0t/go-pretty/v6/table"
+	"github.com/jedib0t/go-pretty/v6/text"
+
+	"github.com/damrey/damrey"
+)
+
+// newTable is a table for people: no borders, so that lines can be cut and searched.
+func newTable(w io.Writer, header ...any) table.Writer {
+	t := table.NewWriter()
+	t.SetOutputMirror(w)
+	style := table.StyleLight
+	style.Options = table.OptionsNoBordersAndSeparators
+	style.Box.PaddingLeft, style.Box.PaddingRight = "", "  "
+	style.Format.Header = text.FormatDefault
+	t.SetStyle(style)
+	t.SuppressTrailingSpaces()
+	t.AppendHeader(header)
+	return t
+}
+
+// printRegistrations prints one line for each row of the routing table. A worker without rows has a line too.
+func printRegistrations(w io.Writer, regs []damrey.Registration) {
+	t := newTable(w, "NAME", "MPU", "AGENT", "TYPE", "WORKER", "COST", "BATCH")
+	t.SetColumnConfigs([]table.ColumnConfig{
+		{Name: "MPU", Align: text.AlignRight, AlignHeader: text.AlignRight},
+		{Name: "COST", Align: text.AlignRight, AlignHeader: text.AlignRight},
+		{Name: "BATCH", Align: text.AlignRight, AlignHeader: text.AlignRight},
+	})
+	for _, reg := range regs {
+		own := table.Row{reg.Name, reg.Capacity(), orDash(reg.Agent)}
+		if len(reg.Commands) == 0 {
+			t.AppendRow(append(own, "-", "-", "-", "-"))
+		}
+		for _, c := range reg.Commands {
+			t.AppendRow(append(own[:len(own):len(own)], c.Name, c.Worker, c.Cost(), batchText(c)))
+		}
+	}
+	t.Render()
+}
+
+func orDash(s string) string {
+	if s == "" {
+		return "-"
+	}
+	return s
+}
+
+func batchText(c damrey.Command) string {
+	if c.Batch < 2 {
+		return "-"
+	}
+	return strconv.Itoa(int(c.Batch))
+}
