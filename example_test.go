@@ -1,0 +1,218 @@
+package damrey_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log"
+	"strconv"
+	"time"
+
+	"github.com/damrey/damrey"
+	"github.com/damrey/damrey/damreytest"
+	"github.com/rs/zerolog"
+)
+
+// exampleFabric stands for the broker and table that `damrey dev` gives.
+func exampleFabric(regs ...damrey.Registration) *damreytest.Fabric {
+	f, err := damreytest.New()
+	if err != nil {
+		log.Fatal(err)
+	}
+	f.Register(regs...)
+	return f
+}
+
+func closeExample(f *damreytest.Fabric) {
+	if err := f.Close(); err != nil {
+		log.Fatal(err)
+	}
+}
+
+// A worker with a handler, and somebody who asks it.
+func Example() {
+	f := exampleFabric(
+		damrey.Registration{Name: "entry", Commands: []damrey.Command{{Name: "greet", Worker: "hello"}}},
+		damrey.Registration{Name: "hello"},
+	)
+	defer closeExample(f)
+
+	hello := damrey.New(damrey.Config{Name: "hello"}, zerolog.Nop(), f.Option())
+	hello.Handle("greet", func(ctx context.Context, in damrey.Msg) (damrey.Msg, error) {
+		return damrey.Reply("hello " + in.Arg(0)), nil
+	})
+	f.Serve(hello) // elsewhere: hello.Serve(ctx)
+
+	entry := damrey.New(damrey.Config{Name: "entry"}, zerolog.Nop(), f.Option())
+	f.Serve(entry)
+	answer, err := entry.Request(context.Background(), "greet", "world")
+	fmt.Println(answer.Arg(0), err)
+	// Output: hello world <nil>
+}
+
+// A REQUEST as a handler's output goes on along the worker's own routes, and
+// the last worker's answer comes back to who asked first.
+func ExampleInstance_Handle() {
+	f := exampleFabric(
+		damrey.Registration{Name: "entry", Commands: []damrey.Command{{Name: "add", Worker: "add"}}},
+		damrey.Registration{Name: "add", Commands: []damrey.Command{{Name: "square", Worker: "square"}}},
+		damrey.Registration{Name: "square"},
+	)
+	defer closeExample(f)
+
+	add := damrey.New(damrey.Config{Name: "add"}, zerolog.Nop(), f.Option())
+	add.Handle("add", func(_ context.Context, in damrey.Msg) (damrey.Msg, error) {
+		sum := 0
+		for _, arg := range in.Args() {
+			n, err := strconv.Atoi(arg)
+			if err != nil {
+				return nil, err // becomes an ERROR with this text
+			}
+			sum += n
+		}
+		return damrey.NewRequest("square", strconv.Itoa(sum)), nil
+	})
+	f.Serve(add)
+	square := damrey.New(damrey.Config{Name: "square"}, zerolog.Nop(), f.Option())
+	square.Handle("square", func(_ context.Context, in damrey.Msg) (damrey.Msg, error) {
+		n, err := strconv.Atoi(in.Arg(0))
+		return damrey.Reply(strconv.Itoa(n * n)), err
+	})
+	f.Serve(square)
+
+	entry := f.Client("entry", damrey.Command{Name: "add", Worker: "add"})
+	answer, err := entry.Request(context.Background(), "add", "3", "4")
+	fmt.Println(answer.Arg(0), err)
+	_, err = entry.Request(context.Background(), "add", "3", "four")
+	fmt.Println(err)
+	// Output:
+	// 49 <nil>
+	// damrey: strconv.Atoi: parsing "four": invalid syntax
+}
+
+// The first middleware is the outermost, and that of WithMiddleware lies
+// outside of that of Handle.
+func ExampleWithMiddleware() {
+	f := exampleFabric(damrey.Registration{Name: "w"})
+	defer closeExample(f)
+
+	say := func(name string) damrey.Middleware {
+		return func(next damrey.HandlerFunc) damrey.HandlerFunc {
+			return func(ctx context.Context, in damrey.Msg) (damrey.Msg, error) {
+				fmt.Println("enter", name)
+				defer fmt.Println("leave", name)
+				return next(ctx, in)
+			}
+		}
+	}
+	w := damrey.New(damrey.Config{Name: "w"}, zerolog.Nop(), f.Option(),
+		damrey.WithMiddleware(say("first"), say("second")))
+	w.Handle("x", func(context.Context, damrey.Msg) (damrey.Msg, error) {
+		fmt.Println("handler")
+		return nil, nil
+	}, say("third"))
+	f.Serve(w)
+
+	client := f.Client("client", damrey.Command{Name: "x", Worker: "w"})
+	if _, err := client.Request(context.Background(), "x"); err != nil {
+		fmt.Println(err)
+	}
+	// Output:
+	// enter first
+	// enter second
+	// enter third
+	// handler
+	// leave third
+	// leave second
+	// leave first
+}
+
+// What came instead of a RESPONSE is an error that says which.
+func ExampleInstance_Request() {
+	f := exampleFabric(damrey.Registration{Name: "w"})
+	defer closeExample(f)
+	w := damrey.New(damrey.Config{Name: "w"}, zerolog.Nop(), f.Option())
+	w.Handle("slow", func(ctx context.Context, _ damrey.Msg) (damrey.Msg, error) {
+		<-ctx.Done()
+		return nil, ctx.Err()
+	})
+	w.Handle("refuse", func(context.Context, damrey.Msg) (damrey.Msg, error) {
+		return damrey.Fail("not today", "tomorrow"), nil
+	})
+	f.Serve(w)
+
+	client := f.Client("client",
+		damrey.Command{Name: "slow", Worker: "w"},
+		damrey.Command{Name: "refuse", Worker: "w"},
+		damrey.Command{Name: "gone", Worker: "nobody"})
+	for _, typ := range []string{"slow", "refuse", "gone", "unknown"} {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		answer, err := client.Request(ctx, typ)
+		var refused *damrey.ReplyError
+		switch {
+		case errors.Is(err, damrey.ErrTimeout):
+			fmt.Println(typ, "took too long")
+		case errors.Is(err, damrey.ErrNoInstance):
+			fmt.Println(typ, "has nobody there")
+		case errors.Is(err, damrey.ErrNoRoute):
+			fmt.Println(typ, "has no route")
+		case errors.As(err, &refused):
+			fmt.Println(typ, "was refused:", refused.Text, answer.Arg(1))
+		}
+		cancel()
+	}
+	// Output:
+	// slow took too long
+	// refuse was refused: not today tomorrow
+	// gone has nobody there
+	// unknown has no route
+}
+
+// Sends return at once; Flush tells what became of them.
+func ExampleInstance_Flush() {
+	f := exampleFabric(damrey.Registration{Name: "log"})
+	defer closeExample(f)
+	w := damrey.New(damrey.Config{Name: "log"}, zerolog.Nop(), f.Option())
+	w.Handle("line", func(context.Context, damrey.Msg) (damrey.Msg, error) { return nil, nil })
+	f.Serve(w)
+
+	client := f.Client("client",
+		damrey.Command{Name: "line", Worker: "log"},
+		damrey.Command{Name: "lost", Worker: "nobody"})
+	ctx := context.Background()
+	for _, typ := range []string{"line", "lost"} {
+		if err := client.Send(ctx, typ, "some text"); err != nil {
+			fmt.Println(err)
+		}
+		fmt.Println(typ, client.Flush(ctx))
+	}
+	// Output:
+	// line <nil>
+	// lost damrey: sends were not delivered: 1, 1 on client→lost→nobody
+}
+
+// The channels of the original interface.
+func ExampleWorker() {
+	f := exampleFabric(damrey.Registration{Name: "echo"})
+	defer closeExample(f)
+	echo := damrey.New(damrey.Config{Rc: 3, Name: "echo", Timeout: 2 * time.Second}, zerolog.Nop(), f.Option())
+	go echo.Run()
+	<-echo.Ready()
+	go func() {
+		for msg := range echo.RecvChannel() {
+			msg.Rch <- damrey.Reply(msg.Msg[2:]...)
+		}
+	}()
+
+	var client damrey.Worker = f.Client("client", damrey.Command{Name: "hello", Worker: "echo"})
+	msg := &damrey.Message{
+		Timeout: 1 * time.Second,
+		Rch:     make(chan []string),
+		Msg:     []string{damrey.REQUEST, "hello", "hello world"},
+	}
+	client.SendChannel() <- msg
+	fmt.Println(<-msg.Rch)
+	echo.Stop()
+	close(client.SendChannel())
+	// Output: [RESPONSE hello hello world]
+}
