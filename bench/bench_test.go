@@ -1,0 +1,34 @@
+package bench_test
+
+import (
+	"context"
+	"testing"
+
+	"github.com/damrey/damrey/bench"
+)
+
+// It runs and measures something; how much is for people to read.
+func TestRun_EveryRowGivesItsFigures(t *testing.T) {
+	t.Parallel()
+	results, err := bench.Run(context.Background(), bench.Config{Rounds: 1, Scale: 0.01})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range results {
+		t.Logf("%+v", r)
+		if r.Raw <= 0 || r.Damrey <= 0 || r.Ratio.Median <= 0 || r.Ratio.Min > r.Ratio.Max {
+			t.Errorf("row %s: %+v", r.Name, r)
+		}
+	}
+	if len(results) != len(bench.Names()) {
+		t.Errorf("%d rows, want %d", len(results), len(bench.Names()))
+	}
+}
+
+func TestRun_RefusesAnUnknownRow(t *testing.T) {
+	t.Parallel()
+	_, err := bench.Run(context.Background(), bench.Config{Rows: []string{"speed"}})
+	if err == nil || err.Error()[:24] != `bench: no row "speed"; r` {
+		t.Errorf("got %v", err)
+	}
+}
