@@ -1,0 +1,33 @@
+# `make` builds; every other target is one thing that .ci/run does too.
+.PHONY: build test race lint fuzz example ci clean
+
+GOLANGCI := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+FUZZTIME := 20s
+
+build:
+	go build -o bin/ ./cmd/damrey
+
+test:
+	go test ./...
+
+race:
+	go test -race -timeout 15m ./...
+
+lint:
+	test -z "$$(gofmt -l .)"
+	go vet ./...
+	go run $(GOLANGCI) run ./...
+
+fuzz:
+	for f in $$(go test -list '^Fuzz' ./internal/wire | grep ^Fuzz); do \
+		go test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x ./internal/wire || exit 1; \
+	done
+
+example:
+	sh examples/square/run
+
+ci:
+	.ci/run
+
+clean:
+	rm -rf bin
