@@ -45,6 +45,9 @@ func (a answer) message(typ string) Msg {
 // result is what Request returns for an answer.
 func (a answer) result(r *Route, began time.Time) (Msg, error) {
 	m := a.message(r.Type)
+	if m.Tag() == RESPONSE {
+		return m, nil
+	}
 	at := a.where
 	if a.from != nil {
 		at = a.from.Header.Get(headerWhere)
@@ -53,8 +56,6 @@ func (a answer) result(r *Route, began time.Time) (Msg, error) {
 		at = r.String()
 	}
 	switch m.Tag() {
-	case RESPONSE:
-		return m, nil
 	case STOP:
 		return m, fmt.Errorf("%w (%s)", ErrNoInstance, at)
 	case TIMEOUT:

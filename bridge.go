@@ -162,7 +162,7 @@ func (b *Bridge) prepare(o *outgoing, m *nats.Msg) *fabricError {
 	p := &o.push
 	p.route, p.subject, p.payload, p.count, p.cost = route, route.subject, payload, count, route.Cost
 	p.kind = kindSend
-	if fe := b.link.checkSize(payload, route.String()); fe != nil {
+	if fe := b.link.checkSize(payload, route); fe != nil {
 		return fe
 	}
 	return nil

@@ -203,7 +203,7 @@ func (w *Instance) postRequest(msg Msg, rch chan []string, deadline time.Time) {
 		return
 	}
 	c := &call{route: route, began: time.Now(), deadline: deadline, payload: wire.Append(nil, msg)}
-	if fe := w.link.checkSize(c.payload, route.String()); fe != nil {
+	if fe := w.link.checkSize(c.payload, route); fe != nil {
 		answerNow(fe.message(typ))
 		return
 	}

@@ -31,7 +31,7 @@ func (w *Instance) Request(ctx context.Context, typ string, args ...string) (Msg
 	c := w.newCall()
 	c.route, c.hops, c.deadline, c.began = route, hops, deadline, time.Now()
 	c.payload = appendRequest(c.payload[:0], typ, args)
-	if err := w.link.checkSize(c.payload, route.String()); err != nil {
+	if err := w.link.checkSize(c.payload, route); err != nil {
 		w.recycle(c)
 		return nil, err
 	}
@@ -87,7 +87,7 @@ func (w *Instance) Send(ctx context.Context, typ string, args ...string) error {
 	buf := w.buffer()
 	defer w.release(buf)
 	*buf = appendRequest((*buf)[:0], typ, args)
-	if err := w.link.checkSize(*buf, route.String()); err != nil {
+	if err := w.link.checkSize(*buf, route); err != nil {
 		return err
 	}
 	return w.sendPayload(ctx, route, *buf, hops, deadline)

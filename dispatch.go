@@ -181,6 +181,7 @@ func (d *dispatcher) perform() {
 	d.awake--
 	d.running++
 	d.grasp(m)
+	m.alone = d.running == 1 && d.queue.len() == 0
 	slow := d.slow
 	d.staff()
 	d.mu.Unlock()

@@ -21,11 +21,15 @@ type inbound struct {
 	deadline time.Time // end of the budget
 	started  atomic.Bool
 	answered atomic.Bool // whoever sets it answers
+	alone    bool        // nothing else was queued or running when it was started
 
 	prev, next *inbound // among those in hand, guarded by the dispatcher
 }
 
 func (in *inbound) where() string { return where(in.from, in.msg.Type(), in.to) }
+
+// String is where.
+func (in *inbound) String() string { return in.where() }
 
 // receive takes what comes on the worker's subject. It runs in one goroutine,
 // in the order of arrival.

@@ -3,6 +3,7 @@ package damrey
 import (
 	"context"
 	"crypto/rand"
+	"fmt"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -32,6 +33,7 @@ type link struct {
 	urgent  chan struct{} // confirm now
 	marked  chan uint64   // markers that came back
 	calls   calls
+	outbox  outbox
 	closed  chan struct{}
 	closing sync.Once
 	events  undeliveredEvents
@@ -61,6 +63,7 @@ func newLink(nc *nats.Conn, prefix string, attempts int, replies []string, log *
 		closed: make(chan struct{}),
 	}
 	l.calls.init(l.expire)
+	l.outbox.quiet.L = &l.outbox.mu
 	return l
 }
 
@@ -81,6 +84,7 @@ func (l *link) open() error {
 // close ends everything. Calls under way get STOP.
 func (l *link) close() {
 	l.closing.Do(func() {
+		l.outbox.settle()
 		close(l.closed)
 		if l.sub != nil {
 			// Fails only on a closed connection, where it is gone anyway.
@@ -121,12 +125,12 @@ func (l *link) mayAnswer(subject string) bool {
 }
 
 // checkSize says ErrTooLarge naming both sizes.
-func (l *link) checkSize(payload []byte, at string) *fabricError {
+func (l *link) checkSize(payload []byte, at fmt.Stringer) *fabricError {
 	limit := l.nc.MaxPayload()
 	if limit <= 0 || int64(len(payload)) <= limit {
 		return nil
 	}
-	return tooLarge(len(payload), limit, at)
+	return tooLarge(len(payload), limit, at.String())
 }
 
 // backoff is how long to wait after the given number of failed attempts:

@@ -76,12 +76,11 @@ func (w *Instance) reply(in *inbound, out Msg) {
 		return
 	}
 	buf := w.buffer()
-	defer w.release(buf)
 	*buf = wire.Append((*buf)[:0], out)
-	if fe := w.link.checkSize(*buf, in.where()); fe != nil {
+	if fe := w.link.checkSize(*buf, in); fe != nil {
 		*buf = wire.Append((*buf)[:0], fe.message(in.msg.Type()))
 	}
-	w.link.answer(in.answerTo, *buf, in.deadline)
+	w.link.post(parcel{to: in.answerTo, payload: buf, deadline: in.deadline, release: w.release}, in.alone)
 }
 
 // fail answers an ERROR of the fabric. For a send it is logged instead.
@@ -110,7 +109,7 @@ func (w *Instance) forward(in *inbound, out Msg) {
 	buf := w.buffer()
 	defer w.release(buf)
 	*buf = wire.Append((*buf)[:0], out)
-	if fe := w.link.checkSize(*buf, route.String()); fe != nil {
+	if fe := w.link.checkSize(*buf, route); fe != nil {
 		w.fail(in, fe)
 		return
 	}

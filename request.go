@@ -5,6 +5,9 @@ import (
 	"time"
 )
 
+// fewCalls under way are each published at once, which is soonest for them.
+const fewCalls = 3
+
 // begin starts a call whose route, payload, deadline and hops are set. From
 // then on it is answered exactly once.
 func (l *link) begin(c *call) {
@@ -14,7 +17,7 @@ func (l *link) begin(c *call) {
 		return
 	}
 	l.count.requests.Add(1)
-	l.pushed(c.id, l.publishCall(c))
+	l.post(parcel{call: c.id}, l.calls.n.Load() <= fewCalls)
 }
 
 func (l *link) publishCall(c *call) error {

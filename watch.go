@@ -46,6 +46,7 @@ type WatchConfig struct {
 
 const (
 	loadTime    = 5 * time.Second // for one load of the table
+	askTime     = 2 * time.Second // for one question; one that a restart swallowed is soon asked again
 	verifyEvery = 5 * time.Second // between two looks at the bucket itself
 	watchRetry  = 500 * time.Millisecond
 	// reloadSpread keeps instances that were told at one moment from asking at one.
@@ -206,7 +207,7 @@ func (w *Watcher) open(ctx context.Context) (*watching, error) {
 	if err != nil {
 		return nil, err
 	}
-	short, cancel := context.WithTimeout(ctx, loadTime)
+	short, cancel := context.WithTimeout(ctx, askTime)
 	defer cancel()
 	name := bucket.Name(w.cfg.Prefix)
 	stream, err := js.Stream(short, "KV_"+name)
@@ -310,7 +311,7 @@ func (w *Watcher) countKeys(ctx context.Context, s *watching) (int, error) {
 // verify notices what a watch does not tell: the bucket was deleted or made
 // anew, or an update was missed.
 func (w *Watcher) verify(ctx context.Context, s *watching) (same bool, err error) {
-	ctx, cancel := context.WithTimeout(ctx, loadTime)
+	ctx, cancel := context.WithTimeout(ctx, askTime)
 	defer cancel()
 	info, err := s.stream.Info(ctx)
 	if err != nil {
