@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -63,7 +64,8 @@ func (f *askFlags) ask(ctx context.Context, args []string, header nats.Header) (
 	from, typ := args[0], args[1]
 	c := f.nats.config
 	c.Name = "damrey-" + from
-	nc, err := connectNow(c, f.timeout)
+	nc, err := connectNow(c, f.timeout,
+		"is an agent, a proxy or `damrey dev` running there? name another server with --nats or NATS_URL")
 	if err != nil {
 		return reply{}, err
 	}
@@ -105,5 +107,7 @@ func (f *askFlags) await(ctx context.Context, nc *nats.Conn, answers *nats.Subsc
 	case err != nil:
 		return reply{}, fmt.Errorf("wait for the answer: %w", err)
 	}
-	return readReply(m, typ), nil
+	r := readReply(m, typ)
+	r.where, r.spent = cmp.Or(r.where, from+"→"+typ), cmp.Or(r.spent, f.timeout.String())
+	return r, nil
 }

@@ -11,8 +11,8 @@ import (
 )
 
 // connectNow connects within a time or says what is in the way, where damrey.Connect would wait. Once it is there, the
-// connection reconnects for ever.
-func connectNow(c damrey.ConnectConfig, within time.Duration) (*nats.Conn, error) {
+// connection reconnects for ever. hint is what to look at when nothing answers there.
+func connectNow(c damrey.ConnectConfig, within time.Duration, hint string) (*nats.Conn, error) {
 	c.Options = append(c.Options, nats.RetryOnFailedConnect(false), nats.Timeout(within))
 	nc, err := damrey.Connect(c)
 	switch {
@@ -21,7 +21,7 @@ func connectNow(c damrey.ConnectConfig, within time.Duration) (*nats.Conn, error
 	case errors.Is(err, nats.ErrAuthorization), errors.Is(err, nats.ErrAuthExpired):
 		return nil, fmt.Errorf("%w; log in with --creds, --user and --password, --nkey or --token", err)
 	case errors.Is(err, nats.ErrNoServers), errors.Is(err, nats.ErrTimeout):
-		return nil, fmt.Errorf("%w; is an agent, a proxy or `damrey dev` running there? name another server with --nats or NATS_URL", err)
+		return nil, fmt.Errorf("%w; %s", err, hint)
 	}
 	return nil, err
 }

@@ -51,11 +51,14 @@ func (a *app) finish(cmd *cobra.Command, err error) int {
 	return code
 }
 
-// errorLines are the lines of an error, without the library's own prefix that the command's name repeats.
+// errorLines are the lines of an error, without the name of the package that it comes from.
 func errorLines(err error) []string {
 	lines := strings.Split(strings.TrimSpace(err.Error()), "\n")
 	for i, line := range lines {
-		lines[i] = strings.TrimPrefix(line, "damrey: ")
+		for _, room := range []string{"damrey: ", "broker: ", "agentd: "} {
+			line = strings.TrimPrefix(line, room)
+		}
+		lines[i] = line
 	}
 	return lines
 }

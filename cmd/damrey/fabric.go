@@ -74,7 +74,7 @@ func reachNATS(ctx context.Context, g *group, cfg *fabricConfig) (*nats.Conn, fa
 	}
 	b, err := broker.New(cfg.Broker)
 	if err != nil {
-		return nil, fabric{}, err
+		return nil, fabric{}, wrongCall(err, broker.ErrConfig)
 	}
 	if err := g.start("broker", b.Run, b.Ready()); err != nil {
 		return nil, fabric{}, err
@@ -89,7 +89,7 @@ func reachNATS(ctx context.Context, g *group, cfg *fabricConfig) (*nats.Conn, fa
 }
 
 func reachExternal(ctx context.Context, g *group, cfg *fabricConfig) (*nats.Conn, fabric, error) {
-	nc, err := connectNow(cfg.NATS, setupTime)
+	nc, err := connectNow(cfg.NATS, setupTime, "is that server running? name another with --nats, or leave it out for the broker inside")
 	if err != nil {
 		return nil, fabric{}, err
 	}

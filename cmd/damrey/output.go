@@ -3,8 +3,11 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"strings"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 	"go.yaml.in/yaml/v3"
@@ -41,6 +44,9 @@ func (o *output) print(w io.Writer, v any) error {
 func (o *output) printLine(w io.Writer, msg []string) error {
 	if o.value == "yaml" {
 		return yaml.NewEncoder(w).Encode(msg)
+	}
+	if !utf8.ValidString(strings.Join(msg, "")) {
+		return errors.New("the answer holds bytes that are no UTF-8, which JSON cannot carry; use -o yaml")
 	}
 	encoder := json.NewEncoder(w)
 	encoder.SetEscapeHTML(false)

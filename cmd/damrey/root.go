@@ -48,7 +48,7 @@ func newRoot(a *app) *cobra.Command {
 		a.running = err == nil
 		return err
 	}
-	root.AddCommand(newDevCommand(a), newProxyCommand(a), newWorkerCommand(a), newRequestCommand(a),
+	root.AddCommand(newDevCommand(a), newProxyCommand(a), newAgentCommand(a), newWorkerCommand(a), newRequestCommand(a),
 		newSendCommand(a), newVersionCommand(a))
 	root.InitDefaultHelpCmd()
 	root.InitDefaultCompletionCmd()

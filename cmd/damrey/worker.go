@@ -20,6 +20,6 @@ or run any program as a worker:
 func newWorkerCommand(a *app) *cobra.Command {
 	cmd := newGroupCommand("worker", "Look at the routing table and change it, or run a program as a worker", workerHelp)
 	cmd.AddCommand(newWorkerListCommand(a), newWorkerGetCommand(a), newWorkerAddCommand(a), newWorkerChgCommand(a),
-		newWorkerDelCommand(a))
+		newWorkerDelCommand(a), newWorkerRunCommand(a))
 	return cmd
 }
