@@ -1,0 +1,92 @@
+//go:build unix
+
+package integration
+
+import (
+	"fmt"
+	"net/http"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"testing"
+)
+
+// A rewired path loses nothing: while requests run over http and through the
+// bridge, entry's messages are sent to another worker and back, twenty times.
+func TestExample_SquareIsRewiredLive(t *testing.T) {
+	s := startSquare(t)
+	s.damrey("worker", "add", "add2", "--command", "square=square")
+	start(t, append(s.environment(), "WORKER=add2"), s.home, filepath.Join(s.state(), "bin", "add"))
+
+	overHTTP := newLoad(func() error {
+		status, body, err := s.ask("3", "4")
+		if err == nil && (status != http.StatusOK || body != "49\n") {
+			err = fmt.Errorf("http %d: %s", status, body)
+		}
+		return err
+	})
+	defer overHTTP.stop()
+	throughBridge := newLoad(func() error {
+		out, err := s.tryDamrey("request", "entry", "add", "3", "4")
+		if err == nil && out != "49\n" {
+			err = fmt.Errorf("damrey request printed %q", out)
+		}
+		return err
+	})
+	defer throughBridge.stop()
+
+	nc := s.connect(agentPort)
+	for i := range 20 {
+		target := []string{"add2", "add"}[i%2]
+		had, http, bridge := received(t, nc, target), overHTTP.done(), throughBridge.done()
+		s.damrey("worker", "chg", "entry", "--command", "add="+target)
+		eventually(t, target+" gets entry's messages, and both kinds of request go on", func() bool {
+			// One of each may have been under way before the change.
+			return overHTTP.failed() || throughBridge.failed() ||
+				received(t, nc, target) >= had+2 && overHTTP.done() >= http+2 && throughBridge.done() >= bridge+2
+		})
+	}
+	overHTTP.stop()
+	throughBridge.stop()
+	t.Logf("%d requests over http, %d through the bridge", overHTTP.done(), throughBridge.done())
+	for _, err := range append(overHTTP.errors, throughBridge.errors...) {
+		t.Error(err)
+	}
+}
+
+// load asks one request after the other until it is stopped.
+type load struct {
+	n        atomic.Int64
+	bad      atomic.Bool
+	errors   []error // to be read after stop
+	stopping chan struct{}
+	once     sync.Once
+	group    sync.WaitGroup
+}
+
+func newLoad(ask func() error) *load {
+	l := &load{stopping: make(chan struct{})}
+	l.group.Go(func() {
+		for {
+			select {
+			case <-l.stopping:
+				return
+			default:
+			}
+			if err := ask(); err != nil {
+				l.errors = append(l.errors, err)
+				l.bad.Store(true)
+			}
+			l.n.Add(1)
+		}
+	})
+	return l
+}
+
+func (l *load) done() int64  { return l.n.Load() }
+func (l *load) failed() bool { return l.bad.Load() }
+
+func (l *load) stop() {
+	l.once.Do(func() { close(l.stopping) })
+	l.group.Wait()
+}
