@@ -18,7 +18,7 @@ func TestExample_SquareIsRewiredLive(t *testing.T) {
 	s.damrey("worker", "add", "add2", "--command", "square=square")
 	start(t, append(s.environment(), "WORKER=add2"), s.home, filepath.Join(s.state(), "bin", "add"))
 
-	overHTTP := newLoad(func() error {
+	overHTTP := newLoad(4, func() error {
 		status, body, err := s.ask("3", "4")
 		if err == nil && (status != http.StatusOK || body != "49\n") {
 			err = fmt.Errorf("http %d: %s", status, body)
@@ -26,7 +26,7 @@ func TestExample_SquareIsRewiredLive(t *testing.T) {
 		return err
 	})
 	defer overHTTP.stop()
-	throughBridge := newLoad(func() error {
+	throughBridge := newLoad(1, func() error {
 		out, err := s.tryDamrey("request", "entry", "add", "3", "4")
 		if err == nil && out != "49\n" {
 			err = fmt.Errorf("damrey request printed %q", out)
@@ -41,9 +41,9 @@ func TestExample_SquareIsRewiredLive(t *testing.T) {
 		had, http, bridge := received(t, nc, target), overHTTP.done(), throughBridge.done()
 		s.damrey("worker", "chg", "entry", "--command", "add="+target)
 		eventually(t, target+" gets entry's messages, and both kinds of request go on", func() bool {
-			// One of each may have been under way before the change.
+			// One of each asker may have been under way before the change.
 			return overHTTP.failed() || throughBridge.failed() ||
-				received(t, nc, target) >= had+2 && overHTTP.done() >= http+2 && throughBridge.done() >= bridge+2
+				received(t, nc, target) >= had+6 && overHTTP.done() >= http+5 && throughBridge.done() >= bridge+2
 		})
 	}
 	overHTTP.stop()
@@ -54,33 +54,40 @@ func TestExample_SquareIsRewiredLive(t *testing.T) {
 	}
 }
 
-// load asks one request after the other until it is stopped.
+// load is askers, each asking one request after the other until it is stopped.
 type load struct {
 	n        atomic.Int64
 	bad      atomic.Bool
-	errors   []error // to be read after stop
+	mu       sync.Mutex // guards errors until stop
+	errors   []error
 	stopping chan struct{}
 	once     sync.Once
 	group    sync.WaitGroup
 }
 
-func newLoad(ask func() error) *load {
+func newLoad(askers int, ask func() error) *load {
 	l := &load{stopping: make(chan struct{})}
-	l.group.Go(func() {
-		for {
-			select {
-			case <-l.stopping:
-				return
-			default:
-			}
-			if err := ask(); err != nil {
-				l.errors = append(l.errors, err)
-				l.bad.Store(true)
-			}
-			l.n.Add(1)
-		}
-	})
+	for range askers {
+		l.group.Go(func() { l.run(ask) })
+	}
 	return l
+}
+
+func (l *load) run(ask func() error) {
+	for {
+		select {
+		case <-l.stopping:
+			return
+		default:
+		}
+		if err := ask(); err != nil {
+			l.mu.Lock()
+			l.errors = append(l.errors, err)
+			l.mu.Unlock()
+			l.bad.Store(true)
+		}
+		l.n.Add(1)
+	}
 }
 
 func (l *load) done() int64  { return l.n.Load() }
