@@ -78,7 +78,7 @@ func (one *batch) join(p push) {
 	w.payload = append(w.payload, p.payload...)
 	w.count++
 	if p.deadline.Before(w.deadline) {
-		w.deadline = p.deadline
+		w.deadline, w.budget = p.deadline, p.budget
 	}
 }
 

@@ -18,7 +18,8 @@ import (
 // with a handler's context it counts as a hop of the handled message. Safe for
 // concurrent use.
 func (w *Instance) Request(ctx context.Context, typ string, args ...string) (Msg, error) {
-	deadline := w.deadline(ctx)
+	now := time.Now()
+	deadline := w.deadline(ctx, now)
 	route, err := w.route(ctx, typ, deadline)
 	if err != nil {
 		return nil, err
@@ -29,7 +30,7 @@ func (w *Instance) Request(ctx context.Context, typ string, args ...string) (Msg
 		return nil, replyError(loopError(route.String()).message(typ))
 	}
 	c := w.newCall()
-	c.route, c.hops, c.deadline, c.began = route, hops, deadline, time.Now()
+	c.route, c.hops, c.deadline, c.began = route, hops, deadline, now
 	c.payload = appendRequest(c.payload[:0], typ, args)
 	if err := w.link.checkSize(c.payload, route); err != nil {
 		w.recycle(c)
@@ -74,7 +75,8 @@ func (w *Instance) await(ctx context.Context, c *call) (answer, error) {
 // too large, stopped, no connection or no room until ctx or Config.Timeout
 // ends. Safe for concurrent use.
 func (w *Instance) Send(ctx context.Context, typ string, args ...string) error {
-	deadline := w.deadline(ctx)
+	now := time.Now()
+	deadline := w.deadline(ctx, now)
 	route, err := w.route(ctx, typ, deadline)
 	if err != nil {
 		return err
@@ -90,7 +92,7 @@ func (w *Instance) Send(ctx context.Context, typ string, args ...string) error {
 	if err := w.link.checkSize(*buf, route); err != nil {
 		return err
 	}
-	return w.sendPayload(ctx, route, *buf, hops, deadline)
+	return w.sendPayload(ctx, route, *buf, hops, deadline, deadline.Sub(now))
 }
 
 // Flush waits until every Send before it has reached somebody or was given up,
@@ -131,8 +133,7 @@ func loopError(at string) *fabricError {
 }
 
 // deadline of a request or send that begins now.
-func (w *Instance) deadline(ctx context.Context) time.Time {
-	now := time.Now()
+func (w *Instance) deadline(ctx context.Context, now time.Time) time.Time {
 	if d, ok := ctx.Deadline(); ok {
 		if most := now.Add(maxBudget); d.After(most) {
 			return most

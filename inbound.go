@@ -23,6 +23,7 @@ type inbound struct {
 	answered atomic.Bool // whoever sets it answers
 	alone    bool        // nothing else was queued or running when it was started
 
+	ctx        handleContext
 	prev, next *inbound // among those in hand, guarded by the dispatcher
 }
 
@@ -127,7 +128,8 @@ func (w *Instance) enqueue(in *inbound) {
 // process runs one message through its handler. It is the dispatcher's run.
 func (w *Instance) process(in *inbound) {
 	in.started.Store(true)
-	if !time.Now().Before(in.deadline) {
+	now := time.Now()
+	if !now.Before(in.deadline) {
 		// The requester's own clock has said TIMEOUT, or is about to.
 		w.count().expired.Add(1)
 		return
@@ -137,10 +139,11 @@ func (w *Instance) process(in *inbound) {
 		h = w.fallback
 	}
 	deadline := in.deadline
-	if most := time.Now().Add(w.cfg.Timeout); deadline.After(most) {
+	if most := now.Add(w.cfg.Timeout); deadline.After(most) {
 		deadline = most
 	}
-	ctx := &handleContext{parent: w.handling, deadline: deadline, hops: in.hops + 1, unasked: in.answerTo == ""}
+	ctx := &in.ctx
+	ctx.parent, ctx.deadline, ctx.hops, ctx.unasked = w.handling, deadline, in.hops+1, in.answerTo == ""
 	out, err := w.call(ctx, h, in)
 	ctx.end()
 	w.count().handled.Add(1)

@@ -44,6 +44,7 @@ type Instance struct {
 	stall    stall
 	gate     chan struct{} // look again whether to receive
 	receives atomic.Bool
+	over     atomic.Bool
 	joined   atomic.Pointer[nats.Subscription] // the last one, for what it dropped
 	pool     sync.Pool                         // *[]byte
 	callPool sync.Pool                         // *call
@@ -115,7 +116,7 @@ func (w *Instance) Serve(ctx context.Context) error {
 	if err := w.begin(); err != nil {
 		return err
 	}
-	defer close(w.ended)
+	defer func() { w.over.Store(true); close(w.ended) }()
 	defer w.channels.shut()
 	if w.stopped() {
 		return nil
@@ -225,7 +226,7 @@ func (w *Instance) look(t *Table, stale bool) {
 // finished within the drain time. It may be called twice, before Run, and from
 // the reader of RecvChannel; a handler must not call it.
 func (w *Instance) Stop() {
-	w.halt.Do(func() { close(w.stopping) })
+	w.halt.Do(func() { w.over.Store(true); close(w.stopping) })
 	w.mu.Lock()
 	if !w.running {
 		w.running = true
@@ -236,16 +237,8 @@ func (w *Instance) Stop() {
 	<-w.ended
 }
 
-func (w *Instance) stopped() bool {
-	select {
-	case <-w.stopping:
-		return true
-	case <-w.ended:
-		return true
-	default:
-		return false
-	}
-}
+// stopped says that Stop was called or Serve has ended.
+func (w *Instance) stopped() bool { return w.over.Load() }
 
 func (w *Instance) count() *counters { return &w.stats }
 

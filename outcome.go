@@ -113,16 +113,17 @@ func (w *Instance) forward(in *inbound, out Msg) {
 		w.fail(in, fe)
 		return
 	}
-	if !time.Now().Before(in.deadline) {
+	now := time.Now()
+	if !now.Before(in.deadline) {
 		w.count().expired.Add(1)
 		return
 	}
 	if in.answerTo == "" {
-		err = w.sendPayload(context.Background(), route, *buf, in.hops+1, in.deadline)
+		err = w.sendPayload(context.Background(), route, *buf, in.hops+1, in.deadline, in.deadline.Sub(now))
 	} else if in.answered.CompareAndSwap(false, true) {
 		err = w.link.send(context.Background(), push{
 			route: route, subject: route.subject, payload: *buf, count: 1, kind: kindRequest,
-			rest: in.answerTo, hops: in.hops + 1, cost: route.Cost, deadline: in.deadline,
+			rest: in.answerTo, hops: in.hops + 1, cost: route.Cost, deadline: in.deadline, budget: in.deadline.Sub(now),
 		})
 		if err != nil {
 			in.answered.Store(false)
@@ -136,11 +137,11 @@ func (w *Instance) forward(in *inbound, out Msg) {
 }
 
 // sendPayload pushes an encoded send, in a batch where the route says so.
-func (w *Instance) sendPayload(ctx context.Context, r *Route, payload []byte, hops int, deadline time.Time) error {
+func (w *Instance) sendPayload(ctx context.Context, r *Route, payload []byte, hops int, deadline time.Time, budget time.Duration) error {
 	w.count().sends.Add(1)
 	p := push{
 		route: r, subject: r.subject, payload: payload, count: 1,
-		kind: kindSend, hops: hops, cost: r.Cost, deadline: deadline,
+		kind: kindSend, hops: hops, cost: r.Cost, deadline: deadline, budget: budget,
 	}
 	if r.Batch > 1 {
 		return w.batches.add(ctx, p)

@@ -26,6 +26,7 @@ func (l *link) send(ctx context.Context, p push) error {
 			if err := l.awaitSend(ctx, p); err != nil {
 				return err
 			}
+			p.budget = time.Until(p.deadline)
 		case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 			return fmt.Errorf("%w: %d sends wait to be confirmed (%s): %w", ErrFull, ringLimit, p.route, err)
 		default:

@@ -29,9 +29,10 @@ type push struct {
 	hops     int
 	cost     int
 	deadline time.Time
-	attempts int        // made so far
-	origin   uint64     // id of the first attempt
-	settled  func(fate) // told once how it ended; nil: nobody asks
+	budget   time.Duration // what was left of it when the push was made; used by the first attempt
+	attempts int           // made so far
+	origin   uint64        // id of the first attempt
+	settled  func(fate)    // told once how it ended; nil: nobody asks
 }
 
 // fate is how a push ended.
@@ -71,7 +72,9 @@ type ring struct {
 func (l *link) add(ctx context.Context, p push, again bool) error {
 	r := &l.ring
 	r.mu.Lock()
+	waited := false
 	for !again && r.full() {
+		waited = true
 		if err := l.waitRing(ctx, p.deadline); err != nil {
 			r.mu.Unlock()
 			return err
@@ -92,7 +95,10 @@ func (l *link) add(ctx context.Context, p push, again bool) error {
 	if !again {
 		s.origin = id
 	}
-	t := tail{kind: p.kind, call: id, budget: time.Until(p.deadline), hops: p.hops, cost: p.cost, rest: p.rest}
+	if waited || again {
+		p.budget = time.Until(p.deadline)
+	}
+	t := tail{kind: p.kind, call: id, budget: p.budget, hops: p.hops, cost: p.cost, rest: p.rest}
 	l.reply = t.appendTo(l.reply[:0], l.inbox)
 	err := l.nc.PublishRequest(p.subject, string(l.reply), payload)
 	if err == nil {

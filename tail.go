@@ -1,6 +1,7 @@
 package damrey
 
 import (
+	"math"
 	"strconv"
 	"strings"
 	"time"
@@ -18,7 +19,6 @@ const (
 	kindRequest = 'q'
 	kindSend    = 's'
 	tailMark    = ".~"
-	tailTokens  = 4 // the mark's own token, budget, hops, cost
 	maxHops     = 64
 	maxBudget   = time.Hour
 )
@@ -60,31 +60,51 @@ func parseReply(reply string) (t tail, ok bool) {
 	return parseTail(reply[i+len(tailMark):])
 }
 
-// parseTail reads what follows the mark.
+// parseTail reads what follows the mark. It is on the way of every message, so
+// it does not go through strconv.
 func parseTail(s string) (t tail, ok bool) {
-	var part [tailTokens]string
-	for i := range tailTokens {
-		if s == "" {
-			return tail{}, false
-		}
-		part[i], s, _ = strings.Cut(s, ".")
-	}
-	head := part[0]
-	if head == "" || head[0] != kindRequest && head[0] != kindSend {
+	if s == "" || s[0] != kindRequest && s[0] != kindSend {
 		return tail{}, false
 	}
-	t.kind, t.rest = head[0], s
-	call, err0 := strconv.ParseUint(head[1:], 36, 64)
-	budget, err1 := strconv.ParseUint(part[1], 10, 31)
-	hops, err2 := strconv.ParseUint(part[2], 10, 16)
-	cost, err3 := strconv.ParseUint(part[3], 10, 31)
-	if err0 != nil || err1 != nil || err2 != nil || err3 != nil {
+	t.kind = s[0]
+	call, s, ok0 := token(s[1:], 36, math.MaxUint64)
+	budget, s, ok1 := token(s, 10, math.MaxInt32)
+	hops, s, ok2 := token(s, 10, math.MaxUint16)
+	cost, s, ok3 := token(s, 10, math.MaxInt32)
+	if !ok0 || !ok1 || !ok2 || !ok3 {
 		return tail{}, false
 	}
 	t.call = call
 	t.budget = min(time.Duration(budget)*time.Millisecond, maxBudget)
-	t.hops, t.cost = int(hops), int(cost)
+	t.hops, t.cost, t.rest = int(hops), int(cost), s
 	return t, true
+}
+
+// token reads a number up to the next dot, or to the end.
+func token(s string, base, most uint64) (n uint64, rest string, ok bool) {
+	i := 0
+	for ; i < len(s) && s[i] != '.'; i++ {
+		d := uint64(s[i])
+		switch {
+		case '0' <= d && d <= '9':
+			d -= '0'
+		case 'a' <= d && d <= 'z':
+			d -= 'a' - 10
+		default:
+			return 0, "", false
+		}
+		if d >= base || n > (most-d)/base {
+			return 0, "", false
+		}
+		n = n*base + d
+	}
+	if i == 0 {
+		return 0, "", false
+	}
+	if i == len(s) {
+		return n, "", true
+	}
+	return n, s[i+1:], true
 }
 
 // answerSubject is where the answer to a message with this reply subject goes:
