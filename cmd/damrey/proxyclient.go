@@ -29,25 +29,27 @@ func (p *proxyFlag) with(do func(*api.Client) error) error {
 	return do(client)
 }
 
-// completeWorkers offers the names of the table to the shell; a proxy that cannot be asked offers none.
-func (p *proxyFlag) completeWorkers(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
-	if len(args) > 0 {
-		return nil, cobra.ShellCompDirectiveNoFileComp
-	}
-	ctx, cancel := context.WithTimeout(cmd.Context(), time.Second)
-	defer cancel()
-	var names []string
-	err := p.with(func(client *api.Client) error {
-		list, err := client.Workers(ctx)
-		for _, w := range list.Workers {
-			names = append(names, w.Name)
+// completeWorkers offers the names of the table to the shell; a proxy that cannot be asked offers none. The shell asks
+// without running the verb, so that the environment has not been read.
+func (p *proxyFlag) completeWorkers(a *app) cobra.CompletionFunc {
+	return func(cmd *cobra.Command, args []string, _ string) (names []string, _ cobra.ShellCompDirective) {
+		if len(args) > 0 {
+			return nil, cobra.ShellCompDirectiveNoFileComp
 		}
-		return err
-	})
-	if err != nil {
-		return nil, cobra.ShellCompDirectiveError
+		ctx, cancel := context.WithTimeout(cmd.Context(), time.Second)
+		defer cancel()
+		ask := func(client *api.Client) error {
+			list, err := client.Workers(ctx)
+			for _, w := range list.Workers {
+				names = append(names, w.Name)
+			}
+			return err
+		}
+		if a.readEnvironment(cmd) != nil || p.with(ask) != nil {
+			return nil, cobra.ShellCompDirectiveError
+		}
+		return names, cobra.ShellCompDirectiveNoFileComp
 	}
-	return names, cobra.ShellCompDirectiveNoFileComp
 }
 
 // advise puts the refusals that have an obvious answer into the words of this program.

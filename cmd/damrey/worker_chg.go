@@ -39,7 +39,7 @@ writes it, must still be the entry's.`,
 				return a.editEntry(cmd.Context(), client, args[0], cmd.Flags(), &entry)
 			})
 		},
-		ValidArgsFunction: proxy.completeWorkers,
+		ValidArgsFunction: proxy.completeWorkers(a),
 	}
 	proxy.add(cmd)
 	entry.add(cmd)

@@ -30,7 +30,7 @@ Nothing is asked first: the entry can be added again as it was.`,
 				return err
 			})
 		},
-		ValidArgsFunction: proxy.completeWorkers,
+		ValidArgsFunction: proxy.completeWorkers(a),
 	}
 	proxy.add(cmd)
 	cmd.Flags().BoolP("yes", "y", false, "do not ask; nothing is asked anyway, scripts may say so")

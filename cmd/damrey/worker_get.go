@@ -36,7 +36,7 @@ stores it only if nobody else changed it meanwhile.`,
 				return nil
 			})
 		},
-		ValidArgsFunction: proxy.completeWorkers,
+		ValidArgsFunction: proxy.completeWorkers(a),
 	}
 	proxy.add(cmd)
 	out.add(cmd, "table")

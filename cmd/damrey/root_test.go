@@ -1,0 +1,113 @@
+package main
+
+import (
+	"bytes"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+func TestRoot_RefusesWrongCallsWithTwo(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		args, says string
+		env        map[string]string
+	}{
+		{args: "porxy", says: "did you mean proxy?"},
+		{args: "worker lsit", says: "did you mean list?"},
+		{args: "worker run", says: "NAME is missing"},
+		{args: "worker run a", says: "the program is missing"},
+		{args: "worker run a b", says: "put -- before the program"},
+		{args: "worker run a b -- c", says: `"b" is one argument too many`},
+		{args: "worker run a.b -- c", says: "character '.' at position 2"},
+		{args: "worker run a --procs 0 -- c", says: "--procs 0"},
+		{args: "worker run a --rc 0 -- c", says: "--rc 0"},
+		{args: "worker run a --drain 0s -- c", says: "--drain 0s"},
+		{args: "worker run a --timeout 2h -- c", says: "--timeout 2h0m0s is out of range"},
+		{args: "worker run damrey-x -- c", says: "damrey-x"},
+		{args: "worker add", says: "NAME is missing"},
+		{args: "worker add a -f b", says: "not both"},
+		{args: "worker add -f b --mpu 3", says: "[file mpu]"},
+		{args: "worker add a --mpu -1", says: "mpu: -1 is out of range"},
+		{args: "worker add a --command x", says: "write TYPE=WORKER"},
+		{args: "worker add a --command x=y,mpu=z", says: `mpu needs a whole number, not "z"`},
+		{args: "worker add a --command x=y,bath=3", says: `unknown option "bath"`},
+		{args: "worker add a --command x=y,batch=300", says: "batch: 300 is out of range"},
+		{args: "worker add a --command x=y --command x=z", says: `type "x" stands twice`},
+		{args: "worker chg a", says: "nothing to change"},
+		{args: "worker get", says: "NAME is missing"},
+		{args: "worker del a b", says: `"b" is one argument too many`},
+		{args: "worker list --proxy ftp://x", says: `scheme "ftp"`},
+		{args: "worker list -o xml", says: "none of table, json, yaml"},
+		{args: "worker list", env: map[string]string{"DAMREY_OUTPUT": "xml"}, says: "DAMREY_OUTPUT: \"xml\" is none of"},
+		{args: "version", env: map[string]string{"DAMREY_LOG_LEVEL": "loud"}, says: "DAMREY_LOG_LEVEL: \"loud\" is none of"},
+		{args: "request a", says: "TYPE is missing"},
+		{args: "request a.b c", says: "FROM: "},
+		{args: "request a b --timeout 0s", says: "--timeout 0s is out of range"},
+		{args: "request a b -1", says: "put -- before arguments"},
+		{args: "send a b*", says: "TYPE: "},
+		{args: "send a b --prefix c.d", says: "--prefix: "},
+		{args: "proxy -p 65536", says: `"65536" is no port`},
+		{args: "proxy --memory --data x", says: "[data memory]"},
+		{args: "proxy --nats nats://x --nats-port 1", says: "[nats nats-port]"},
+		{args: "proxy --creds x", says: "--creds is for an external NATS"},
+		{args: "proxy --nats-port 5000 --leaf-port 5000 --memory", says: "are both 5000"},
+		{args: "dev x", says: `"x" is one argument too many`},
+		{args: "agent -p 0", says: "give one with -a"},
+		{args: "agent -r 0", says: "-r 0"},
+		{args: "agent -pr ftp://x", says: `scheme "ftp"`},
+		{args: "agent --user x", says: "password"},
+	} {
+		var stdout, stderr bytes.Buffer
+		code := execute(strings.Fields(c.args), newTestApp(&stdout, &stderr, c.env))
+		if code != exitUsage || !strings.Contains(stderr.String(), c.says) || !strings.Contains(stderr.String(), "--help`") {
+			t.Errorf("damrey %s: code %d, want %d and %q, got:\n%s", c.args, code, exitUsage, c.says, &stderr)
+		}
+		if stdout.Len() > 0 {
+			t.Errorf("damrey %s wrote to stdout: %s", c.args, &stdout)
+		}
+	}
+}
+
+func TestRoot_EveryFlagNamesItsVariable(t *testing.T) {
+	t.Parallel()
+	root := newRoot(newTestApp(new(bytes.Buffer), new(bytes.Buffer), nil))
+	eachVerb(root, func(cmd *cobra.Command) {
+		cmd.LocalFlags().VisitAll(func(f *pflag.Flag) {
+			if want := "(env " + envName(f.Name) + ")"; f.Name != "help" && strings.Count(f.Usage, want) != 1 {
+				t.Errorf("%s --%s: %q", cmd.CommandPath(), f.Name, f.Usage)
+			}
+		})
+	})
+}
+
+func TestEnvironment_SetsFlagsThatWereNotGiven(t *testing.T) {
+	t.Parallel()
+	env := map[string]string{"DAMREY_OUTPUT": "json", "DAMREY_LOG_LEVEL": ""}
+	var stdout, stderr bytes.Buffer
+	if code := execute([]string{"version"}, newTestApp(&stdout, &stderr, env)); code != exitOK || !strings.HasPrefix(stdout.String(), "{") {
+		t.Errorf("code %d, %s%s", code, &stdout, &stderr)
+	}
+	stdout.Reset()
+	if code := execute([]string{"version", "-o", "text"}, newTestApp(&stdout, &stderr, env)); code != exitOK || !strings.HasPrefix(stdout.String(), "damrey ") {
+		t.Errorf("a flag must win: code %d, %s%s", code, &stdout, &stderr)
+	}
+}
+
+func TestSeedFlags_AreRewrittenForTheAgentOnly(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ in, want string }{
+		{"agent -p 1 -a x:1 -pr y:2 -r 3", "agent -p 1 -a x:1 --proxy y:2 -r 3"},
+		{"agent -pr=y:2", "agent --proxy=y:2"},
+		{"agent --proxy y:2", "agent --proxy y:2"},
+		{"proxy -pr y:2", "proxy -pr y:2"},
+		{"", ""},
+	} {
+		if got := rewriteSeedFlags(strings.Fields(c.in)); !slices.Equal(got, strings.Fields(c.want)) {
+			t.Errorf("%q became %q", c.in, got)
+		}
+	}
+}

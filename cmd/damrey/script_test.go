@@ -1,0 +1,177 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/damrey/damrey/broker"
+)
+
+// The commands that the scripts have beyond testscript's own.
+
+// running is a daemon of a script.
+type running struct {
+	cmd    *exec.Cmd
+	stderr bytes.Buffer // to be read when it has ended
+	ended  chan error
+}
+
+// daemonsKey is where a script keeps its daemons, by name.
+type daemonsKey struct{}
+
+// daemon starts a process and waits for its line `ready`: daemon NAME PROGRAM ARG… Each line `key value` before it
+// becomes the variable NAME_key.
+func daemon(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: daemon NAME PROGRAM [ARG]...")
+	}
+	name := args[0]
+	d := &running{cmd: exec.Command(args[1], args[2:]...), ended: make(chan error, 1)}
+	d.cmd.Dir, d.cmd.Env = ts.MkAbs("."), ts.Value(envKey{}).([]string)
+	d.cmd.Stderr = &d.stderr
+	stdout, err := d.cmd.StdoutPipe()
+	ts.Check(err)
+	ts.Check(d.cmd.Start())
+	ts.Defer(func() { _ = d.cmd.Process.Kill() }) // an error means that it has ended
+	ready := make(chan map[string]string, 1)
+	go func() {
+		ready <- readUntilReady(stdout)
+		_, _ = io.Copy(io.Discard, stdout)
+		d.ended <- d.cmd.Wait()
+	}()
+	select {
+	case values := <-ready:
+		if values == nil {
+			err := <-d.ended
+			ts.Fatalf("%s ended before it was ready: %v\n%s", name, err, d.stderr.String())
+		}
+		for key, value := range values {
+			ts.Setenv(name+"_"+key, value)
+		}
+	case <-time.After(bound):
+		ts.Fatalf("%s is not ready", name)
+	}
+	ts.Value(daemonsKey{}).(map[string]*running)[name] = d
+}
+
+// readUntilReady gives the lines before `ready`; nil when that does not come.
+func readUntilReady(r io.Reader) map[string]string {
+	values := make(map[string]string)
+	for lines := bufio.NewReader(r); ; {
+		text, err := lines.ReadString('\n')
+		if err != nil {
+			return nil
+		}
+		key, value, _ := strings.Cut(strings.TrimSuffix(text, "\n"), " ")
+		if key == "ready" {
+			return values
+		}
+		if key != "" && value != "" {
+			values[key] = value
+		}
+	}
+}
+
+// stop sends a daemon one Ctrl-C and waits until it has ended well: stop NAME. What it wrote to stderr is in NAME.log.
+func stop(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: stop NAME")
+	}
+	d := ts.Value(daemonsKey{}).(map[string]*running)[args[0]]
+	if d == nil {
+		ts.Fatalf("there is no daemon %s", args[0])
+	}
+	ts.Check(d.cmd.Process.Signal(syscall.SIGINT))
+	select {
+	case err := <-d.ended:
+		ts.Check(os.WriteFile(ts.MkAbs(args[0]+".log"), d.stderr.Bytes(), 0o600))
+		if err != nil {
+			ts.Fatalf("%s: %v\n%s", args[0], err, d.stderr.String())
+		}
+	case <-time.After(bound):
+		ts.Fatalf("%s does not end", args[0])
+	}
+}
+
+// code runs a command that must end with exactly this code: code N PROGRAM ARG…
+func code(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: code N PROGRAM [ARG]...")
+	}
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	got := 0
+	if err := ts.Exec(args[1], args[2:]...); err != nil {
+		exit, ok := errors.AsType[*exec.ExitError](err)
+		if !ok {
+			ts.Fatalf("%v", err)
+		}
+		got = exit.ExitCode()
+	}
+	if got != want {
+		ts.Fatalf("ended with %d, not with %d", got, want)
+	}
+}
+
+// until runs a command again and again until it succeeds, or with ! until it fails.
+func until(ts *testscript.TestScript, neg bool, args []string) {
+	if len(args) == 0 {
+		ts.Fatalf("usage: [!] until PROGRAM [ARG]...")
+	}
+	for deadline := time.Now().Add(bound); ; time.Sleep(20 * time.Millisecond) { // a poll with a bound
+		err := ts.Exec(args[0], args[1:]...)
+		if (err == nil) != neg {
+			return
+		}
+		if time.Now().After(deadline) {
+			ts.Fatalf("it did not come to that: %v", err)
+		}
+	}
+}
+
+// bareNATS runs a NATS server with JetStream where nobody routes, and puts its URL into a variable: barenats VARIABLE
+func bareNATS(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: barenats VARIABLE")
+	}
+	b, err := broker.New(broker.Config{Port: -1, LeafPort: -1})
+	ts.Check(err)
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- b.Run(ctx) }()
+	ts.Defer(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			ts.Logf("the bare NATS server: %v", err)
+		}
+	})
+	select {
+	case <-b.Ready():
+		ts.Setenv(args[0], b.ClientURL())
+	case <-time.After(bound):
+		ts.Fatalf("the bare NATS server is not ready")
+	}
+}
+
+// portOf puts the port of a URL into a variable: portof VARIABLE URL
+func portOf(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: portof VARIABLE URL")
+	}
+	i := strings.LastIndexByte(args[1], ':')
+	if _, err := strconv.Atoi(args[1][i+1:]); err != nil {
+		ts.Fatalf("%q has no port", args[1])
+	}
+	ts.Setenv(args[0], args[1][i+1:])
+}
