@@ -35,7 +35,7 @@ type slot struct {
 // run starts a process again and again until ctx ends.
 func (s *slot) run(ctx context.Context) {
 	for ctx.Err() == nil {
-		why, lived := s.once(ctx)
+		lived, why := s.once(ctx)
 		if ctx.Err() != nil {
 			return
 		}
@@ -51,25 +51,25 @@ func (s *slot) run(ctx context.Context) {
 }
 
 // once runs one process to its end, and says why that came.
-func (s *slot) once(ctx context.Context) (why error, lived time.Duration) {
+func (s *slot) once(ctx context.Context) (lived time.Duration, why error) {
 	p := s.process
 	s.process = nil
 	if p == nil {
 		var err error
 		if p, err = s.pool.start(); err != nil {
-			return err, 0
+			return 0, err
 		}
 	}
 	why = s.serve(ctx, p)
 	if ctx.Err() != nil {
 		s.pool.end(p, s.pool.cfg.DrainTime)
-		return nil, 0
+		return 0, nil
 	}
 	s.pool.end(p, restartGrace)
 	if errors.Is(why, errClosed) {
 		why = p.end()
 	}
-	return why, time.Since(p.began)
+	return time.Since(p.began), why
 }
 
 // serve gives p one message after another until it has to be started anew (the error says why) or ctx ends.
