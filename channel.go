@@ -153,14 +153,15 @@ func (w *Instance) post(m *Message) {
 	if budget <= 0 {
 		budget = w.cfg.Timeout
 	}
-	deadline := time.Now().Add(min(budget, maxBudget))
+	now := time.Now()
+	deadline := now.Add(min(budget, maxBudget))
 	msg := Msg(m.Msg)
 	if m.Rch == nil {
 		if w.view.Load() == nil && !w.stopped() {
-			go w.postSend(msg, deadline)
+			go w.postSend(msg, now, deadline)
 			return
 		}
-		w.postSend(msg, deadline)
+		w.postSend(msg, now, deadline)
 		return
 	}
 	if w.view.Load() == nil && !w.stopped() {
@@ -170,12 +171,10 @@ func (w *Instance) post(m *Message) {
 	w.postRequest(msg, m.Rch, deadline)
 }
 
-func (w *Instance) postSend(msg Msg, deadline time.Time) {
-	ctx, cancel := context.WithDeadline(context.Background(), deadline)
-	defer cancel()
+func (w *Instance) postSend(msg Msg, now, deadline time.Time) {
 	err := checkPosted(msg)
 	if err == nil {
-		err = w.Send(ctx, msg.Type(), msg.Args()...)
+		err = w.sendBy(context.Background(), now, deadline, msg.Type(), msg.Args())
 	}
 	if err != nil {
 		w.stats.undelivered.Add(1)

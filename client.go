@@ -76,7 +76,11 @@ func (w *Instance) await(ctx context.Context, c *call) (answer, error) {
 // ends. Safe for concurrent use.
 func (w *Instance) Send(ctx context.Context, typ string, args ...string) error {
 	now := time.Now()
-	deadline := w.deadline(ctx, now)
+	return w.sendBy(ctx, now, w.deadline(ctx, now), typ, args)
+}
+
+// sendBy is Send with a deadline that need not be the context's.
+func (w *Instance) sendBy(ctx context.Context, now, deadline time.Time, typ string, args []string) error {
 	route, err := w.route(ctx, typ, deadline)
 	if err != nil {
 		return err
