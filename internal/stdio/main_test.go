@@ -48,8 +48,9 @@ func program() int {
 			fmt.Print(arg)
 			return 0
 		case "stubborn":
-			stubborn()
+			ignoreTerm()
 			fmt.Println("ok")
+			time.Sleep(time.Hour)
 		}
 	}
 	return 0

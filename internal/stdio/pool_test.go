@@ -180,6 +180,13 @@ func TestPool_StopsAProcessThatIgnoresTheQuestion(t *testing.T) {
 	}
 }
 
+func TestPool_StoppedAsSoonAsStarted(t *testing.T) { // the leak check at the end finds what was left
+	for range 10 {
+		_, stop := startPool(t, 1)
+		stop()
+	}
+}
+
 func TestPool_ManyAskAtOnceAndNobodyGetsAnothersAnswer(t *testing.T) {
 	pool, _ := startPool(t, 4)
 	var group sync.WaitGroup

@@ -32,9 +32,9 @@ type slot struct {
 	pauses  backoff
 }
 
-// run starts a process again and again until ctx ends.
+// run starts a process again and again until ctx ends, and returns when the last is gone.
 func (s *slot) run(ctx context.Context) {
-	for ctx.Err() == nil {
+	for s.process != nil || ctx.Err() == nil { // what was started is ended here too
 		lived, why := s.once(ctx)
 		if ctx.Err() != nil {
 			return
