@@ -24,13 +24,19 @@ func nameEnvironment(cmd *cobra.Command) {
 	}
 }
 
-// readEnvironment sets the flags that were not given from their variables. An empty variable counts as unset; what may
-// be repeated on the command line is separated by white space.
+// exclusiveGroups is where cobra notes the groups of flags that exclude one another, each as their names.
+const exclusiveGroups = "cobra_annotation_mutually_exclusive"
+
+// readEnvironment sets the flags that were not given from their variables. An empty variable counts as unset, and one
+// that a given flag excludes is passed over: what is typed wins. What may be repeated on the command line is separated by
+// white space.
 func (a *app) readEnvironment(cmd *cobra.Command) error {
+	given := make(map[string]bool)
+	cmd.Flags().Visit(func(f *pflag.Flag) { given[f.Name] = true })
 	var wrong []error
 	cmd.Flags().VisitAll(func(f *pflag.Flag) {
 		value, ok := a.lookup(envName(f.Name))
-		if !ok || value == "" || f.Changed || f.Name == "help" {
+		if !ok || value == "" || f.Name == "help" || given[f.Name] || isExcluded(f, given) {
 			return
 		}
 		values := []string{value}
@@ -44,4 +50,15 @@ func (a *app) readEnvironment(cmd *cobra.Command) error {
 		}
 	})
 	return errors.Join(wrong...)
+}
+
+func isExcluded(f *pflag.Flag, given map[string]bool) bool {
+	for _, group := range f.Annotations[exclusiveGroups] {
+		for name := range strings.FieldsSeq(group) {
+			if name != f.Name && given[name] {
+				return true
+			}
+		}
+	}
+	return false
 }

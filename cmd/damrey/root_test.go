@@ -97,6 +97,16 @@ func TestEnvironment_SetsFlagsThatWereNotGiven(t *testing.T) {
 	}
 }
 
+func TestEnvironment_GivesWayToAFlagThatExcludesIt(t *testing.T) {
+	t.Parallel()
+	env := map[string]string{"DAMREY_FILE": "nosuch.yaml", "DAMREY_PROXY": "127.0.0.1:1"}
+	var stdout, stderr bytes.Buffer
+	code := execute([]string{"worker", "add", "a", "--mpu", "3"}, newTestApp(&stdout, &stderr, env))
+	if code != exitFailed || !strings.Contains(stderr.String(), "cannot reach the proxy") {
+		t.Errorf("code %d, %s", code, &stderr)
+	}
+}
+
 func TestSeedFlags_AreRewrittenForTheAgentOnly(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ in, want string }{
