@@ -1,0 +1,25 @@
+package main
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+
+	"github.com/damrey/damrey"
+	"github.com/damrey/damrey/internal/api"
+)
+
+func TestWorkerList_NamesDamagedEntriesBesideTheTable(t *testing.T) {
+	t.Parallel()
+	var stdout, stderr bytes.Buffer
+	newTestApp(&stdout, &stderr, nil).printWorkers(api.WorkerList{
+		Workers: []api.Worker{{Registration: damrey.Registration{Name: "good"}}},
+		Damaged: []api.Damaged{{Name: "bad", Problem: "broken JSON"}},
+	})
+	if !strings.Contains(stdout.String(), "good") || strings.Contains(stdout.String(), "bad") {
+		t.Errorf("stdout:\n%s", &stdout)
+	}
+	if want := "the entry bad is damaged: broken JSON; put it again with `damrey worker chg bad`"; !strings.Contains(stderr.String(), want) {
+		t.Errorf("stderr:\n%s", &stderr)
+	}
+}
