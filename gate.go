@@ -52,12 +52,14 @@ func (w *Instance) keepGate(ctx context.Context, nc *nats.Conn) {
 	}
 }
 
+const notYetRead = "the routing table has not been read yet"
+
 // closedBecause says why this instance must not receive; empty when it may.
 func (w *Instance) closedBecause(nc *nats.Conn) string {
 	view := w.view.Load()
 	switch {
 	case view == nil:
-		return "the routing table has not been read yet"
+		return notYetRead
 	case view.row == nil:
 		return fmt.Sprintf("the worker is not registered; register it with `damrey worker add %s`", w.cfg.Name)
 	}
@@ -68,6 +70,10 @@ func (w *Instance) closedBecause(nc *nats.Conn) string {
 }
 
 func (w *Instance) sayGate(why string) {
+	if why == notYetRead {
+		w.log.Debug().Str("why", why).Msg("waiting")
+		return
+	}
 	if why != "" {
 		w.log.Info().Str("why", why).Msg("waiting")
 		return
