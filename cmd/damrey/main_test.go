@@ -78,6 +78,7 @@ func setup(env *testscript.Env) error {
 	env.Setenv("HOME", env.WorkDir)
 	env.Setenv("XDG_DATA_HOME", filepath.Join(env.WorkDir, "data"))
 	env.Setenv("XDG_CONFIG_HOME", filepath.Join(env.WorkDir, "config"))
+	env.Setenv("GORACE", "atexit_sleep_ms=10") // a process with the race detector would sleep a second at its end
 	env.Values[envKey{}] = env.Vars
 	env.Values[daemonsKey{}] = make(map[string]*running)
 	return nil
