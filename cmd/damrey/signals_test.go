@@ -45,6 +45,7 @@ func startHanging(t *testing.T) (worker *exec.Cmd, program int) {
 // readReady starts a daemon that is killed at the end of the test, and gives what it prints before it is ready.
 func readReady(t *testing.T, cmd *exec.Cmd) map[string]string {
 	t.Helper()
+	cmd.Env = append(os.Environ(), "TMPDIR="+t.TempDir()) // killed, it leaves things behind
 	stdout, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
