@@ -40,7 +40,8 @@ var rules = []rule{
 	{room: "proxyd", damrey: []string{".", "internal/…"}},
 	{room: "agentd", damrey: []string{".", "internal/…"}},
 	{room: "damreytest", damrey: []string{".", "internal/…", "broker", "proxyd", "agentd"}},
-	{room: "cmd/…", damrey: []string{".", "internal/…", "broker", "proxyd", "agentd"}},
+	{room: "bench", damrey: []string{".", "internal/…", "broker", "damreytest"}},
+	{room: "cmd/…", damrey: []string{".", "internal/…", "broker", "proxyd", "agentd", "bench"}},
 	{room: "examples/…", damrey: []string{"."}, outside: []string{"github.com/nats-io/nats.go", "github.com/rs/zerolog"}},
 	{room: "test/…", damrey: []string{".", "internal/…", "broker", "proxyd", "agentd", "damreytest"}},
 }
