@@ -1,0 +1,85 @@
+//go:build linux
+
+package faults
+
+import (
+	"testing"
+	"time"
+
+	"github.com/damrey/damrey"
+)
+
+// Each of two agents is killed and started again: the workers behind it come
+// back by themselves.
+func TestFault_KillAgent(t *testing.T) {
+	s := newSite(t)
+	near, far := s.agent("near"), s.agent("far")
+	pass, echo := s.line(far.url())
+	l := s.load(s.entry(near.url()), loadConfig{})
+	u := s.usage([]*process{pass, echo}, []*process{s.hub, near.process, far.process})
+
+	far.kill()
+	eventually(t, "nobody is there", func() bool { return l.ledger.count(damrey.STOP) > 20 })
+	l.restarts("kill -9 of the workers' agent", far.process)
+	near.kill()
+	eventually(t, "no answer is possible", func() bool { return l.ledger.count(damrey.TIMEOUT) >= l.cfg.askers })
+	l.restarts("kill -9 of the asker's agent", near.process)
+	l.stop()
+	u.returns()
+}
+
+// An agent is frozen for five seconds, the far one and the near one.
+func faultFreezeAgent(t *testing.T) {
+	s := newSite(t)
+	near, far := s.agent("near"), s.agent("far")
+	pass, echo := s.line(far.url())
+	l := s.load(s.entry(near.url()), loadConfig{})
+	u := s.usage([]*process{pass, echo}, []*process{s.hub, near.process, far.process})
+	for _, a := range []*agent{far, near} {
+		a.freeze()
+		last(5 * time.Second)
+		a.thaw()
+		l.recovers("SIGSTOP of agent " + a.name)
+	}
+	l.stop()
+	u.returns()
+}
+
+// An agent stays frozen until the broker and its clients have given it up.
+func faultFreezeAgentLong(t *testing.T) {
+	s := newSite(t)
+	near, far := s.agent("near"), s.agent("far")
+	pass, echo := s.line(far.url())
+	spare := s.worker("echo", s.hubURL())
+	sparePass := s.worker("pass", s.hubURL(), "-forward", "echo")
+	l := s.load(s.entry(near.url()), loadConfig{})
+	u := s.usage([]*process{pass, echo, spare, sparePass}, []*process{s.hub, near.process, far.process})
+	far.freeze()
+	l.recovers("an agent frozen for good, by other instances")
+	last(10 * time.Second)
+	far.thaw()
+	l.recovers("its end")
+	far.linked(true)
+	l.stop()
+	u.returns()
+}
+
+// A second agent of the same name is refused while the first serves, and the
+// first is not disturbed.
+func TestFault_SecondAgentOfTheSameName(t *testing.T) {
+	s := newSite(t)
+	near, far := s.agent("near"), s.agent("far")
+	s.line(far.url())
+	l := s.load(s.entry(near.url()), loadConfig{})
+	second := s.newAgent("far", s.rest)
+	second.killed = true // it ends by itself, with an error
+	second.launch()
+	second.killed = true
+	await(t, "the second agent ends", second.ended)
+	if second.cmd.ProcessState.Success() || !second.said("is held by process") {
+		t.Errorf("the second agent: %v\n%s", second.cmd.ProcessState, second.tail())
+	}
+	l.recovers("a second agent")
+	l.stop()
+	l.onlyResponses()
+}

@@ -1,0 +1,129 @@
+//go:build linux
+
+package faults
+
+import (
+	"testing"
+	"time"
+
+	"github.com/damrey/damrey"
+)
+
+// relayed is a site with one agent behind a relay, and the workers behind the
+// other:  entry ── near ══ relay ══ broker ══ far ── workers
+type relayed struct {
+	*site
+	link      *relay
+	near, far *agent
+	pass      *process
+	echo      *process
+}
+
+func newRelayed(t testing.TB) *relayed {
+	t.Helper()
+	s := newSite(t)
+	r := &relayed{site: s, link: newRelay(t, local(s.leaf))}
+	_, rest := s.front(r.link.addr())
+	r.near, r.far = s.newAgent("near", rest), s.agent("far")
+	r.near.start()
+	r.near.linked(true)
+	r.pass, r.echo = s.line(r.far.url())
+	return r
+}
+
+func (r *relayed) watch() *usage {
+	r.t.Helper()
+	return r.usage([]*process{r.pass, r.echo}, []*process{r.hub, r.near.process, r.far.process})
+}
+
+// The link of an agent is cut, refuses, and heals.
+func TestFault_CutLeafLink(t *testing.T) {
+	r := newRelayed(t)
+	l := r.load(r.entry(r.near.url()), loadConfig{})
+	u := r.watch()
+	r.link.set(linkState{cut: true})
+	eventually(t, "nobody can be reached", func() bool { return l.ledger.count(damrey.STOP) > 100 })
+	r.link.heal()
+	l.recovers("a cut")
+	for range 3 {
+		r.link.reset()
+		l.recovers("a reset")
+	}
+	l.stop()
+	u.returns()
+}
+
+// The link of an agent is slow: requests take longer, and all are answered.
+func faultDelayLeafLink(t *testing.T) {
+	r := newRelayed(t)
+	l := r.load(r.entry(r.near.url()), loadConfig{})
+	u := r.watch()
+	r.link.set(linkState{delay: 200 * time.Millisecond})
+	l.recovers("a delay of 200 ms")
+	r.link.heal()
+	l.recovers("its end")
+	l.stop()
+	l.onlyResponses()
+	u.returns()
+}
+
+// The link of an agent carries nothing, or one direction only, and nobody says
+// so. It is given up; requests end by their deadlines; it heals.
+func faultFreezeLeafLink(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		state linkState
+	}{
+		{"both ways", linkState{freezeUp: true, freezeDown: true}},
+		{"to the broker", linkState{freezeUp: true}},
+		{"from the broker", linkState{freezeDown: true}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r := newRelayed(t)
+			l := r.load(r.entry(r.near.url()), loadConfig{name: "load"})
+			u := r.watch()
+			r.link.set(c.state)
+			r.near.linked(false)
+			r.link.heal()
+			l.recovers("a frozen link")
+			l.stop()
+			u.returns()
+		})
+	}
+}
+
+// The link of a client is cut, slow and frozen. The instance comes back by
+// itself; what asks and what answers are both tried.
+func faultClientLink(t *testing.T) {
+	for _, side := range []string{"asker", "worker"} {
+		t.Run(side, func(t *testing.T) {
+			s := newSite(t)
+			link := newRelay(t, local(s.nats))
+			asker, worker := "nats://"+link.addr(), s.hubURL()
+			if side == "worker" {
+				asker, worker = worker, asker
+			}
+			pass, echo := s.line(worker)
+			l := s.load(s.entry(asker), loadConfig{})
+			u := s.usage([]*process{pass, echo}, []*process{s.hub})
+			link.set(linkState{cut: true})
+			last(2 * time.Second)
+			link.heal()
+			l.recovers("a cut")
+			link.reset()
+			l.recovers("a reset")
+			link.set(linkState{delay: 200 * time.Millisecond})
+			l.recovers("a delay of 200 ms")
+			link.set(linkState{freezeUp: true, freezeDown: true})
+			last(8 * time.Second)
+			link.heal()
+			l.recovers("8 s frozen")
+			link.set(linkState{freezeDown: true})
+			last(8 * time.Second)
+			link.heal()
+			l.recovers("8 s one way")
+			l.stop()
+			u.returns()
+		})
+	}
+}

@@ -1,0 +1,48 @@
+//go:build linux
+
+package faults
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+	"text/tabwriter"
+)
+
+// table gathers what was sent, how it was answered, and how long recovery took.
+type table struct {
+	mu   sync.Mutex // guards rows and left
+	rows []row
+	left []string // faults that were not run
+}
+
+type row struct{ fault, load, sent, answered, recovery string }
+
+func (t *table) add(r row) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.rows = append(t.rows, r)
+}
+
+func (t *table) leave(fault string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.left = append(t.left, fault)
+}
+
+func (t *table) print(to io.Writer) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if len(t.rows) > 0 {
+		w := tabwriter.NewWriter(to, 0, 8, 2, ' ', 0)
+		fmt.Fprintln(w, "fault\tload\tsent\tanswered\trecovery")
+		for _, r := range t.rows {
+			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", r.fault, r.load, r.sent, r.answered, r.recovery)
+		}
+		_ = w.Flush() // to a terminal or a pipe whose reader has left
+	}
+	if len(t.left) > 0 {
+		fmt.Fprintf(to, "left out, run them with `make faults`: %s\n", strings.Join(t.left, ", "))
+	}
+}

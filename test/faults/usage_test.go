@@ -1,0 +1,62 @@
+//go:build linux
+
+package faults
+
+import (
+	"encoding/json"
+	"testing"
+
+	"github.com/damrey/damrey/agentd"
+)
+
+// What a process may hold more than before a fault: runners that are kept for
+// the next messages, connections that are about to be closed.
+const (
+	moreGoroutines = 24
+	moreFiles      = 8
+)
+
+// usage is what processes held before the fault.
+type usage struct {
+	t     testing.TB
+	first []func()
+}
+
+// usage looks at workers and daemons that are warm.
+func (s *site) usage(workers, daemons []*process) *usage {
+	s.t.Helper()
+	u := &usage{t: s.t}
+	for _, p := range workers {
+		u.add(p.name+"'s goroutines", moreGoroutines, func() int { return p.stats().Goroutines })
+	}
+	for _, p := range daemons {
+		u.add(p.name+"'s file descriptors", moreFiles, p.files)
+	}
+	return u
+}
+
+func (u *usage) add(what string, more int, count func() int) {
+	u.t.Helper()
+	before := count()
+	u.first = append(u.first, func() {
+		u.t.Helper()
+		var now int
+		defer func() { u.t.Logf("%s: %d before, %d after", what, before, now) }()
+		eventually(u.t, what+" return to where they were", func() bool { now = count(); return now <= before+more })
+	})
+}
+
+// returns waits until all is as it was.
+func (u *usage) returns() {
+	u.t.Helper()
+	for _, check := range u.first {
+		check()
+	}
+}
+
+func infoOf(t testing.TB, data []byte) agentd.Info {
+	t.Helper()
+	var info agentd.Info
+	must(t, json.Unmarshal(data, &info))
+	return info
+}
