@@ -19,8 +19,10 @@ lint:
 	go run $(GOLANGCI) run ./...
 
 fuzz:
-	for f in $$(go test -list '^Fuzz' ./internal/wire | grep ^Fuzz); do \
-		go test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x ./internal/wire || exit 1; \
+	for p in $$(go list . ./internal/...); do \
+		for f in $$(go test -list '^Fuzz' $$p | grep ^Fuzz); do \
+			go test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x $$p || exit 1; \
+		done; \
 	done
 
 example:

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"math/rand/v2"
 	"net"
 	"net/http"
@@ -49,9 +50,33 @@ func newSquare(t testing.TB) *square {
 	t.Helper()
 	root, err := filepath.Abs(filepath.Join("..", ".."))
 	must(t, err)
+	lookAtTree(t, root)
 	s := &square{t: t, root: root, home: t.TempDir(), ports: freePorts(t, proxyPort, natsPort, leafPort, agentPort, httpPort)}
 	t.Cleanup(func() { s.script("stop") })
 	return s
+}
+
+// lookAtTree looks at all that the example is built from, so that `go test`
+// sees that the result depends on it and does not give an old one from its
+// cache.
+func lookAtTree(t testing.TB, root string) {
+	t.Helper()
+	must(t, filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if name := d.Name(); d.IsDir() && (name == "node_modules" || path != root && strings.HasPrefix(name, ".")) {
+			return filepath.SkipDir
+		}
+		switch filepath.Ext(path) {
+		case ".go", ".mod", ".sum", ".sh", ".mjs", "":
+			_, err = os.Stat(path)
+		}
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil // an editor's file, gone again
+		}
+		return err
+	}))
 }
 
 // startSquare runs the example.
