@@ -16,12 +16,18 @@ type batches struct {
 	routes map[string]*batch
 }
 
+// maxBatches is how many routes may have one. A default route has as many types
+// as its sender makes up; those past it leave alone.
+const maxBatches = 1024
+
 // batch is what waits on one route.
 type batch struct {
 	mu      sync.Mutex // guards all below
 	waiting push
 	spare   []byte // the buffer of the push that is leaving
 	leaving bool
+	joined  uint64        // messages, ever
+	left    uint64        // of them, pushed or given up
 	changed chan struct{} // not nil while someone waits for the batch to move
 }
 
@@ -32,7 +38,7 @@ func (b *batches) of(subject string) *batch {
 		b.routes = make(map[string]*batch)
 	}
 	one := b.routes[subject]
-	if one == nil {
+	if one == nil && len(b.routes) < maxBatches {
 		one = &batch{}
 		b.routes[subject] = one
 	}
@@ -43,14 +49,18 @@ func (b *batches) of(subject string) *batch {
 // is full, until ctx or the send's deadline ends.
 func (b *batches) add(ctx context.Context, p push) error {
 	one := b.of(p.subject)
+	if one == nil {
+		return b.l.send(ctx, p)
+	}
 	one.mu.Lock()
 	defer one.mu.Unlock()
-	for !one.fits(p, b.l.nc.MaxPayload()) {
+	for !one.fits(p, b.l.state.maxPayload.Load()) {
 		if err := one.wait(ctx, p.deadline); err != nil {
 			return fmt.Errorf("%w: the batch waits to leave (%s): %w", ErrFull, p.route, err)
 		}
 	}
 	one.join(p)
+	one.joined++
 	if !one.leaving {
 		one.leaving = true
 		go b.leave(one)
@@ -95,7 +105,9 @@ func (b *batches) leave(one *batch) {
 			b.l.giveUp(p, err.Error())
 		}
 		one.mu.Lock()
+		one.left += uint64(p.count)
 		one.spare = p.payload
+		one.announce()
 	}
 	one.leaving = false
 	one.announce()
@@ -137,7 +149,7 @@ func (b *batches) flush(ctx context.Context) error {
 func (one *batch) flush(ctx context.Context) error {
 	one.mu.Lock()
 	defer one.mu.Unlock()
-	for one.leaving {
+	for target := one.joined; one.left < target; {
 		if err := one.wait(ctx, time.Time{}); err != nil {
 			return fmt.Errorf("damrey: flush: %w", err)
 		}

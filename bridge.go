@@ -84,7 +84,7 @@ func (b *Bridge) Run(ctx context.Context) error {
 	}
 	close(b.ready)
 	<-ctx.Done()
-	drain(sub, time.Second, b.log)
+	drain(b.nc, sub, time.Second, b.log)
 	flushing, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
 	lost, err := b.link.flush(flushing)
@@ -152,6 +152,7 @@ func (b *Bridge) prepare(o *outgoing, m *nats.Msg) *fabricError {
 	if err != nil {
 		return &fabricError{ErrMalformed, err.Error(), at}
 	}
+	o.push.count = count
 	seen := &view{row: b.cfg.Table().Row(o.from)}
 	route, err := seen.route(o.from, o.typ)
 	if err != nil {
@@ -162,7 +163,7 @@ func (b *Bridge) prepare(o *outgoing, m *nats.Msg) *fabricError {
 		return loopError(route.String())
 	}
 	p := &o.push
-	p.route, p.subject, p.payload, p.count, p.cost = route, route.subject, payload, count, route.Cost
+	p.route, p.subject, p.payload, p.cost = route, route.subject, payload, route.Cost
 	p.kind = kindSend
 	if fe := b.link.checkSize(payload, route); fe != nil {
 		return fe
@@ -207,7 +208,7 @@ func (b *Bridge) fail(o *outgoing, fe *fabricError) {
 		b.answer(o, fe.message(o.typ))
 		return
 	}
-	b.stats.undelivered.Add(1)
+	b.stats.undelivered.Add(uint64(max(1, o.push.count)))
 	b.log.warn("a send could not be routed", func(e *zerolog.Event) {
 		e.Str("code", codeOf(fe.kind)).Str("why", fe.text).Str("where", fe.where)
 	})

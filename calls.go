@@ -38,6 +38,8 @@ const (
 	// ticks; those due later stay for another turn.
 	tick      = 4 * time.Millisecond
 	wheelSize = 256
+	// soon is how many ticks ahead a deadline must be to spare a look at the clock.
+	soon = wheelSize / 4
 )
 
 // calls is the table of requests under way, in shards by id, each with a wheel
@@ -71,10 +73,15 @@ func (t *calls) shard(id uint64) *callShard { return &t.shards[id&(callShards-1)
 // put gives c an id and waits for its deadline. False when the table is closed.
 func (t *calls) put(c *call) bool {
 	c.id = t.next.Add(1)
+	t.n.Add(1) // before start, so that the timer goes on
+	if !t.ticking.Load() {
+		t.start()
+	}
 	s := t.shard(c.id)
 	s.mu.Lock()
 	if s.closed {
 		s.mu.Unlock()
+		t.n.Add(-1)
 		return false
 	}
 	if s.byID == nil {
@@ -84,10 +91,6 @@ func (t *calls) put(c *call) bool {
 	s.byID[c.id] = c
 	s.link(c, int(t.tickOf(c.deadline)%wheelSize))
 	s.mu.Unlock()
-	t.n.Add(1)
-	if !t.ticking.Load() {
-		t.start()
-	}
 	return true
 }
 
@@ -143,7 +146,11 @@ func (s *callShard) remove(c *call) {
 // tickOf rounds up, so that a call is not ended before its deadline, and never
 // gives a tick that the timer may be past already.
 func (t *calls) tickOf(at time.Time) int64 {
-	return max(int64(at.Sub(t.origin)/tick)+1, t.turned.Load()+2)
+	k := int64(at.Sub(t.origin)/tick) + 1
+	if k < t.turned.Load()+soon {
+		k = max(k, int64(time.Since(t.origin)/tick)+1)
+	}
+	return k
 }
 
 // start sets the timer going; it stops by itself when no call is left.

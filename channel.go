@@ -145,9 +145,9 @@ func (w *Instance) pumpSends() {
 	}
 }
 
-// post sends one message of the channel. Only before the table was read for
-// the first time does it wait on a goroutine of its own, so that others are
-// not held up.
+// post sends one message of the channel and does not hold up the next: sends
+// that have to wait do so in a lane of their own, in order, and requests before
+// the table was read for the first time each on a goroutine.
 func (w *Instance) post(m *Message) {
 	budget := m.Timeout
 	if budget <= 0 {
@@ -157,11 +157,7 @@ func (w *Instance) post(m *Message) {
 	deadline := now.Add(min(budget, maxBudget))
 	msg := Msg(m.Msg)
 	if m.Rch == nil {
-		if w.view.Load() == nil && !w.stopped() {
-			go w.postSend(msg, now, deadline)
-			return
-		}
-		w.postSend(msg, now, deadline)
+		w.lane.post(w, waitingSend{msg, now, deadline})
 		return
 	}
 	if w.view.Load() == nil && !w.stopped() {

@@ -18,6 +18,9 @@ import (
 // with a handler's context it counts as a hop of the handled message. Safe for
 // concurrent use.
 func (w *Instance) Request(ctx context.Context, typ string, args ...string) (Msg, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, notBegun(err)
+	}
 	now := time.Now()
 	deadline := w.deadline(ctx, now)
 	route, err := w.route(ctx, typ, deadline)
@@ -44,7 +47,7 @@ func (w *Instance) Request(ctx context.Context, typ string, args ...string) (Msg
 	began := c.began
 	w.recycle(c)
 	m, err := a.result(route, began)
-	if m.Tag() == STOP && w.stopped() {
+	if m.Tag() == STOP && w.link.isClosed() {
 		return m, ErrClosed
 	}
 	return m, err
@@ -73,13 +76,19 @@ func (w *Instance) await(ctx context.Context, c *call) (answer, error) {
 // silently: when nobody is there it is pushed again, Rc attempts in all, then
 // counted, logged and told as an event; Flush returns it. Errors: no route,
 // too large, stopped, no connection or no room until ctx or Config.Timeout
-// ends. Safe for concurrent use.
+// ends. The message's own budget is Config.Timeout, whatever ctx says: it is
+// done with Send when Send returns. Safe for concurrent use.
 func (w *Instance) Send(ctx context.Context, typ string, args ...string) error {
+	if err := ctx.Err(); err != nil {
+		return notBegun(err)
+	}
 	now := time.Now()
-	return w.sendBy(ctx, now, w.deadline(ctx, now), typ, args)
+	return w.sendBy(ctx, now, now.Add(w.cfg.Timeout), typ, args)
 }
 
-// sendBy is Send with a deadline that need not be the context's.
+func notBegun(err error) error { return fmt.Errorf("damrey: not begun: %w", err) }
+
+// sendBy is Send with a deadline of its own.
 func (w *Instance) sendBy(ctx context.Context, now, deadline time.Time, typ string, args []string) error {
 	route, err := w.route(ctx, typ, deadline)
 	if err != nil {
@@ -103,6 +112,9 @@ func (w *Instance) sendBy(ctx context.Context, now, deadline time.Time, typ stri
 // and returns an error that is [ErrUndelivered] and names the routes of those
 // that were given up since the last Flush.
 func (w *Instance) Flush(ctx context.Context) error {
+	if w.view.Load() == nil {
+		return nil // nothing can have been sent yet
+	}
 	if err := w.batches.flush(ctx); err != nil {
 		return err
 	}
@@ -149,7 +161,7 @@ func (w *Instance) deadline(ctx context.Context, now time.Time) time.Time {
 
 // route waits until the table was read for the first time, and looks up.
 func (w *Instance) route(ctx context.Context, typ string, deadline time.Time) (*Route, error) {
-	if w.stopped() {
+	if w.stopped() && !w.stillHandles(ctx) {
 		return nil, ErrClosed
 	}
 	view := w.view.Load()
@@ -160,6 +172,12 @@ func (w *Instance) route(ctx context.Context, typ string, deadline time.Time) (*
 		view = w.view.Load()
 	}
 	return view.route(w.cfg.Name, typ)
+}
+
+// stillHandles: a handler that is finishing within the drain time may go on
+// asking and sending.
+func (w *Instance) stillHandles(ctx context.Context) bool {
+	return hopsOf(ctx) > 0 && w.view.Load() != nil && !w.link.isClosed()
 }
 
 // view is what an instance knows of its own row. A nil row: not registered.

@@ -21,7 +21,6 @@ const (
 // back, every "no responders" to what was published before it has come back
 // too.
 func (l *link) confirmLoop() {
-	defer l.wg.Done()
 	for {
 		select {
 		case <-l.dirty:
@@ -103,17 +102,21 @@ func (l *link) markerReturned() bool {
 	}
 }
 
-// onMarker is called in the inbox's order with what follows the mark.
+// onMarker is called in the inbox's order with what follows the mark. Only the
+// last marker counts; their numbers begin at random, so that nobody else knows it.
 func (l *link) onMarker(id string) {
 	got, err := strconv.ParseUint(id, 36, 64)
-	if err != nil || got > l.gen.Load() {
+	if err != nil || got != l.gen.Load() {
 		l.count.unasked.Add(1)
 		return
 	}
 	select {
+	case <-l.marked: // one that nobody waits for any more
+	default:
+	}
+	select {
 	case l.marked <- got:
-	case <-time.After(markerWait):
-	case <-l.closed:
+	default:
 	}
 }
 

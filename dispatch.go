@@ -184,24 +184,41 @@ func (d *dispatcher) perform() {
 	m.alone = d.running == 1 && d.queue.len() == 0
 	slow := d.slow
 	d.staff()
+	m.started.Store(true)
 	d.mu.Unlock()
+	d.runOne(m, cost, slow)
+}
 
+// runOne runs m and takes mu again, also when the handler ends its goroutine
+// with runtime.Goexit, as testing.T's FailNow does: another runner takes over.
+func (d *dispatcher) runOne(m *inbound, cost int, slow bool) {
 	var began time.Time
 	if slow {
 		began = time.Now()
 	}
+	returned := false
+	defer func() {
+		wasQuick := slow && time.Since(began) < quick
+		d.mu.Lock()
+		d.done(m, cost)
+		if slow {
+			d.settle(wasQuick)
+		}
+		if !returned {
+			go d.work() // in place of this one
+		}
+	}()
 	d.run(m)
-	wasQuick := slow && time.Since(began) < quick
+	returned = true
+}
 
-	d.mu.Lock()
+// done does the bookkeeping of a handler that has returned. mu is held.
+func (d *dispatcher) done(m *inbound, cost int) {
 	d.letGo(m)
 	d.used -= cost
 	d.awake++
 	d.running--
 	d.progress++
-	if slow {
-		d.settle(wasQuick)
-	}
 	if d.idle != nil && d.running == 0 && d.queue.len() == 0 {
 		close(d.idle)
 		d.idle = nil

@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"sync"
 	"time"
+
+	"github.com/rs/zerolog"
 )
 
 // Undelivered is the payload of <prefix>.event.undelivered.<to>.<type>.<from>:
@@ -20,6 +22,7 @@ type Undelivered struct {
 type undeliveredEvents struct {
 	mu      sync.Mutex // guards pending
 	pending map[string]*Undelivered
+	closed  bool
 }
 
 const eventEvery = time.Second
@@ -38,8 +41,10 @@ func (u *undeliveredEvents) add(l *link, r *Route, n int, why string) {
 	}
 	e.Count += n
 	e.Why, e.At = why, time.Now().UTC()
-	if !running {
+	if !running || u.closed {
 		u.publish(l, subject, e)
+	}
+	if !running && !u.closed {
 		u.rearm(l, subject)
 	}
 }
@@ -51,7 +56,7 @@ func (u *undeliveredEvents) rearm(l *link, subject string) {
 		u.mu.Lock()
 		defer u.mu.Unlock()
 		e := u.pending[subject]
-		if e == nil || e.Count == 0 {
+		if u.closed || e == nil || e.Count == 0 {
 			delete(u.pending, subject)
 			return
 		}
@@ -60,14 +65,27 @@ func (u *undeliveredEvents) rearm(l *link, subject string) {
 	})
 }
 
+// close tells what has gathered; what comes later is told at once.
+func (u *undeliveredEvents) close(l *link) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.closed = true
+	for subject, e := range u.pending {
+		if e.Count > 0 {
+			u.publish(l, subject, e)
+		}
+	}
+}
+
 // publish tells and starts counting anew. mu is held.
 func (u *undeliveredEvents) publish(l *link, subject string, e *Undelivered) {
 	data, err := json.Marshal(e)
 	if err == nil {
 		err = l.nc.Publish(subject, data)
 	}
-	if err != nil && !l.isClosed() {
-		l.log.warn("an event could not leave", nil)
+	if err != nil {
+		l.log.warn("an event could not leave", func(e *zerolog.Event) { e.Err(err) })
+		return
 	}
 	e.Count = 0
 }

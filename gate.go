@@ -29,6 +29,9 @@ func (w *Instance) keepGate(ctx context.Context, nc *nats.Conn) {
 	said := ""
 	for ctx.Err() == nil {
 		why := w.closedBecause(nc)
+		if sub != nil && !nc.IsConnected() {
+			why = "" // where it will be connected is not known yet
+		}
 		if why != said {
 			said = why
 			w.sayGate(why)
@@ -38,7 +41,7 @@ func (w *Instance) keepGate(ctx context.Context, nc *nats.Conn) {
 			sub = w.join(ctx, nc)
 		case why != "" && sub != nil:
 			w.handOver(ctx, nc)
-			w.leave(sub)
+			w.leave(nc, sub)
 			sub = nil
 		}
 		select {
@@ -48,7 +51,7 @@ func (w *Instance) keepGate(ctx context.Context, nc *nats.Conn) {
 		}
 	}
 	if sub != nil {
-		w.leave(sub)
+		w.leave(nc, sub)
 	}
 }
 
@@ -135,13 +138,22 @@ func pause(ctx context.Context, d time.Duration) {
 }
 
 // leave drains: what the broker has chosen this instance for is still taken.
-func (w *Instance) leave(sub *nats.Subscription) {
+func (w *Instance) leave(nc *nats.Conn, sub *nats.Subscription) {
 	w.receives.Store(false)
-	drain(sub, max(w.opts.drainTime, time.Second), w.log)
+	if n, err := sub.Dropped(); err == nil && n > 0 {
+		w.stats.busy.Add(uint64(n))
+	}
+	w.joined.Store(nil)
+	drain(nc, sub, max(w.opts.drainTime, time.Second), w.log)
 }
 
 // drain ends a subscription and returns when its last message has been taken.
-func drain(sub *nats.Subscription, limit time.Duration, log *throttledLog) {
+// Without a connection nothing more can come, and nobody could confirm it.
+func drain(nc *nats.Conn, sub *nats.Subscription, limit time.Duration, log *throttledLog) {
+	if !nc.IsConnected() {
+		_ = sub.Unsubscribe() // fails only on a closed connection
+		return
+	}
 	closed := sub.StatusChanged(nats.SubscriptionClosed)
 	if err := sub.Drain(); err != nil {
 		log.warn("could not drain the subscription", func(e *zerolog.Event) { e.Err(err) })

@@ -79,15 +79,38 @@ func (m *mux) find(typ string) HandlerFunc {
 	return m.handlers[anyType]
 }
 
-// call runs h. A panic becomes an error and the instance lives on.
+// call runs h. A panic becomes an error and the instance lives on; so does the
+// end of the goroutine by runtime.Goexit, after its error has been answered.
 func (w *Instance) call(ctx context.Context, h HandlerFunc, in *inbound) (out Msg, err error) {
+	returned := false
 	defer func() {
-		if p := recover(); p != nil {
-			w.log.warn("handler panicked", func(e *zerolog.Event) {
-				e.Str("route", in.where()).Interface("panic", p).Bytes("stack", debug.Stack())
-			})
-			out, err = nil, &fabricError{ErrPanic, fmt.Sprintf("handler panicked: %v", p), in.where()}
+		if returned {
+			return
+		}
+		p := recover()
+		text := "handler panicked: " + panicText(p)
+		if p == nil {
+			text = "handler ended its goroutine"
+		}
+		w.log.warn("handler panicked", func(e *zerolog.Event) {
+			e.Str("route", in.where()).Str("panic", text).Bytes("stack", debug.Stack())
+		})
+		err = &fabricError{ErrPanic, text, in.where()}
+		if p == nil {
+			w.fail(in, &fabricError{ErrPanic, text, in.where()})
 		}
 	}()
-	return h(ctx, in.msg)
+	out, err = h(ctx, in.msg)
+	returned = true
+	return out, err
+}
+
+// panicText never panics itself, whatever the value's own methods do.
+func panicText(p any) (text string) {
+	defer func() {
+		if recover() != nil {
+			text = fmt.Sprintf("a %T", p)
+		}
+	}()
+	return fmt.Sprint(p)
 }

@@ -11,7 +11,8 @@ import (
 
 // inbound is one message that came in for this worker.
 type inbound struct {
-	msg      Msg
+	msg      Msg // the handler's once it was started
+	typ      string
 	from     string
 	to       string
 	reply    string // the sender's reply subject, whole
@@ -27,7 +28,7 @@ type inbound struct {
 	prev, next *inbound // among those in hand, guarded by the dispatcher
 }
 
-func (in *inbound) where() string { return where(in.from, in.msg.Type(), in.to) }
+func (in *inbound) where() string { return where(in.from, in.typ, in.to) }
 
 // String is where.
 func (in *inbound) String() string { return in.where() }
@@ -40,7 +41,7 @@ func (w *Instance) receive(m *nats.Msg) {
 		w.count().malformed.Add(1)
 		return
 	}
-	in := &inbound{from: from, to: w.cfg.Name, reply: m.Reply, cost: DefaultCommandMPU}
+	in := &inbound{typ: typ, from: from, to: w.cfg.Name, reply: m.Reply, cost: DefaultCommandMPU}
 	budget := w.cfg.Timeout
 	if t, framed := parseReply(m.Reply); framed {
 		budget, in.hops, in.cost = t.budget, t.hops, max(1, t.cost)
@@ -59,36 +60,34 @@ func (w *Instance) receive(m *nats.Msg) {
 	}
 	now := time.Now()
 	in.deadline = now.Add(budget - w.stall.since(now))
-	w.accept(in, typ, m.Data)
+	w.accept(in, m.Data)
 }
 
 // accept reads the payload and queues what is in it: one message, or several
 // sends of a batch.
-func (w *Instance) accept(in *inbound, typ string, data []byte) {
+func (w *Instance) accept(in *inbound, data []byte) {
 	msg, rest, err := wire.Next(data)
 	w.count().received.Add(1)
 	if err == nil && len(rest) > 0 && in.answerTo != "" {
 		err = &fabricError{ErrMalformed, "a request holds several messages", ""}
 	}
 	if err == nil {
-		err = checkInbound(msg, typ)
+		err = checkInbound(msg, in.typ)
 	}
-	in.msg = msg
 	if err != nil {
-		in.msg = Msg{REQUEST, typ}
 		w.malformed(in, err)
 		return
 	}
+	in.msg = msg
 	w.enqueue(in)
 	for len(rest) > 0 {
-		next := &inbound{from: in.from, to: in.to, hops: in.hops, cost: in.cost, deadline: in.deadline}
+		next := &inbound{typ: in.typ, from: in.from, to: in.to, hops: in.hops, cost: in.cost, deadline: in.deadline}
 		next.msg, rest, err = wire.Next(rest)
 		w.count().received.Add(1)
 		if err == nil {
-			err = checkInbound(next.msg, typ)
+			err = checkInbound(next.msg, in.typ)
 		}
 		if err != nil {
-			next.msg = Msg{REQUEST, typ}
 			w.malformed(next, err)
 			return
 		}
@@ -127,14 +126,12 @@ func (w *Instance) enqueue(in *inbound) {
 
 // process runs one message through its handler. It is the dispatcher's run.
 func (w *Instance) process(in *inbound) {
-	in.started.Store(true)
 	now := time.Now()
 	if !now.Before(in.deadline) {
-		// The requester's own clock has said TIMEOUT, or is about to.
-		w.count().expired.Add(1)
+		w.expired(in)
 		return
 	}
-	h := w.mux.find(in.msg.Type())
+	h := w.mux.find(in.typ)
 	if h == nil {
 		h = w.fallback
 	}
@@ -148,4 +145,18 @@ func (w *Instance) process(in *inbound) {
 	ctx.end()
 	w.count().handled.Add(1)
 	w.conclude(in, out, err, err != nil && !time.Now().Before(deadline))
+}
+
+// expired ends a message whose budget was used up before it was started. A
+// requester with the library has said TIMEOUT by its own clock, or is about to;
+// another one's clock is not known.
+func (w *Instance) expired(in *inbound) {
+	w.count().expired.Add(1)
+	if in.answerTo == "" {
+		w.log.warn("a send's budget was used up before it was started", func(e *zerolog.Event) { e.Str("route", in.where()) })
+		return
+	}
+	if _, framed := parseReply(in.answerTo); !framed {
+		w.reply(in, Msg{TIMEOUT})
+	}
 }

@@ -33,7 +33,9 @@ func (l *link) receive(m *nats.Msg) {
 	case !missed && isStreamAck(m):
 		l.streamAck(m)
 	case t.kind == kindSend && missed, t.rest != "" && missed:
-		l.comeBack(t.call)
+		if !l.comeBack(t.call) {
+			l.count.late.Add(1)
+		}
 	case t.kind == kindSend:
 		l.count.unasked.Add(1)
 	case t.rest != "":
@@ -73,9 +75,7 @@ func (l *link) relay(t tail, m *nats.Msg) {
 		return
 	}
 	if isUnstarted(m) {
-		if l.ring.has(t.call) {
-			l.comeBack(t.call)
-		} else {
+		if !l.comeBack(t.call) {
 			l.stop(t.rest, m.Header.Get(headerWhere), false)
 		}
 		return
@@ -86,6 +86,6 @@ func (l *link) relay(t tail, m *nats.Msg) {
 // refuse drops what would be answered somewhere that is no inbox.
 func (l *link) refuse(subject string) {
 	l.count.refused.Add(1)
-	l.log.warn("dropped a message whose reply subject is no inbox; if its client has an inbox prefix of its own, allow it with damrey.WithReplyPrefix",
+	l.log.warn("dropped a message whose reply subject is no inbox, or over 1,024 bytes; if its client has an inbox prefix of its own, allow it with damrey.WithReplyPrefix",
 		func(e *zerolog.Event) { e.Str("reply", clip(subject)) })
 }

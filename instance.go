@@ -39,6 +39,7 @@ type Instance struct {
 	dispatch *dispatcher
 	batches  batches
 	channels channels
+	lane     sendLane
 	fallback HandlerFunc // for types without a handler
 	handling context.Context
 	stall    stall
@@ -69,6 +70,7 @@ func New(cfg Config, log zerolog.Logger, opts ...Option) *Instance {
 	w.wrong = errors.Join(w.cfg.validate(), w.opts.validate())
 	w.subjectHead = len(inboundSubject(w.opts.prefix, cfg.Name)) - len("*.*")
 	w.channels.init()
+	w.lane.init()
 	w.dispatch = newDispatcher(DefaultMPU, w.opts.queue, w.process)
 	w.pool.New = func() any { b := make([]byte, 0, 256); return &b }
 	w.callPool.New = func() any { return &call{done: make(chan answer, 1)} }
@@ -177,6 +179,7 @@ func (w *Instance) serve(ctx context.Context, nc *nats.Conn) error {
 	watcher := NewWatcher(nc, WatchConfig{Prefix: w.opts.prefix, Worker: w.cfg.Name, Log: w.log.Logger})
 	watcher.cfg.OnChange = func(t *Table) { w.look(t, !watcher.Fresh()) }
 	group.Go(func() { w.runWatcher(background, watcher) })
+	w.stall.start()
 	group.Go(func() { w.stall.run(background) })
 	services, err := w.answerServices(nc)
 	if err != nil {

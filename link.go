@@ -3,7 +3,9 @@ package damrey
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
+	mathrand "math/rand/v2"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -34,9 +36,12 @@ type link struct {
 	marked  chan uint64   // markers that came back
 	calls   calls
 	outbox  outbox
+	state   linkState
+	scratch sync.Pool // *[]byte, payloads about to be published
 	closed  chan struct{}
 	closing sync.Once
 	events  undeliveredEvents
+	retries retries
 
 	sub *nats.Subscription
 	wg  sync.WaitGroup
@@ -49,6 +54,7 @@ type link struct {
 const (
 	inboxRandom = 10
 	natsInbox   = "_INBOX."
+	maxReply    = 1024
 )
 
 func newLink(nc *nats.Conn, prefix string, attempts int, replies []string, log *throttledLog, count *counters) *link {
@@ -62,20 +68,27 @@ func newLink(nc *nats.Conn, prefix string, attempts int, replies []string, log *
 		dirty: make(chan struct{}, 1), urgent: make(chan struct{}, 1), marked: make(chan uint64, 1),
 		closed: make(chan struct{}),
 	}
+	l.gen.Store(mathrand.Uint64() >> 1)
 	l.calls.init(l.expire)
 	l.outbox.quiet.L = &l.outbox.mu
+	l.scratch.New = func() any { return new([]byte) }
 	return l
 }
 
 // open subscribes the inbox and starts confirming.
 func (l *link) open() error {
+	if l.nc.Opts.NoEcho {
+		return errors.New("damrey: the connection has nats.NoEcho, and without its own echo nothing can be confirmed; make it without")
+	}
 	sub, err := l.nc.Subscribe(l.inbox+".>", l.receive)
 	if err != nil {
 		return err
 	}
 	l.sub = sub
-	l.wg.Add(1)
-	go l.confirmLoop()
+	status := l.nc.StatusChanged()
+	l.state.read(l.nc)
+	l.wg.Go(l.confirmLoop)
+	l.wg.Go(func() { l.state.follow(l.nc, status, l.closed) })
 	// What comes back is one message for each that went out, and those are
 	// bounded by the ring and by the callers: no limit of its own.
 	return sub.SetPendingLimits(-1, -1)
@@ -84,8 +97,10 @@ func (l *link) open() error {
 // close ends everything. Calls under way get STOP.
 func (l *link) close() {
 	l.closing.Do(func() {
-		l.outbox.settle()
 		close(l.closed)
+		l.retries.stop(l)
+		l.events.close(l)
+		l.outbox.settle()
 		if l.sub != nil {
 			// Fails only on a closed connection, where it is gone anyway.
 			_ = l.sub.Unsubscribe()
@@ -115,7 +130,13 @@ func (l *link) kick(c chan struct{}) {
 
 // mayAnswer: the library answers to inboxes only, so that nobody can make a
 // worker write somewhere else by naming it as the reply subject.
+//
+// A subject that is too long to be forwarded with is refused too: over
+// max_control_line the server would close the forwarder's connection.
 func (l *link) mayAnswer(subject string) bool {
+	if len(subject) > maxReply {
+		return false
+	}
 	for _, p := range l.replies {
 		if strings.HasPrefix(subject, p) {
 			return true
@@ -126,7 +147,7 @@ func (l *link) mayAnswer(subject string) bool {
 
 // checkSize says ErrTooLarge naming both sizes.
 func (l *link) checkSize(payload []byte, at fmt.Stringer) *fabricError {
-	limit := l.nc.MaxPayload()
+	limit := l.state.maxPayload.Load()
 	if limit <= 0 || int64(len(payload)) <= limit {
 		return nil
 	}
@@ -138,7 +159,7 @@ func (l *link) checkSize(payload []byte, at fmt.Stringer) *fabricError {
 func backoff(attempts int) time.Duration {
 	d := time.Second
 	if attempts < 4 {
-		d = 25 * time.Millisecond << (2 * (attempts - 1))
+		d = 25 * time.Millisecond << (2 * max(0, attempts-1))
 	}
 	return jitter(d)
 }
@@ -148,7 +169,7 @@ func (l *link) reconnects() uint64 { return l.nc.Stats().Reconnects }
 
 // awaitConnection waits until the connection is up, at most until ctx ends.
 func (l *link) awaitConnection(ctx context.Context) error {
-	for !l.nc.IsConnected() {
+	for !l.state.up.Load() {
 		if l.nc.IsClosed() {
 			return ErrNotConnected
 		}

@@ -10,7 +10,8 @@ import (
 // here and goes on; one goroutine publishes what has gathered, after it has let
 // those that are ready to run leave theirs. So they reach the connection in a
 // row and go out in few writes, where each publishing for itself would wake the
-// connection's flusher for a write of its own. Nothing waits for time to pass.
+// connection's flusher for a write of its own. Nothing waits for time to pass,
+// and nobody who asks or answers is held up by a link that is frozen.
 type outbox struct {
 	mu     sync.Mutex // guards what follows
 	items  []parcel
@@ -28,13 +29,8 @@ type parcel struct {
 	release  func(*[]byte)
 }
 
-// post publishes p soon. alone says that nobody else is about to publish: then
-// it is published at once.
+// post publishes p soon; alone, without letting others go first.
 func (l *link) post(p parcel, alone bool) {
-	if alone {
-		l.publishParcel(&p)
-		return
-	}
 	o := &l.outbox
 	o.mu.Lock()
 	o.items = append(o.items, p)
@@ -42,14 +38,17 @@ func (l *link) post(p parcel, alone bool) {
 	o.active = true
 	o.mu.Unlock()
 	if start {
-		go l.publishPosted()
+		go l.publishPosted(alone)
 	}
 }
 
-func (l *link) publishPosted() {
+func (l *link) publishPosted(alone bool) {
 	o := &l.outbox
 	for {
-		runtime.Gosched()
+		if !alone {
+			runtime.Gosched()
+		}
+		alone = false
 		o.mu.Lock()
 		items := o.items
 		if len(items) == 0 {

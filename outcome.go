@@ -24,10 +24,10 @@ func (w *Instance) conclude(in *inbound, out Msg, err error, over bool) {
 		if out.Tag() == ERROR {
 			w.count().failed.Add(1)
 		}
-		w.reply(in, typed(out, in.msg.Type()))
+		w.reply(in, typed(out, in.typ))
 	default:
 		if len(out) == 0 {
-			w.reply(in, Msg{RESPONSE, in.msg.Type()})
+			w.reply(in, Msg{RESPONSE, in.typ})
 			return
 		}
 		w.fail(in, &fabricError{ErrFailed,
@@ -55,7 +55,7 @@ func (w *Instance) concludeError(in *inbound, err error, over bool) {
 		w.reply(in, Msg{TIMEOUT})
 		return
 	}
-	w.reply(in, Msg{ERROR, in.msg.Type(), err.Error()})
+	w.reply(in, Msg{ERROR, in.typ, err.Error()})
 }
 
 // typed fills in the request's type where the output has none. The original
@@ -78,7 +78,7 @@ func (w *Instance) reply(in *inbound, out Msg) {
 	buf := w.buffer()
 	*buf = wire.Append((*buf)[:0], out)
 	if fe := w.link.checkSize(*buf, in); fe != nil {
-		*buf = wire.Append((*buf)[:0], fe.message(in.msg.Type()))
+		*buf = wire.Append((*buf)[:0], fe.message(in.typ))
 	}
 	w.link.post(parcel{to: in.answerTo, payload: buf, deadline: in.deadline, release: w.release}, in.alone)
 }
@@ -89,7 +89,7 @@ func (w *Instance) fail(in *inbound, fe *fabricError) {
 		w.log.warn("a send failed", func(e *zerolog.Event) { e.Str("code", codeOf(fe.kind)).Str("why", fe.text).Str("route", fe.where) })
 		return
 	}
-	w.reply(in, fe.message(in.msg.Type()))
+	w.reply(in, fe.message(in.typ))
 }
 
 // forward sends the output on along this worker's routes. The next hop's
@@ -115,7 +115,7 @@ func (w *Instance) forward(in *inbound, out Msg) {
 	}
 	now := time.Now()
 	if !now.Before(in.deadline) {
-		w.count().expired.Add(1)
+		w.expired(in)
 		return
 	}
 	if in.answerTo == "" {

@@ -50,7 +50,7 @@ func (l *link) publishError(err error, r *Route, size int) error {
 	case errors.Is(err, ErrClosed):
 		return err
 	case errors.Is(err, nats.ErrMaxPayload):
-		return tooLarge(size, l.nc.MaxPayload(), r.String())
+		return tooLarge(size, l.state.maxPayload.Load(), r.String())
 	case errors.Is(err, nats.ErrConnectionClosed), errors.Is(err, nats.ErrConnectionDraining):
 		return fmt.Errorf("%w: the connection is closed (%s)", ErrNotConnected, r)
 	}
@@ -61,38 +61,33 @@ func tooLarge(size int, limit int64, at string) *fabricError {
 	return &fabricError{ErrTooLarge, fmt.Sprintf("%d bytes are more than the broker's max_payload of %d", size, limit), at}
 }
 
-// comeBack is called when nobody was there for what was pushed under id.
-func (l *link) comeBack(id uint64) {
+// comeBack is called when nobody was there for what was pushed under id. False
+// when that is not known any more.
+func (l *link) comeBack(id uint64) bool {
 	p, ok := l.ring.take(id)
 	if !ok {
-		l.count.late.Add(1)
-		return
+		return false
 	}
 	wait := backoff(p.attempts)
 	if p.attempts >= l.attempts || time.Now().Add(wait).After(p.deadline) {
 		l.giveUp(p, "no instance took it")
-		return
+		return true
 	}
 	l.count.retried.Add(1)
-	l.later(wait, p)
+	l.retries.later(l, wait, p)
+	return true
 }
 
-// later pushes p once more after wait.
-func (l *link) later(wait time.Duration, p push) {
-	time.AfterFunc(wait, func() {
-		if l.isClosed() {
-			l.giveUp(p, "this instance stopped")
-			return
-		}
-		err := l.add(context.Background(), p, true)
-		switch {
-		case err == nil:
-		case notConnected(err) && time.Now().Before(p.deadline):
-			l.later(reconnectPoll, p)
-		default:
-			l.giveUp(p, err.Error())
-		}
-	})
+// pushAgain pushes what came back once more.
+func (l *link) pushAgain(p push) {
+	err := l.add(context.Background(), p, true)
+	switch {
+	case err == nil:
+	case notConnected(err) && time.Now().Before(p.deadline):
+		l.retries.later(l, reconnectPoll, p)
+	default:
+		l.giveUp(p, err.Error())
+	}
 }
 
 // giveUp ends a push that nobody took: the requester of a forward gets STOP, a

@@ -3,9 +3,12 @@ package damrey
 import (
 	"errors"
 	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/rs/zerolog"
 )
 
-// fewCalls under way are each published at once, which is soonest for them.
+// fewCalls under way do not wait for others to be published with.
 const fewCalls = 3
 
 // begin starts a call whose route, payload, deadline and hops are set. From
@@ -20,23 +23,40 @@ func (l *link) begin(c *call) {
 	l.post(parcel{call: c.id}, l.calls.n.Load() <= fewCalls)
 }
 
-func (l *link) publishCall(c *call) error {
-	var b [128]byte
-	t := tail{kind: kindRequest, call: c.id, budget: time.Until(c.deadline), hops: c.hops, cost: c.route.Cost}
-	return l.nc.PublishRequest(c.route.subject, string(t.appendTo(b[:0], l.inbox)), c.payload)
+// pushCall publishes a call, if it still waits. What it needs is copied under
+// the table's lock, since the call may be answered and used anew at any time;
+// publishing may block while a link is frozen and happens outside.
+func (l *link) pushCall(id uint64) {
+	buf := l.scratch.Get().(*[]byte)
+	defer l.scratch.Put(buf)
+	var route *Route
+	var reply string
+	there := l.calls.update(id, func(c *call) {
+		var b [128]byte
+		t := tail{kind: kindRequest, call: c.id, budget: time.Until(c.deadline), hops: c.hops, cost: c.route.Cost}
+		reply = string(t.appendTo(b[:0], l.inbox))
+		route = c.route
+		*buf = append((*buf)[:0], c.payload...)
+	})
+	if there {
+		l.pushed(id, route, len(*buf), l.nc.PublishRequest(route.subject, reply, *buf))
+	}
 }
 
 // pushed looks at how publishing a call ended. Not connected: it surely did
-// not leave, so it goes out later, and that is no attempt of Rc.
-func (l *link) pushed(id uint64, err error) {
+// not leave, so it goes out later, and that is no attempt of Rc. After another
+// error of the connection it may have left, and its deadline decides.
+func (l *link) pushed(id uint64, r *Route, size int, err error) {
 	switch {
 	case err == nil:
 	case notConnected(err):
 		time.AfterFunc(reconnectPoll, func() { l.pushCall(id) })
-	default:
+	case errors.Is(err, nats.ErrMaxPayload), errors.Is(err, nats.ErrConnectionClosed), errors.Is(err, nats.ErrConnectionDraining):
 		if c := l.calls.take(id); c != nil {
-			c.finish(answer{made: unsendable(l.publishError(err, c.route, len(c.payload)), c.route)})
+			c.finish(answer{made: unsendable(l.publishError(err, r, size), r), where: r.String()})
 		}
+	default:
+		l.log.warn("a request may not have left", func(e *zerolog.Event) { e.Err(err).Str("route", r.String()) })
 	}
 }
 
@@ -45,14 +65,6 @@ func unsendable(err error, r *Route) Msg {
 		return fe.message(r.Type)
 	}
 	return Msg{STOP}
-}
-
-// pushCall publishes a call again, if it still waits.
-func (l *link) pushCall(id uint64) {
-	var err error
-	if l.calls.update(id, func(c *call) { err = l.publishCall(c) }) {
-		l.pushed(id, err)
-	}
 }
 
 // missed is called when nobody took a call: it is pushed again after a while,

@@ -13,6 +13,8 @@ const (
 	ringLimit = 4096
 	// keepPayload is the largest buffer that a slot keeps for its next message.
 	keepPayload = 4 << 10
+	// unused is the id of a slot that has never been used.
+	unused = ^uint64(0)
 	// ringBytes is how much payload may wait to be confirmed.
 	ringBytes = 32 << 20
 )
@@ -80,7 +82,7 @@ func (l *link) add(ctx context.Context, p push, again bool) error {
 			return err
 		}
 	}
-	if int(r.head-r.tail) == len(r.slots) {
+	for r.crowded() {
 		r.grow()
 	}
 	if r.head == r.tail {
@@ -120,6 +122,12 @@ func (l *link) add(ctx context.Context, p push, again bool) error {
 	return nil
 }
 
+func (r *ring) isFull() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.full()
+}
+
 func (r *ring) full() bool {
 	return int(r.head-r.tail)+len(r.again) >= ringLimit || r.bytes >= ringBytes
 }
@@ -145,11 +153,26 @@ func (r *ring) announce() {
 	}
 }
 
+// crowded says that the next slot is still needed: it is not confirmed, or it
+// remembers a forward whose target may yet say that it was not started.
+func (r *ring) crowded() bool {
+	if int(r.head-r.tail) == len(r.slots) {
+		return true
+	}
+	s := &r.slots[r.head&uint64(len(r.slots)-1)]
+	return len(r.slots) < ringLimit && s.id != unused && !s.gone && s.kind == kindRequest && time.Now().Before(s.deadline)
+}
+
 func (r *ring) grow() {
 	bigger := make([]slot, max(ringStart, 2*len(r.slots)))
 	mask := uint64(len(bigger) - 1)
+	for i := range bigger {
+		bigger[i].id = unused
+	}
 	for i := range r.slots {
-		bigger[r.slots[i].id&mask] = r.slots[i]
+		if id := r.slots[i].id; id != unused {
+			bigger[id&mask] = r.slots[i]
+		}
 	}
 	r.slots = bigger
 }
@@ -171,13 +194,6 @@ func (r *ring) take(id uint64) (push, bool) {
 	}
 	r.again[p.origin] = struct{}{}
 	return p, true
-}
-
-// has says whether take would find id.
-func (r *ring) has(id uint64) bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.find(id) != nil
 }
 
 func (r *ring) find(id uint64) *slot {
@@ -228,7 +244,9 @@ func (r *ring) confirm(upTo uint64, how fate) (settled int) {
 func (r *ring) settle(p push, undelivered bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	delete(r.again, p.origin)
+	if p.attempts > 0 {
+		delete(r.again, p.origin)
+	}
 	if undelivered {
 		if r.lost == nil {
 			r.lost = make(map[string]int)

@@ -19,38 +19,42 @@ const (
 // stall notices that the process stood still. Messages that were waiting then
 // are older than their arrival here says, and their budgets are shortened.
 type stall struct {
-	lastTick atomic.Int64 // nanoseconds since the epoch
+	began    time.Time    // of run; its monotonic clock measures what follows
+	lastTick atomic.Int64 // nanoseconds since began; 0 before the first
 	length   atomic.Int64 // of the last stall
 	until    atomic.Int64 // end of its shadow
 }
 
+// run keeps the time until ctx ends. start has been called.
 func (s *stall) run(ctx context.Context) {
-	s.lastTick.Store(time.Now().UnixNano())
 	t := time.NewTicker(stallTick)
 	defer t.Stop()
 	for {
 		select {
 		case <-t.C:
-			s.tick(time.Now())
+			s.tick(int64(time.Since(s.began)))
 		case <-ctx.Done():
 			return
 		}
 	}
 }
 
-func (s *stall) tick(now time.Time) {
-	late := now.UnixNano() - s.lastTick.Swap(now.UnixNano())
+// start comes before run and since.
+func (s *stall) start() { s.began = time.Now() }
+
+func (s *stall) tick(now int64) {
+	late := now - s.lastTick.Swap(now)
 	if late > int64(stallTick+stallLeast) {
 		s.length.Store(late)
-		s.until.Store(now.Add(stallShadow).UnixNano())
+		s.until.Store(now + int64(stallShadow))
 	}
 }
 
 // since is how much older than now a message that is read now may be.
 func (s *stall) since(now time.Time) time.Duration {
-	n := now.UnixNano()
-	if last := s.lastTick.Load(); last != 0 && n-last > int64(stallTick+stallLeast) {
-		s.tick(now)
+	n := int64(now.Sub(s.began))
+	if n-s.lastTick.Load() > int64(stallTick+stallLeast) {
+		s.tick(n)
 	}
 	if n < s.until.Load() {
 		return time.Duration(s.length.Load())

@@ -1,0 +1,156 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/jedib0t/go-pretty/v6/progress"
+	"github.com/jedib0t/go-pretty/v6/table"
+	"github.com/jedib0t/go-pretty/v6/text"
+	"github.com/spf13/cobra"
+
+	"github.com/damrey/damrey/bench"
+)
+
+const benchHelp = `Measure Damrey against raw nats.go doing the same work, on an embedded broker in this process,
+interleaved round by round, so that what else the machine does hits both alike.
+
+The ratio is always so that more is better: Damrey/raw for throughput, raw/Damrey for latency and
+memory. Times and rates belong to this machine and this moment; the ratios are the result.
+
+Rows: `
+
+func newBenchCommand(a *app) *cobra.Command {
+	var out output
+	var cfg bench.Config
+	cmd := &cobra.Command{
+		Use:   "bench",
+		Short: "Measure Damrey against raw NATS on this machine",
+		Long:  benchHelp + strings.Join(bench.Names(), ", "),
+		Args:  exactly(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := checkBench(cfg); err != nil {
+				return err
+			}
+			return a.runBench(cmd.Context(), cfg, &out)
+		},
+	}
+	cmd.Flags().StringSliceVar(&cfg.Rows, "rows", nil, "only these `ROWS`, separated by commas (default: all)")
+	cmd.Flags().IntVar(&cfg.Rounds, "rounds", 7, "`ROUNDS` that count, after one to warm up")
+	cmd.Flags().Float64Var(&cfg.Scale, "scale", 1, "how much work a round does, as a `FACTOR`")
+	out.add(cmd, "table")
+	return cmd
+}
+
+func checkBench(cfg bench.Config) error {
+	for _, row := range cfg.Rows {
+		if !slices.Contains(bench.Names(), row) {
+			return usageError("--rows: no row %q; rows are %s", row, strings.Join(bench.Names(), ", "))
+		}
+	}
+	if cfg.Rounds < 1 {
+		return usageError("--rounds: %d; use 1 or more", cfg.Rounds)
+	}
+	if cfg.Scale <= 0 {
+		return usageError("--scale: %v; use more than 0", cfg.Scale)
+	}
+	return nil
+}
+
+// runBench:  rows ── bench.Run ── progress on stderr, results on stdout
+func (a *app) runBench(ctx context.Context, cfg bench.Config, out *output) error {
+	ctx, release := a.untilSignal(ctx, func() {})
+	defer release()
+	bar := newBenchProgress(a.stderr)
+	cfg.Progress = bar.show
+	results, err := bench.Run(ctx, cfg)
+	bar.end()
+	if err != nil {
+		return err
+	}
+	if !out.forPeople() {
+		return out.print(a.stdout, results)
+	}
+	printBench(a.stdout, results)
+	return nil
+}
+
+func printBench(w io.Writer, results []bench.Result) {
+	t := newTable(w, "ROW", "UNIT", "RAW", "DAMREY", "MIN", "MEDIAN", "MAX", "TARGET")
+	var right []table.ColumnConfig
+	for _, name := range []string{"RAW", "DAMREY", "MIN", "MEDIAN", "MAX", "TARGET"} {
+		right = append(right, table.ColumnConfig{Name: name, Align: text.AlignRight, AlignHeader: text.AlignRight})
+	}
+	t.SetColumnConfigs(right)
+	for _, r := range results {
+		target := "-"
+		if r.Target > 0 {
+			target = fmt.Sprintf("%.2f", r.Target)
+		}
+		t.AppendRow(table.Row{r.Name, r.Unit, figure(r.Raw), figure(r.Damrey),
+			fmt.Sprintf("%.2f", r.Ratio.Min), fmt.Sprintf("%.2f", r.Ratio.Median), fmt.Sprintf("%.2f", r.Ratio.Max), target})
+	}
+	t.Render()
+}
+
+// figure has as many digits as a person reads.
+func figure(v float64) string {
+	if v < 1000 {
+		return fmt.Sprintf("%.1f", v)
+	}
+	return fmt.Sprintf("%.0f", v)
+}
+
+// benchProgress is a bar a row on a terminal, and nothing elsewhere.
+type benchProgress struct {
+	writer  progress.Writer // nil: not a terminal
+	row     string
+	tracker *progress.Tracker
+}
+
+func newBenchProgress(w io.Writer) *benchProgress {
+	if !isTerminal(w) {
+		return &benchProgress{}
+	}
+	p := progress.NewWriter()
+	p.SetOutputWriter(w)
+	p.SetAutoStop(false)
+	p.SetUpdateFrequency(200 * time.Millisecond)
+	p.SetTrackerLength(30)
+	p.Style().Visibility.ETA = true
+	go p.Render()
+	return &benchProgress{writer: p}
+}
+
+func (b *benchProgress) show(row string, done, of int) {
+	if b.writer == nil {
+		return
+	}
+	if row != b.row {
+		b.finishRow()
+		b.row, b.tracker = row, &progress.Tracker{Message: row, Total: int64(of)}
+		b.writer.AppendTracker(b.tracker)
+	}
+	b.tracker.SetValue(int64(done))
+}
+
+func (b *benchProgress) finishRow() {
+	if b.tracker != nil {
+		b.tracker.MarkAsDone()
+	}
+}
+
+func (b *benchProgress) end() {
+	if b.writer == nil {
+		return
+	}
+	b.finishRow()
+	b.writer.Stop()
+	for b.writer.IsRenderInProgress() {
+		time.Sleep(10 * time.Millisecond)
+	}
+}
