@@ -2,7 +2,7 @@
 .PHONY: build test race lint fuzz example ci clean
 
 GOLANGCI := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
-FUZZTIME := 20s
+FUZZTIME := 50000x
 
 build:
 	go build -o bin/ ./cmd/damrey

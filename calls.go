@@ -188,7 +188,7 @@ func (t *calls) turn() {
 func (t *calls) sweep(s *callShard, from, due int64, now time.Time) {
 	var over []*call
 	s.mu.Lock()
-	if s.byID != nil && len(s.byID) > 0 {
+	if len(s.byID) > 0 {
 		for k := from; k <= due; k++ {
 			for c := s.buckets[k%wheelSize]; c != nil; {
 				next := c.next

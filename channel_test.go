@@ -23,7 +23,7 @@ func newTestWorker(f *fabric) *testWorker {
 	return &testWorker{
 		Logger: log,
 		ch:     make(chan struct{}),
-		wk: damrey.New(damrey.Config{3, "testWorker", 5 * time.Second}, log, //nolint:govet // unkeyed as in the original
+		wk: damrey.New(damrey.Config{3, "testWorker", 5 * time.Second}, log, // unkeyed as in the original
 			damrey.WithConnect(damrey.ConnectConfig{URL: f.srv.ClientURL()})),
 	}
 }

@@ -13,7 +13,7 @@ const (
 	probeTime = 2 * time.Second
 	// handoverTime is the longest that an instance which is no longer wanted
 	// waits for one at the agent that is.
-	handoverTime  = 2 * time.Second
+	handoverTime  = 5 * time.Second
 	handoverPoll  = 100 * time.Millisecond
 	pendingLimit  = 1 << 20   // messages that may wait to be looked at
 	pendingMemory = 256 << 20 // bytes of them

@@ -137,7 +137,7 @@ func TestInstance_LivesThroughTheWorstHandlers(t *testing.T) {
 		case "evil":
 			panic(evil{})
 		case "nil":
-			panic(nil) //nolint:govet // worst handlers do
+			panic(nil)
 		}
 		return damrey.Reply(), nil
 	})

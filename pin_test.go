@@ -114,6 +114,7 @@ func TestInstance_PinnedToAnAgentMovesUnderLoad(t *testing.T) {
 				switch {
 				case err != nil:
 					answers[2].Add(1)
+					t.Logf("%v: %v", time.Now().Format("05.000"), err)
 				case got.Arg(0) == "m1":
 					answers[0].Add(1)
 				default:

@@ -121,7 +121,7 @@ func (m *Membership) readFabric(ctx context.Context) (api.Fabric, error) {
 
 // checkFabric says what an agent lacks there.
 func checkFabric(f api.Fabric, proxy string) error {
-	missing := ""
+	var missing string
 	switch {
 	case len(f.Leaf) == 0 && f.Domain == "":
 		missing = "a leaf node listener and a JetStream domain"

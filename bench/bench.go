@@ -143,11 +143,11 @@ func (r row) run(ctx context.Context, cfg Config) (Result, error) {
 		}
 		a, err := raw(n)
 		if err != nil {
-			return Result{}, fmt.Errorf("raw NATS: %w", err)
+			return Result{}, fmt.Errorf("with raw NATS: %w", err)
 		}
 		b, err := ours(n)
 		if err != nil {
-			return Result{}, fmt.Errorf("Damrey: %w", err)
+			return Result{}, fmt.Errorf("with Damrey: %w", err)
 		}
 		if round == 0 {
 			continue
