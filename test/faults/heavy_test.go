@@ -10,7 +10,12 @@ var heavy = []struct {
 	run  func(*testing.T)
 }{
 	{"FreezeAgent", faultFreezeAgent},
-	{"FreezeAgentUntilGivenUp", faultFreezeAgentLong},
+	{"FreezeInstance", faultFreezeInstance},
+	{"MoveBetweenAgents", faultMoveBetweenAgents},
+	{"KillBrokerBehindTheProxy", faultKillBrokerBehindTheProxy},
+	{"FreezeProxyAlone", faultFreezeProxyAlone},
+	{"TwoHundredAgents", faultTwoHundredAgents},
+	{"QueueFullOfShortMessages", faultQueueFullOfShortMessages},
 	{"ProxyGoneForAMinute", faultProxyGoneForAMinute},
 	{"RouteChangeDuringRestart", faultRouteChangeDuringRestart},
 	{"SendsWhileTheUplinkBreaks", faultSendsWhileTheUplinkBreaks},

@@ -137,16 +137,6 @@ func (p *process) signal(s syscall.Signal) {
 	}
 }
 
-// alive fails the test when the process has ended.
-func (p *process) alive() {
-	p.t.Helper()
-	select {
-	case <-p.ended:
-		p.t.Fatalf("%s ended: %v\n%s", p.name, p.cmd.ProcessState, p.tail())
-	default:
-	}
-}
-
 // stats asks a faultworker.
 func (p *process) stats() statistics {
 	p.t.Helper()

@@ -3,7 +3,9 @@
 package faults
 
 import (
+	"context"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -79,14 +81,85 @@ func faultProxyGone(t *testing.T, away time.Duration) {
 	u.returns()
 }
 
+// The broker behind a proxy of its own process is killed and started again: the
+// proxy stays, says 503 meanwhile, and stores changes again.
+func faultKillBrokerBehindTheProxy(t *testing.T) {
+	s := newSite(t)
+	front, rest := s.front(local(s.leaf))
+	near, far := s.newAgent("near", rest), s.newAgent("far", rest)
+	near.start()
+	far.start()
+	pass, echo := s.line(far.url())
+	entry := s.entry(near.url())
+	l := s.load(entry, loadConfig{})
+	u := s.usage([]*process{pass, echo}, []*process{front, near.process, far.process})
+	s.client = s.newClient(rest)
+	s.hub.kill()
+	eventually(t, "the proxy says that the broker is away", func() bool {
+		_, err := s.client.Put(t.Context(), damrey.Registration{Name: "here"}, "")
+		return err != nil && strings.Contains(err.Error(), "broker is away")
+	})
+	eventually(t, "nobody can be reached", func() bool { return l.ledger.count(damrey.STOP) > 50 })
+	l.restarts("kill -9 of the broker alone", s.hub)
+	s.changesAreSeen(entry, "after the broker came back")
+	l.recovers("changes")
+	l.stop()
+	u.returns()
+}
+
+// The proxy alone is frozen for five seconds: nobody notices.
+func faultFreezeProxyAlone(t *testing.T) {
+	s := newSite(t)
+	front, rest := s.front(local(s.leaf))
+	near, far := s.newAgent("near", rest), s.newAgent("far", rest)
+	near.start()
+	far.start()
+	pass, echo := s.line(far.url())
+	l := s.load(s.entry(near.url()), loadConfig{})
+	u := s.usage([]*process{pass, echo}, []*process{s.hub, front, near.process, far.process})
+	front.freeze()
+	last(5 * time.Second)
+	front.thaw()
+	client := s.newClient(rest)
+	eventually(t, "it serves again", func() bool {
+		_, err := client.Workers(t.Context())
+		return err == nil
+	})
+	l.recovers("SIGSTOP of the proxy alone")
+	l.stop()
+	l.onlyResponses()
+	u.returns()
+}
+
 func TestFault_ProxyGoneForAWhile(t *testing.T) { faultProxyGone(t, 12*time.Second) }
 
 func faultProxyGoneForAMinute(t *testing.T) { faultProxyGone(t, time.Minute) }
 
-// Routes are changed while the proxy and the broker are restarted, again and
-// again: what was acknowledged holds, and every instance gets to know it.
+// Routes are changed while the broker with its proxy, or a proxy alone, is
+// restarted, again and again: what was acknowledged holds, and every instance
+// gets to know it.
 func faultRouteChangeDuringRestart(t *testing.T) {
-	s := newSite(t)
+	t.Run("broker", func(t *testing.T) {
+		s := newSite(t)
+		s.changeDuringRestartOf(s.hub)
+	})
+	t.Run("broker behind the proxy", func(t *testing.T) {
+		s := newSite(t)
+		_, rest := s.front(local(s.leaf))
+		s.client = s.newClient(rest)
+		s.changeDuringRestartOf(s.hub)
+	})
+	t.Run("proxy", func(t *testing.T) {
+		s := newSite(t)
+		front, rest := s.front(local(s.leaf))
+		s.client = s.newClient(rest)
+		s.changeDuringRestartOf(front)
+	})
+}
+
+func (s *site) changeDuringRestartOf(victim *process) {
+	t := s.t
+	t.Helper()
 	near := s.agent("near")
 	pass, echo := s.line(near.url())
 	s.put(damrey.Registration{Name: "echo2"})
@@ -99,14 +172,14 @@ func faultRouteChangeDuringRestart(t *testing.T) {
 		target := map[string]*process{"echo": echo, "echo2": echo2}[to]
 		var changing sync.WaitGroup
 		changing.Go(func() { s.point(to) })
-		s.hub.kill()
-		s.hub.start()
+		victim.kill()
+		victim.start()
 		changing.Wait()
 		began := time.Now()
 		eventually(t, "the change that was acknowledged takes effect", func() bool {
 			had := target.stats().Stats.Received
 			for i := range 5 {
-				_, err := entry.Request(t.Context(), "echo", fmt.Sprintf("probe %d", i))
+				_, err := entry.Request(context.Background(), "echo", fmt.Sprintf("probe %d", i))
 				if err != nil {
 					return false
 				}

@@ -14,8 +14,9 @@ import (
 	"github.com/damrey/damrey"
 )
 
-// sender sends until it is stopped, at a steady rate.
+// sender sends until it is stopped, some messages every millisecond.
 type sender struct {
+	burst  int
 	t      testing.TB
 	s      *site
 	w      *damrey.Instance
@@ -25,22 +26,15 @@ type sender struct {
 	once   sync.Once
 	group  sync.WaitGroup
 
-	mu      sync.Mutex // guards what follows
+	// Of run alone until it has ended.
 	next    int
-	refused int      // Send returned an error: not sent
-	sent    []int    // ids
-	begun   []sentAt // of each id
-}
-
-// sentAt is when a send was begun.
-type sentAt struct {
-	id int
-	at time.Time
+	refused int   // Send returned an error: not sent
+	sent    []int // ids
 }
 
 // sender begins to send to the worker sink.
-func (s *site) sender(w *damrey.Instance, name string) *sender {
-	x := &sender{t: s.t, s: s, w: w, name: name, before: w.Stats(), ending: make(chan struct{})}
+func (s *site) sender(w *damrey.Instance, name string, burst int) *sender {
+	x := &sender{burst: burst, t: s.t, s: s, w: w, name: name, before: w.Stats(), ending: make(chan struct{})}
 	s.t.Cleanup(x.end)
 	x.group.Go(x.run)
 	return x
@@ -53,19 +47,21 @@ func (x *sender) run() {
 			return
 		default:
 		}
-		at := time.Now()
-		err := x.w.Send(context.Background(), "sink", fmt.Sprintf("%s.%d", x.name, x.next))
-		x.mu.Lock()
-		if err == nil {
-			x.sent = append(x.sent, x.next)
-			x.begun = append(x.begun, sentAt{x.next, at})
-		} else {
-			x.refused++
+		for range x.burst {
+			x.send()
 		}
-		x.next++
-		x.mu.Unlock()
 		last(time.Millisecond)
 	}
+}
+
+func (x *sender) send() {
+	err := x.w.Send(context.Background(), "sink", fmt.Sprintf("%s.%d", x.name, x.next))
+	if err == nil {
+		x.sent = append(x.sent, x.next)
+	} else {
+		x.refused++
+	}
+	x.next++
 }
 
 // end ends the sending.
@@ -77,7 +73,7 @@ func (x *sender) end() {
 // fates is what became of the sends of a sender.
 type fates struct {
 	sent, refused, arrived, undelivered, unconfirmed int
-	vanished                                         []sentAt // arrived nowhere
+	missing                                          int // sent, and arrived nowhere
 }
 
 // stop ends the sending, flushes, and waits until what arrives has arrived.
@@ -97,10 +93,10 @@ func (x *sender) stop() fates {
 	x.settle(&f)
 	summary.add(row{
 		fault: strings.TrimPrefix(x.t.Name(), "TestFault_"), load: x.name, sent: fmt.Sprintf("%d sends, %d refused", f.sent, f.refused),
-		answered: fmt.Sprintf("%d arrived, %d undelivered, %d unconfirmed, %d missing", f.arrived, f.undelivered, f.unconfirmed, len(f.vanished)),
+		answered: fmt.Sprintf("%d arrived, %d undelivered, %d unconfirmed, %d missing", f.arrived, f.undelivered, f.unconfirmed, f.missing),
 	})
 	x.t.Logf("%s: %d sent, %d refused: %d arrived, %d undelivered, %d unconfirmed, %d missing",
-		x.name, f.sent, f.refused, f.arrived, f.undelivered, f.unconfirmed, len(f.vanished))
+		x.name, f.sent, f.refused, f.arrived, f.undelivered, f.unconfirmed, f.missing)
 	return f
 }
 
@@ -116,12 +112,12 @@ func (x *sender) settle(f *fates) {
 		return time.Since(quiet) > time.Second
 	})
 	ran := x.s.journal.ran(x.t, x.name)
-	for _, one := range x.begun {
-		switch n := ran[one.id].answered; {
+	for _, id := range x.sent {
+		switch n := ran[id].answered; {
 		case n == 0:
-			f.vanished = append(f.vanished, one)
+			f.missing++
 		case n > 1:
-			x.t.Errorf("send %d arrived %d times", one.id, n)
+			x.t.Errorf("send %d arrived %d times", id, n)
 		}
 	}
 }
@@ -129,13 +125,13 @@ func (x *sender) settle(f *fates) {
 // accounted fails the test when sends are missing that nothing was said of.
 func (f fates) accounted(t testing.TB) {
 	t.Helper()
-	unsaid := len(f.vanished) - f.undelivered
+	unsaid := f.missing - f.undelivered
 	if unsaid < 0 {
-		t.Errorf("%d sends were called undelivered and %d did not arrive", f.undelivered, len(f.vanished))
+		t.Errorf("%d sends were called undelivered and %d did not arrive", f.undelivered, f.missing)
 	}
 	if unsaid > f.unconfirmed {
 		t.Errorf("%d sends vanished: %d did not arrive, %d were called undelivered and %d unconfirmed",
-			unsaid-f.unconfirmed, len(f.vanished), f.undelivered, f.unconfirmed)
+			unsaid-f.unconfirmed, f.missing, f.undelivered, f.unconfirmed)
 	}
 }
 
@@ -147,7 +143,7 @@ func TestFault_SendsWhileTheUplinkIsDown(t *testing.T) {
 	entry := r.entry(r.near.url())
 	r.link.set(linkState{cut: true})
 	r.near.linked(false)
-	x := r.sender(entry, "down")
+	x := r.sender(entry, "down", 1)
 	eventually(t, "some are given up", func() bool { return entry.Stats().Undelivered > 500 })
 	r.link.heal()
 	arrived := sink.stats().Stats.Handled
@@ -174,8 +170,8 @@ func faultSendsWhileTheUplinkBreaks(t *testing.T) {
 			r := newRelayed(t)
 			sink := r.worker("sink", r.far.url())
 			entry := r.entry(r.near.url())
-			x := r.sender(entry, "break")
-			eventually(t, "they arrive", func() bool { return sink.stats().Stats.Handled > 200 })
+			x := r.sender(entry, "break", 20)
+			eventually(t, "they arrive", func() bool { return sink.stats().Stats.Handled > 5000 })
 			r.link.set(c.state)
 			r.near.linked(false)
 			if c.state.cut {
@@ -196,7 +192,7 @@ func TestFault_SendsWhileTheAgentIsKilled(t *testing.T) {
 	near, far := s.agent("near"), s.agent("far")
 	sink := s.worker("sink", far.url())
 	entry := s.entry(near.url())
-	x := s.sender(entry, "kill")
+	x := s.sender(entry, "kill", 1)
 	eventually(t, "they arrive", func() bool { return sink.stats().Stats.Handled > 200 })
 	near.kill()
 	last(time.Second)

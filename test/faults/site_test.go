@@ -13,7 +13,6 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/rs/zerolog"
-	"go.uber.org/goleak"
 
 	"github.com/damrey/damrey"
 	"github.com/damrey/damrey/internal/api"
@@ -40,8 +39,7 @@ type site struct {
 func newSite(t testing.TB) *site {
 	t.Helper()
 	dependOnProduct(t)
-	before := goleak.IgnoreCurrent()
-	t.Cleanup(func() { goleak.VerifyNone(t, before) })
+	leavesNothing(t)
 	s := &site{t: t, journal: newJournal(t), log: testLog(t), data: filepath.Join(t.TempDir(), "data")}
 	rest := freePort(t)
 	s.rest, s.nats, s.leaf = local(rest), freePort(t), freePort(t)
@@ -203,7 +201,7 @@ func (s *site) conn(url string) *nats.Conn {
 	return nc
 }
 
-// down waits until an agent says that its link to the broker is down or up.
+// linked waits until an agent says that its link to the broker is down or up.
 func (a *agent) linked(up bool) {
 	a.t.Helper()
 	nc, err := nats.Connect(a.url())

@@ -4,7 +4,10 @@ package faults
 
 import (
 	"encoding/json"
+	"runtime"
 	"testing"
+
+	"go.uber.org/goleak"
 
 	"github.com/damrey/damrey/agentd"
 )
@@ -15,6 +18,30 @@ const (
 	moreGoroutines = 24
 	moreFiles      = 8
 )
+
+// moreHeap is what a test may leave in this process: what the summary holds, and
+// what the collector has not looked at.
+const moreHeap = 16 << 20
+
+// leavesNothing checks at the end of the test that this process has the
+// goroutines and the memory that it had.
+func leavesNothing(t testing.TB) {
+	goroutines, before := goleak.IgnoreCurrent(), heap()
+	t.Cleanup(func() {
+		goleak.VerifyNone(t, goroutines)
+		if now := heap(); now > before+moreHeap {
+			t.Errorf("the test's process holds %d KiB more than before", (now-before)>>10)
+		}
+	})
+}
+
+func heap() uint64 {
+	runtime.GC()
+	runtime.GC() // what had a finalizer goes with the second
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
+}
 
 // usage is what processes held before the fault.
 type usage struct {
