@@ -13,11 +13,11 @@ import (
 func TestExample_NodeWorkerTakesPart(t *testing.T) {
 	node, err := exec.LookPath("node")
 	if err != nil {
-		t.Fatalf("this test runs a worker in Node, and node is not there (%v); install Node 18 or later with npm, on Debian: apt-get install nodejs npm", err)
+		lacks(t, "this test runs a worker in Node, and node is not there (%v); install Node 18 or later with npm, on Debian: apt-get install nodejs npm", err)
 	}
-	s := startSquare(t)
-	dir := filepath.Join(s.root, "examples", "anylanguage", "node")
+	dir := filepath.Join(repository(t), "examples", "anylanguage", "node")
 	installModules(t, dir)
+	s := startSquare(t)
 
 	s.damrey("worker", "add", "nodeadd", "--command", "square=nodesquare")
 	start(t, s.environment(), dir, node, "add.mjs", "nodeadd")
@@ -61,13 +61,23 @@ func installModules(t testing.TB, dir string) {
 	}
 	npm, err := exec.LookPath("npm")
 	if err != nil {
-		t.Fatalf("npm is not there (%v); on Debian: apt-get install npm", err)
+		lacks(t, "npm is not there (%v); on Debian: apt-get install npm", err)
 	}
 	cmd := exec.Command(npm, "ci", "--no-audit", "--no-fund")
 	cmd.Dir = dir
 	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("npm ci: %v\n%s", err, out)
+		lacks(t, "npm ci: %v\n%s", err, out)
 	}
+}
+
+// lacks leaves a test out where Node is not installed, and says so. Where CI
+// runs it fails instead: there everything is tested.
+func lacks(t testing.TB, format string, args ...any) {
+	t.Helper()
+	if os.Getenv("CI") != "" {
+		t.Fatalf(format, args...)
+	}
+	t.Skipf(format, args...)
 }
 
 func TestExample_ShellWorker(t *testing.T) {

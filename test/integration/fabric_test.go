@@ -48,12 +48,18 @@ type square struct {
 // the end of the test is stopped.
 func newSquare(t testing.TB) *square {
 	t.Helper()
-	root, err := filepath.Abs(filepath.Join("..", ".."))
-	must(t, err)
+	root := repository(t)
 	lookAtTree(t, root)
 	s := &square{t: t, root: root, home: t.TempDir(), ports: freePorts(t, proxyPort, natsPort, leafPort, agentPort, httpPort)}
 	t.Cleanup(func() { s.script("stop") })
 	return s
+}
+
+func repository(t testing.TB) string {
+	t.Helper()
+	root, err := filepath.Abs(filepath.Join("..", ".."))
+	must(t, err)
+	return root
 }
 
 // lookAtTree looks at all that the example is built from, so that `go test`
