@@ -109,7 +109,7 @@ func TestWorker_TenThousandRequestsInFlight(t *testing.T) {
 	f := newFabric(t)
 	f.register("src", to("x", "w"))
 	f.put(damrey.Registration{Name: "w", MPU: 20000})
-	w := f.instance(damrey.Config{Name: "w"})
+	w := f.instance(damrey.Config{Name: "w", Timeout: time.Minute}) // on a slow machine it takes a while
 	f.serve(w)
 	const n = 10000
 	held := make([]*damrey.Message, 0, n)
@@ -118,7 +118,7 @@ func TestWorker_TenThousandRequestsInFlight(t *testing.T) {
 	go func() {
 		for i := range n {
 			src.SendChannel() <- &damrey.Message{
-				Timeout: patience, Rch: answers, Msg: []string{damrey.REQUEST, "x", strconv.Itoa(i)},
+				Timeout: time.Minute, Rch: answers, Msg: []string{damrey.REQUEST, "x", strconv.Itoa(i)},
 			}
 		}
 		close(src.SendChannel())

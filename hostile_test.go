@@ -29,10 +29,10 @@ func TestInstance_UnstartedForwardsGoToAnotherInstance(t *testing.T) {
 	f.register("sink")
 	f.worker("sink", func(context.Context, damrey.Msg) (damrey.Msg, error) { return nil, nil })
 	a := f.worker("a", func(context.Context, damrey.Msg) (damrey.Msg, error) { return damrey.NewRequest("y"), nil })
-	b1 := f.instance(damrey.Config{Name: "b"}, damrey.WithDrainTime(0))
+	b1 := f.instance(damrey.Config{Name: "b", Timeout: time.Minute}, damrey.WithDrainTime(0))
 	b1.Handle("*", untilDone)
 	f.serve(b1)
-	src := f.serve(f.instance(damrey.Config{Name: "src", Timeout: patience}))
+	src := f.serve(f.instance(damrey.Config{Name: "src", Timeout: time.Minute}))
 	const n = 200
 	results := make(chan error, n)
 	for range n {
