@@ -1,5 +1,5 @@
 # `make` builds; every other target is one thing that .ci/run does too.
-.PHONY: build test race lint fuzz example ci clean
+.PHONY: build test race faults lint fuzz example ci clean
 
 GOLANGCI := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 FUZZTIME := 50000x
@@ -12,6 +12,10 @@ test:
 
 race:
 	go test -race -timeout 15m ./...
+
+# Every fault, about seven minutes; `go test ./...` runs the quick ones.
+faults:
+	go test -count=1 -v -timeout 30m ./test/faults -faults.all
 
 lint:
 	test -z "$$(gofmt -l .)"

@@ -13,10 +13,13 @@ const (
 	probeTime = 2 * time.Second
 	// handoverTime is the longest that an instance which is no longer wanted
 	// waits for one at the agent that is.
-	handoverTime  = 5 * time.Second
-	handoverPoll  = 100 * time.Millisecond
-	pendingLimit  = 1 << 20   // messages that may wait to be looked at
-	pendingMemory = 256 << 20 // bytes of them
+	handoverTime = 5 * time.Second
+	handoverPoll = 100 * time.Millisecond
+	// handoverSettle is how long it stays when there is one, for the messages
+	// that are on their way to it across a leaf node, which would drop them.
+	handoverSettle = 500 * time.Millisecond
+	pendingLimit   = 1 << 20   // messages that may wait to be looked at
+	pendingMemory  = 256 << 20 // bytes of them
 )
 
 // keepGate decides whether this instance receives: its worker must be

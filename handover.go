@@ -21,6 +21,7 @@ func (w *Instance) handOver(ctx context.Context, nc *nats.Conn) {
 			return
 		}
 		if w.someoneReceivesAt(ctx, nc, row.Registration.Agent) {
+			pause(ctx, handoverSettle)
 			return
 		}
 		pause(ctx, handoverPoll)
