@@ -93,6 +93,7 @@ func (c *crowd) end() {
 	for _, err := range c.errors {
 		c.s.t.Error(err)
 	}
+	c.agents = nil // the test holds on to c, and they to their servers
 }
 
 // fresh waits until n agents follow the table.

@@ -140,11 +140,20 @@ func (l *load) recovers(from string) {
 	l.recoversSince(from)
 }
 
-// recoversSince is recovers from the mark that ledger.from set.
+// recoversSince is recovers from the mark that ledger.from set. The askers may
+// wait for answers that never come, so it asks itself, too.
 func (l *load) recoversSince(from string) {
 	l.t.Helper()
 	var took time.Duration
-	eventually(l.t, "recovery from "+from, func() (ok bool) { took, ok = l.ledger.recovered(); return ok })
+	polls := 0
+	eventually(l.t, "recovery from "+from, func() (ok bool) {
+		if polls++; polls%5 == 0 {
+			typ := l.cfg.types[polls/5%len(l.cfg.types)]
+			l.group.Go(func() { l.request(typ) })
+		}
+		took, ok = l.ledger.recovered()
+		return ok
+	})
 	l.times = append(l.times, fmt.Sprintf("%s %v", from, took.Round(time.Millisecond)))
 	l.t.Logf("%s: %s: recovered in %v", l.cfg.name, from, took.Round(time.Millisecond))
 }

@@ -1,3 +1,5 @@
+//go:build unix
+
 // Faultworker is one instance of a worker for the fault suite. It enters every
 // message that it begins to handle in a journal, which outlives a kill -9, and
 // answers with the message's arguments. A line of the journal is the letter A
