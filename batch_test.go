@@ -25,7 +25,7 @@ func TestInstance_BatchesLeaveTogetherAndArriveOneByOne(t *testing.T) {
 			close(done)
 		}
 		return nil, nil
-	})
+	}, damrey.WithQueue(n))
 	tap := f.connect()
 	sub, err := tap.SubscribeSync("damrey.msg.sink.>")
 	must(t, err)

@@ -87,11 +87,7 @@ func (b *Bridge) Run(ctx context.Context) error {
 	drain(b.nc, sub, time.Second, b.log)
 	flushing, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
-	lost, err := b.link.flush(flushing)
-	if err == nil {
-		err = undeliveredError(lost)
-	}
-	if err != nil {
+	if err := b.link.flush(flushing); err != nil {
 		b.log.Warn().Err(err).Msg("the bridge stopped with messages that were not delivered")
 	}
 	return nil

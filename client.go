@@ -108,9 +108,10 @@ func (w *Instance) sendBy(ctx context.Context, now, deadline time.Time, typ stri
 	return w.sendPayload(ctx, route, *buf, hops, deadline, deadline.Sub(now))
 }
 
-// Flush waits until every Send before it has reached somebody or was given up,
-// and returns an error that is [ErrUndelivered] and names the routes of those
-// that were given up since the last Flush.
+// Flush waits until every Send before it has reached somebody, was given up, or
+// has an unknown fate because a connection broke. It returns an error that is
+// [ErrUndelivered] and names the routes of those that were given up since the
+// last Flush, and is [ErrDropped] when there are some of unknown fate.
 func (w *Instance) Flush(ctx context.Context) error {
 	if w.view.Load() == nil {
 		return nil // nothing can have been sent yet
@@ -118,23 +119,34 @@ func (w *Instance) Flush(ctx context.Context) error {
 	if err := w.batches.flush(ctx); err != nil {
 		return err
 	}
-	lost, err := w.link.flush(ctx)
-	if err != nil {
-		return fmt.Errorf("damrey: flush: %w", err)
+	if err := w.link.flush(ctx); err != nil {
+		return flushError(err)
 	}
-	return undeliveredError(lost)
+	return nil
 }
 
-func undeliveredError(lost map[string]int) error {
-	if len(lost) == 0 {
-		return nil
+func flushError(err error) error {
+	if errors.Is(err, ErrUndelivered) || errors.Is(err, ErrDropped) {
+		return err
 	}
-	text, total := "", 0
-	for route, n := range lost {
-		text += fmt.Sprintf(", %d on %s", n, route)
-		total += n
+	return fmt.Errorf("damrey: flush: %w", err)
+}
+
+// undeliveredError is nil when nothing was lost.
+func undeliveredError(lost map[string]int, unknown int64) error {
+	var errs []error
+	if len(lost) > 0 {
+		text, total := "", 0
+		for route, n := range lost {
+			text += fmt.Sprintf(", %d on %s", n, route)
+			total += n
+		}
+		errs = append(errs, fmt.Errorf("%w: %d%s", ErrUndelivered, total, text))
 	}
-	return fmt.Errorf("%w: %d%s", ErrUndelivered, total, text)
+	if unknown > 0 {
+		errs = append(errs, fmt.Errorf("%w: %d messages", ErrDropped, unknown))
+	}
+	return errors.Join(errs...)
 }
 
 func appendRequest(dst []byte, typ string, args []string) []byte {

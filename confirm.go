@@ -69,10 +69,11 @@ func (l *link) confirmUpTo(head, now uint64) bool {
 	}
 	switch {
 	case ok && l.reconnects() == before:
-		l.ring.confirm(head, delivered)
+		_, sends := l.ring.confirm(head, delivered)
+		l.assurance.add(l, sends)
 		l.windowBegan.Store(now)
 	case l.reconnects() != before:
-		n := l.ring.confirm(head, unknown)
+		n, _ := l.ring.confirm(head, unknown)
 		l.windowBegan.Store(now)
 		l.lost(n)
 	}
@@ -125,6 +126,7 @@ func (l *link) lost(n int) {
 		return
 	}
 	l.count.unconfirmed.Add(uint64(n))
+	l.unknown.Add(int64(n))
 	l.log.warn("the connection was lost before these messages were confirmed; whether they arrived is unknown and they are not pushed again",
 		func(e *zerolog.Event) { e.Int("messages", n) })
 }

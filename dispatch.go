@@ -18,9 +18,13 @@ const (
 	maxParked = 16
 	// burst is how long intake waits for room in a queue that has just become
 	// full, so that a burst of cheap messages is not called busy because their
-	// runner did not get a core for a moment. After that, and until half of the
-	// queue is worked off, what finds it full is refused at once.
+	// runner did not get a core for a moment. It goes on waiting only while the
+	// whole queue is worked off in less than that, and little waits behind it.
+	// Else, until half of the queue is worked off, what finds it full is refused
+	// at once.
 	burst = 100 * time.Millisecond
+	// behind is how many queues' worth of messages may wait to be looked at.
+	behind = 16
 )
 
 // dispatcher runs what came in: up to capacity units at once, the rest in a
@@ -31,8 +35,9 @@ const (
 // handler for longer than patience, the dispatcher turns to handing every
 // message to a goroutine of its own until the handlers are quick again.
 type dispatcher struct {
-	run   func(*inbound)
-	limit int // of the queue; at least 1, for what is about to be started
+	run     func(*inbound)
+	backlog func() int // messages that wait to be looked at
+	limit   int        // of the queue; at least 1, for what is about to be started
 
 	mu       sync.Mutex // guards all below
 	capacity int        // units, live
@@ -48,12 +53,15 @@ type dispatcher struct {
 	watching bool            // the watchdog's timer is set
 	jammed   bool            // the queue was full and did not move in time
 	room     chan struct{}   // not nil while intake waits for room
+	fullAt   time.Time       // since when the queue has been full or nearly; zero: it has not
+	fullFrom uint64          // taken then
+	taken    uint64          // messages that have left the queue
 	idle     chan struct{}   // not nil while someone waits for all to be done
 	closed   bool            // runners end instead of parking
 }
 
-func newDispatcher(capacity, queue int, run func(*inbound)) *dispatcher {
-	return &dispatcher{run: run, capacity: capacity, limit: max(1, queue)}
+func newDispatcher(capacity, queue int, run func(*inbound), backlog func() int) *dispatcher {
+	return &dispatcher{run: run, backlog: backlog, capacity: capacity, limit: max(1, queue)}
 }
 
 // submit queues m, and says false when there is no room for it. It is called
@@ -72,6 +80,7 @@ func (d *dispatcher) submit(m *inbound) bool {
 
 // waitForRoom is called with mu held and returns with it held.
 func (d *dispatcher) waitForRoom() bool {
+	d.jammed = d.jammed || d.tooSlow()
 	if d.jammed {
 		return false
 	}
@@ -88,6 +97,27 @@ func (d *dispatcher) waitForRoom() bool {
 	d.room = nil
 	d.jammed = d.queue.len() >= d.limit
 	return !d.jammed
+}
+
+// tooSlow says that the queue has been full for a burst and is not worked off
+// within another, or that too much waits behind it. While mpu has room only a
+// core is lacking, and that is not the handlers' doing. mu is held.
+func (d *dispatcher) tooSlow() bool {
+	if d.startable() {
+		return d.backlog() > behind*d.limit
+	}
+	now := time.Now()
+	if d.fullAt.IsZero() {
+		d.fullAt, d.fullFrom = now, d.taken
+		return false
+	}
+	spent := now.Sub(d.fullAt)
+	if spent < burst {
+		return false
+	}
+	done := d.taken - d.fullFrom
+	d.fullAt, d.fullFrom = now, d.taken // the next look is at what came since
+	return time.Duration(d.limit)*spent > time.Duration(done)*burst || d.backlog() > behind*d.limit
 }
 
 // staff sees to it that somebody looks at the queue. mu is held.
@@ -169,8 +199,11 @@ func (d *dispatcher) work() {
 // perform runs the first of the queue. mu is held before and after.
 func (d *dispatcher) perform() {
 	m := d.queue.pop()
-	if d.queue.len() < d.limit {
-		d.jammed = d.jammed && d.queue.len() > d.limit/2
+	d.taken++
+	if n := d.queue.len(); n < d.limit {
+		if n <= d.limit/2 {
+			d.jammed, d.fullAt = false, time.Time{}
+		}
 		if d.room != nil {
 			close(d.room)
 			d.room = nil

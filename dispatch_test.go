@@ -20,6 +20,8 @@ func waitFor(t *testing.T, what string, ok func() bool) {
 	}
 }
 
+func noBacklog() int { return 0 }
+
 func (d *dispatcher) mustSubmit(t *testing.T, cost int) {
 	t.Helper()
 	if !d.submit(&inbound{cost: cost}) {
@@ -34,7 +36,7 @@ func runningIs(d *dispatcher, want int) func() bool {
 func TestDispatcher_ASlowHandlerHoldsNobodyBack(t *testing.T) {
 	t.Parallel()
 	release := make(chan struct{})
-	d := newDispatcher(100, 10, func(*inbound) { <-release })
+	d := newDispatcher(100, 10, func(*inbound) { <-release }, noBacklog)
 	for n := range 20 {
 		d.mustSubmit(t, 1)
 		waitFor(t, "every message is started", runningIs(d, n+1))
@@ -61,7 +63,7 @@ func TestDispatcher_NeverRunsMoreThanItsCapacity(t *testing.T) {
 		}
 		time.Sleep(10 * time.Microsecond)
 		running.Add(-int64(m.cost))
-	})
+	}, noBacklog)
 	for i := range 3000 {
 		d.mustSubmit(t, 1+i%3)
 	}
@@ -75,7 +77,7 @@ func TestDispatcher_NeverRunsMoreThanItsCapacity(t *testing.T) {
 func TestDispatcher_AMessageLargerThanAllRunsAlone(t *testing.T) {
 	t.Parallel()
 	release := make(chan struct{})
-	d := newDispatcher(3, 10, func(*inbound) { <-release })
+	d := newDispatcher(3, 10, func(*inbound) { <-release }, noBacklog)
 	d.mustSubmit(t, 1)
 	waitFor(t, "the first runs", runningIs(d, 1))
 	d.mustSubmit(t, 1000)
@@ -91,7 +93,7 @@ func TestDispatcher_AMessageLargerThanAllRunsAlone(t *testing.T) {
 func TestDispatcher_CapacityIsLive(t *testing.T) {
 	t.Parallel()
 	release := make(chan struct{})
-	d := newDispatcher(1, 10, func(*inbound) { <-release })
+	d := newDispatcher(1, 10, func(*inbound) { <-release }, noBacklog)
 	for range 5 {
 		d.mustSubmit(t, 1)
 	}
@@ -106,7 +108,7 @@ func TestDispatcher_CapacityIsLive(t *testing.T) {
 func TestDispatcher_RefusesPastTheQueue(t *testing.T) {
 	t.Parallel()
 	release := make(chan struct{})
-	d := newDispatcher(1, 3, func(*inbound) { <-release })
+	d := newDispatcher(1, 3, func(*inbound) { <-release }, noBacklog)
 	d.mustSubmit(t, 1)
 	waitFor(t, "one runs", runningIs(d, 1))
 	for range 3 {
@@ -128,7 +130,7 @@ func TestDispatcher_QuickHandlersRunInOrder(t *testing.T) {
 	t.Parallel()
 	var mu sync.Mutex
 	var got []int
-	d := newDispatcher(1, 5000, func(m *inbound) { mu.Lock(); got = append(got, m.hops); mu.Unlock() })
+	d := newDispatcher(1, 5000, func(m *inbound) { mu.Lock(); got = append(got, m.hops); mu.Unlock() }, noBacklog)
 	for i := range 5000 {
 		if !d.submit(&inbound{cost: 1, hops: i}) {
 			t.Fatal("refused")
@@ -140,5 +142,18 @@ func TestDispatcher_QuickHandlersRunInOrder(t *testing.T) {
 			t.Fatalf("message %d ran in place of %d", n, i)
 		}
 	}
+	d.dismiss()
+}
+
+func TestDispatcher_IsBusyThoughHandlersReturnNowAndThen(t *testing.T) {
+	t.Parallel()
+	d := newDispatcher(1, 8, func(*inbound) { time.Sleep(burst / 4) }, noBacklog)
+	for d.submit(&inbound{cost: 1}) {
+	}
+	<-d.drained()
+	if !d.submit(&inbound{cost: 1}) {
+		t.Error("still busy when all is done")
+	}
+	<-d.drained()
 	d.dismiss()
 }

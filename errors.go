@@ -10,24 +10,24 @@ import (
 
 // What Request, Send, Flush and Serve return; to be told apart with errors.Is.
 var (
-	ErrNoRoute      = errors.New("damrey: no route")                                // the table has no row for this type
-	ErrNoInstance   = errors.New("damrey: no instance took the message")            // STOP came
-	ErrTimeout      = errors.New("damrey: timed out")                               // TIMEOUT came
-	ErrClosed       = errors.New("damrey: instance is stopped")                     // this instance has been stopped
-	ErrNotConnected = errors.New("damrey: not connected")                           // no connection to NATS within the time
-	ErrNoHandler    = errors.New("damrey: no such handler")                         // no handler for the type there
-	ErrBusy         = errors.New("damrey: busy")                                    // the instance's queue is full
-	ErrPaused       = errors.New("damrey: paused")                                  // the route is paused
-	ErrLoop         = errors.New("damrey: too many hops")                           // the message went round
-	ErrMalformed    = errors.New("damrey: malformed message")                       // the payload could not be read
-	ErrPanic        = errors.New("damrey: handler panicked")                        // a handler panicked
-	ErrTooLarge     = errors.New("damrey: message too large")                       // over the broker's max_payload
-	ErrFull         = errors.New("damrey: full")                                    // no room is left where it is stored
-	ErrFailed       = errors.New("damrey: handler failed")                          // a handler's output was no message
-	ErrUndelivered  = errors.New("damrey: sends were not delivered")                // Flush: some sends reached nobody
-	ErrAlreadyRun   = errors.New("damrey: Run or Serve was called before")          // an instance runs once
-	ErrHandlerSetup = errors.New("damrey: wrong call of Handle")                    // returned by Serve
-	ErrDropped      = errors.New("damrey: connection lost before it was confirmed") // fate unknown, not pushed again
+	ErrNoRoute      = errors.New("damrey: no route")                                                                          // the table has no row for this type
+	ErrNoInstance   = errors.New("damrey: no instance took the message")                                                      // STOP came
+	ErrTimeout      = errors.New("damrey: timed out")                                                                         // TIMEOUT came
+	ErrClosed       = errors.New("damrey: instance is stopped")                                                               // this instance has been stopped
+	ErrNotConnected = errors.New("damrey: not connected")                                                                     // no connection to NATS within the time
+	ErrNoHandler    = errors.New("damrey: no such handler")                                                                   // no handler for the type there
+	ErrBusy         = errors.New("damrey: busy")                                                                              // the instance's queue is full
+	ErrPaused       = errors.New("damrey: paused")                                                                            // the route is paused
+	ErrLoop         = errors.New("damrey: too many hops")                                                                     // the message went round
+	ErrMalformed    = errors.New("damrey: malformed message")                                                                 // the payload could not be read
+	ErrPanic        = errors.New("damrey: handler panicked")                                                                  // a handler panicked
+	ErrTooLarge     = errors.New("damrey: message too large")                                                                 // over the broker's max_payload
+	ErrFull         = errors.New("damrey: full")                                                                              // no room is left where it is stored
+	ErrFailed       = errors.New("damrey: handler failed")                                                                    // a handler's output was no message
+	ErrUndelivered  = errors.New("damrey: sends were not delivered")                                                          // Flush: some sends reached nobody
+	ErrAlreadyRun   = errors.New("damrey: Run or Serve was called before")                                                    // an instance runs once
+	ErrHandlerSetup = errors.New("damrey: wrong call of Handle")                                                              // returned by Serve
+	ErrDropped      = errors.New("damrey: the connection broke before these were confirmed; whether they arrived is unknown") // not pushed again
 )
 
 // The codes that an ERROR made by the fabric carries as "damrey:<code>", and

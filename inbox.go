@@ -22,6 +22,10 @@ func (l *link) receive(m *nats.Msg) {
 		l.onMarker(marker)
 		return
 	}
+	if question, ok := strings.CutPrefix(after, assureKind); ok {
+		l.assurance.onEcho(l, question, m)
+		return
+	}
 	framed, ok := strings.CutPrefix(after, "~")
 	t, valid := parseTail(framed)
 	if !ok || !valid {

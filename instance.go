@@ -71,7 +71,7 @@ func New(cfg Config, log zerolog.Logger, opts ...Option) *Instance {
 	w.subjectHead = len(inboundSubject(w.opts.prefix, cfg.Name)) - len("*.*")
 	w.channels.init()
 	w.lane.init()
-	w.dispatch = newDispatcher(DefaultMPU, w.opts.queue, w.process)
+	w.dispatch = newDispatcher(DefaultMPU, w.opts.queue, w.process, w.backlog)
 	w.pool.New = func() any { b := make([]byte, 0, 256); return &b }
 	w.callPool.New = func() any { return &call{done: make(chan answer, 1)} }
 	return w
@@ -242,6 +242,19 @@ func (w *Instance) Stop() {
 
 // stopped says that Stop was called or Serve has ended.
 func (w *Instance) stopped() bool { return w.over.Load() }
+
+// backlog is how many messages the connection has read and nobody has looked at.
+func (w *Instance) backlog() int {
+	sub := w.joined.Load()
+	if sub == nil {
+		return 0
+	}
+	n, _, err := sub.Pending()
+	if err != nil {
+		return 0 // it has ended
+	}
+	return n
+}
 
 func (w *Instance) count() *counters { return &w.stats }
 

@@ -111,7 +111,7 @@ func TestInstance_SendsArriveInOrderAndAreConfirmed(t *testing.T) {
 			close(done)
 		}
 		return nil, nil
-	})
+	}, damrey.WithQueue(n))
 	src := f.serve(f.instance(damrey.Config{Name: "src"}))
 	for i := range n {
 		must(t, src.Send(f.context(), "x", strconv.Itoa(i)))

@@ -29,19 +29,21 @@ type link struct {
 	log      *throttledLog
 	count    *counters
 
-	ring    ring
-	reply   []byte        // scratch of add, guarded by ring.mu
-	dirty   chan struct{} // the ring is no longer empty
-	urgent  chan struct{} // confirm now
-	marked  chan uint64   // markers that came back
-	calls   calls
-	outbox  outbox
-	state   linkState
-	scratch sync.Pool // *[]byte, payloads about to be published
-	closed  chan struct{}
-	closing sync.Once
-	events  undeliveredEvents
-	retries retries
+	ring      ring
+	reply     []byte        // scratch of add, guarded by ring.mu
+	dirty     chan struct{} // the ring is no longer empty
+	urgent    chan struct{} // confirm now
+	marked    chan uint64   // markers that came back
+	calls     calls
+	outbox    outbox
+	state     linkState
+	scratch   sync.Pool // *[]byte, payloads about to be published
+	closed    chan struct{}
+	closing   sync.Once
+	events    undeliveredEvents
+	retries   retries
+	assurance assurance
+	unknown   atomic.Int64 // messages of unknown fate since the last flush
 
 	sub *nats.Subscription
 	wg  sync.WaitGroup
@@ -69,6 +71,7 @@ func newLink(nc *nats.Conn, prefix string, attempts int, replies []string, log *
 		closed: make(chan struct{}),
 	}
 	l.gen.Store(mathrand.Uint64() >> 1)
+	l.assurance.init()
 	l.calls.init(l.expire)
 	l.outbox.quiet.L = &l.outbox.mu
 	l.scratch.New = func() any { return new([]byte) }
@@ -97,6 +100,7 @@ func (l *link) open() error {
 // close ends everything. Calls under way get STOP.
 func (l *link) close() {
 	l.closing.Do(func() {
+		l.assurance.finish(l, assureEvery)
 		close(l.closed)
 		l.retries.stop(l)
 		l.events.close(l)

@@ -208,7 +208,7 @@ func (r *ring) find(id uint64) *slot {
 }
 
 // confirm settles every id before upTo that has not come back.
-func (r *ring) confirm(upTo uint64, how fate) (settled int) {
+func (r *ring) confirm(upTo uint64, how fate) (settled, sends int) {
 	var ask []func(fate)
 	defer func() {
 		for _, tell := range ask {
@@ -224,6 +224,9 @@ func (r *ring) confirm(upTo uint64, how fate) (settled int) {
 			continue
 		}
 		settled += s.count
+		if s.kind == kindSend {
+			sends += s.count
+		}
 		if s.settled != nil {
 			ask = append(ask, s.settled)
 			s.settled = nil
@@ -236,7 +239,7 @@ func (r *ring) confirm(upTo uint64, how fate) (settled int) {
 		}
 	}
 	r.announce()
-	return settled
+	return settled, sends
 }
 
 // settle ends the bookkeeping of a push that came back and goes nowhere more.
@@ -256,9 +259,9 @@ func (r *ring) settle(p push, undelivered bool) {
 	r.announce()
 }
 
-// flush waits until everything that was added before it is settled, and
-// returns and forgets what was lost.
-func (l *link) flush(ctx context.Context) (lost map[string]int, err error) {
+// flush waits until everything that was added before it is settled here and
+// with the broker, and returns and forgets what was lost since the last flush.
+func (l *link) flush(ctx context.Context) error {
 	r := &l.ring
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -266,11 +269,18 @@ func (l *link) flush(ctx context.Context) (lost map[string]int, err error) {
 	for r.tail < target || r.pendingBefore(target) {
 		l.kick(l.urgent)
 		if err := l.waitRing(ctx, time.Time{}); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	lost, r.lost = r.lost, nil
-	return lost, nil
+	r.mu.Unlock()
+	err := l.assurance.await(ctx, l)
+	r.mu.Lock()
+	if err != nil {
+		return err
+	}
+	lost := r.lost
+	r.lost = nil
+	return undeliveredError(lost, l.unknown.Swap(0))
 }
 
 func (r *ring) pendingBefore(target uint64) bool {

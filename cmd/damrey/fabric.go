@@ -38,6 +38,25 @@ type fabric struct {
 // setupTime bounds each step before the proxy listens: reaching NATS, making the buckets.
 const setupTime = 15 * time.Second
 
+// tableTime is how long the proxy waits for the table before it listens without. A damaged row must not keep away the
+// REST interface, through which it is mended.
+const tableTime = 3 * time.Second
+
+// readyOrAfter is closed when ready is, or after d.
+func readyOrAfter(ready <-chan struct{}, d time.Duration) <-chan struct{} {
+	either := make(chan struct{})
+	go func() {
+		defer close(either)
+		timer := time.NewTimer(d)
+		defer timer.Stop()
+		select {
+		case <-ready:
+		case <-timer.C:
+		}
+	}()
+	return either
+}
+
 // startFabric starts the parts one after another, each when the one before is ready:
 //
 //	broker (or an external NATS) ── connection ── buckets ─┬─ watcher ── bridge   for clients of the broker itself
@@ -51,7 +70,7 @@ func startFabric(ctx context.Context, g *group, cfg fabricConfig) (fabric, error
 		return f, err
 	}
 	watcher := damrey.NewWatcher(nc, damrey.WatchConfig{Prefix: cfg.Proxy.Prefix, Log: cfg.Log})
-	if err := g.start("watcher of the table", watcher.Run, watcher.Ready()); err != nil {
+	if err := g.start("watcher of the table", watcher.Run, readyOrAfter(watcher.Ready(), tableTime)); err != nil {
 		return f, err
 	}
 	bridge := damrey.NewBridge(nc, damrey.BridgeConfig{Prefix: cfg.Proxy.Prefix, Table: watcher.Table, Log: cfg.Log})
