@@ -82,7 +82,7 @@ func (x *sender) stop() fates {
 	x.end()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	if err := x.w.Flush(ctx); err != nil && !errors.Is(err, damrey.ErrUndelivered) {
+	if err := x.w.Flush(ctx); err != nil && !errors.Is(err, damrey.ErrUndelivered) && !errors.Is(err, damrey.ErrDropped) {
 		x.t.Errorf("flush: %v", err)
 	}
 	after := x.w.Stats()
