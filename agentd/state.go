@@ -14,6 +14,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/damrey/damrey/internal/api"
+	"github.com/damrey/damrey/internal/dirlock"
 )
 
 const (
@@ -29,7 +30,7 @@ var idPattern = regexp.MustCompile(`^[A-Za-z0-9_-]{16,64}$`)
 // state is an agent's data directory. Its files may be written by different goroutines, each by one.
 type state struct {
 	dir  string
-	lock dirLock
+	lock dirlock.Lock
 	log  zerolog.Logger
 	id   string // random, made once
 }
@@ -55,13 +56,13 @@ func openState(dir string, log zerolog.Logger) (*state, error) {
 	}
 	s := &state{dir: dir, lock: lock, log: log}
 	if s.id, err = s.loadID(); err != nil {
-		lock.release()
+		lock.Release()
 		return nil, err
 	}
 	return s, nil
 }
 
-func (s *state) close() { s.lock.release() }
+func (s *state) close() { s.lock.Release() }
 
 func dirError(dir string, err error) error {
 	return fmt.Errorf("%w: %s: %w; make it writable, or choose another directory with --data", ErrDir, dir, err)

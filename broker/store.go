@@ -3,6 +3,8 @@ package broker
 import (
 	"fmt"
 	"os"
+
+	"github.com/damrey/damrey/internal/dirlock"
 )
 
 // memoryStore bounds a store that lives in a temporary directory: enough to try everything, too little to fill a disk.
@@ -11,7 +13,7 @@ const memoryStore = 256 << 20
 // store is the directory JetStream writes to while a broker runs.
 type store struct {
 	dir  string
-	lock dirLock
+	lock dirlock.Lock
 	temp bool
 }
 
@@ -39,7 +41,7 @@ func openStore(dir string) (store, error) {
 
 // close gives the directory up. Call it when the server is gone.
 func (s store) close() error {
-	s.lock.release()
+	s.lock.Release()
 	if !s.temp {
 		return nil
 	}
