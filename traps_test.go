@@ -160,11 +160,13 @@ func TestServices_AnswerAsNATSsOwnDo(t *testing.T) {
 	f := newFabric(t)
 	f.register("w")
 	w := f.worker("w", echo)
-	own, err := micro.AddService(f.connect(), micro.Config{Name: "own", Version: "0.1.0", Endpoint: &micro.EndpointConfig{
+	ownConn := f.connect()
+	own, err := micro.AddService(ownConn, micro.Config{Name: "own", Version: "0.1.0", Endpoint: &micro.EndpointConfig{
 		Subject: "own.x", Handler: micro.HandlerFunc(func(micro.Request) {}),
 	}})
 	must(t, err)
 	t.Cleanup(func() { _ = own.Stop() })
+	must(t, ownConn.Flush()) // its subscriptions are with the broker
 	for _, verb := range []string{"PING", "INFO", "STATS"} {
 		for _, at := range []string{verb, verb + ".%s", verb + ".%s.%s"} {
 			ask := func(name, id string) map[string]any {
