@@ -1,15 +1,12 @@
 package damrey
 
 import (
-	"context"
 	"runtime"
 	"sync"
 	"time"
-
-	"github.com/damrey/damrey/internal/wire"
 )
 
-// outbox publishes requests, forwards and answers of one link. Whoever has one leaves it
+// outbox publishes requests and answers of one link. Whoever has one leaves it
 // here and goes on; one goroutine publishes what has gathered, after it has let
 // those that are ready to run leave theirs. So they reach the connection in a
 // row and go out in few writes, where each publishing for itself would wake the
@@ -23,10 +20,9 @@ type outbox struct {
 	quiet  sync.Cond // active has become false; its lock is mu
 }
 
-// parcel is a call to publish, a forward, or an answer.
+// parcel is a call to publish, or an answer.
 type parcel struct {
-	call     uint64 // of a request; 0 for the others
-	forward  *push  // its payload is the parcel's
+	call     uint64 // 0 for an answer
 	to       string
 	payload  *[]byte
 	deadline time.Time
@@ -87,29 +83,6 @@ func (l *link) publishParcel(p *parcel) {
 		l.pushCall(p.call)
 		return
 	}
-	if p.forward == nil {
-		l.answer(p.to, *p.payload, p.deadline)
-		p.release(p.payload)
-		return
-	}
-	pass := func(p parcel) {
-		l.passOn(p.forward)
-		p.release(p.payload)
-	}
-	if l.state.up.Load() && !l.ring.isFull() {
-		pass(*p)
-		return
-	}
-	go pass(*p) // it has to wait, and the others need not
-}
-
-// passOn pushes a forward. One that cannot leave is answered with an ERROR.
-func (l *link) passOn(p *push) {
-	err := l.send(context.Background(), *p)
-	if err == nil {
-		l.count.forwarded.Add(1)
-		return
-	}
-	fe := &fabricError{ErrFailed, "could not forward: " + err.Error(), p.route.String()}
-	l.answer(p.rest, wire.Append(nil, fe.message(p.route.Type)), p.deadline)
+	l.answer(p.to, *p.payload, p.deadline)
+	p.release(p.payload)
 }

@@ -106,36 +106,34 @@ func (w *Instance) forward(in *inbound, out Msg) {
 		w.fail(in, loopError(route.String()))
 		return
 	}
+	buf := w.buffer()
+	defer w.release(buf)
+	*buf = wire.Append((*buf)[:0], out)
+	if fe := w.link.checkSize(*buf, route); fe != nil {
+		w.fail(in, fe)
+		return
+	}
 	now := time.Now()
 	if !now.Before(in.deadline) {
 		w.expired(in)
 		return
 	}
-	buf := w.buffer()
-	*buf = wire.Append((*buf)[:0], out)
-	if fe := w.link.checkSize(*buf, route); fe != nil {
-		w.release(buf)
-		w.fail(in, fe)
-		return
-	}
 	if in.answerTo == "" {
 		err = w.sendPayload(context.Background(), route, *buf, in.hops+1, in.deadline, in.deadline.Sub(now))
-		w.release(buf)
+	} else if in.answered.CompareAndSwap(false, true) {
+		err = w.link.send(context.Background(), push{
+			route: route, subject: route.subject, payload: *buf, count: 1, kind: kindRequest,
+			rest: in.answerTo, hops: in.hops + 1, cost: route.Cost, deadline: in.deadline, budget: in.deadline.Sub(now),
+		})
 		if err != nil {
-			w.fail(in, &fabricError{ErrFailed, "could not forward: " + err.Error(), route.String()})
-			return
+			in.answered.Store(false)
 		}
-		w.count().forwarded.Add(1)
+	}
+	if err != nil {
+		w.fail(in, &fabricError{ErrFailed, "could not forward: " + err.Error(), route.String()})
 		return
 	}
-	if !in.answered.CompareAndSwap(false, true) {
-		w.release(buf)
-		return
-	}
-	w.link.post(parcel{payload: buf, release: w.release, forward: &push{
-		route: route, subject: route.subject, payload: *buf, count: 1, kind: kindRequest,
-		rest: in.answerTo, hops: in.hops + 1, cost: route.Cost, deadline: in.deadline, budget: in.deadline.Sub(now),
-	}}, in.alone)
+	w.count().forwarded.Add(1)
 }
 
 // sendPayload pushes an encoded send, in a batch where the route says so.
