@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
-	"github.com/rs/zerolog"
 )
 
 const (
@@ -20,6 +19,7 @@ const (
 	assureKind = "e"
 	// brokerInfo is answered by the broker's JetStream, past every agent.
 	brokerInfo = "$JS.API.INFO"
+	wayBroke   = "the way to the broker broke after these sends were taken; whether they arrived is unknown and they are not pushed again"
 )
 
 // assurance follows the sends that our own server has taken to the broker.
@@ -113,7 +113,7 @@ func (a *assurance) resolve(l *link, id uint64, how echo) bool {
 		a.done = nil
 	}
 	a.mu.Unlock()
-	l.doubt(lost)
+	l.unsure(lost, wayBroke)
 	return true
 }
 
@@ -133,16 +133,6 @@ func (a *assurance) judge(how echo) (lost int) {
 	lost, a.open = a.open, 0
 	a.down = how == echoMissed
 	return lost
-}
-
-func (l *link) doubt(n int) {
-	if n == 0 {
-		return
-	}
-	l.count.unconfirmed.Add(uint64(n))
-	l.unknown.Add(int64(n))
-	l.log.warn("the way to the broker broke after these sends were taken; whether they arrived is unknown and they are not pushed again",
-		func(e *zerolog.Event) { e.Int("messages", n) })
 }
 
 // await asks until everything that was sent is known, or its fate was declared
@@ -167,7 +157,7 @@ func (a *assurance) finish(l *link, limit time.Duration) {
 	lost := a.open
 	a.open = 0
 	a.mu.Unlock()
-	l.doubt(lost)
+	l.unsure(lost, wayBroke)
 }
 
 // waitOnce waits for the end of one question. False when none is needed, or it

@@ -123,7 +123,7 @@ func (b *Bridge) receive(m *nats.Msg) {
 	confirm := m.Header.Get(HeaderSend) == SendConfirm
 	if t, framed := parseReply(m.Reply); framed {
 		o.push.hops, o.push.budget = t.hops+1, t.budget
-		o.answerTo = answerSubject(m.Reply)
+		o.answerTo = t.answerTo(m.Reply)
 	}
 	o.push.deadline = now.Add(o.push.budget)
 	if o.answerTo != "" && !b.link.mayAnswer(o.answerTo) {
@@ -223,13 +223,13 @@ func asRequest(typ string, data []byte, several bool) (payload []byte, count int
 	}
 	for count = 1; ; count++ {
 		if err := checkInbound(msg, typ); err != nil {
-			return nil, 0, fmt.Errorf("message %d: %s", count, err.(*fabricError).text)
+			return nil, 0, fmt.Errorf("message %d: %w", count, err)
 		}
 		if len(rest) == 0 {
 			return data, count, nil
 		}
 		if !several {
-			return nil, 0, fmt.Errorf("a request holds several messages")
+			return nil, 0, errSeveral
 		}
 		if msg, rest, err = wire.Next(rest); err != nil {
 			return nil, 0, fmt.Errorf("message %d: %w", count+1, err)

@@ -29,7 +29,7 @@ func (w *Instance) Request(ctx context.Context, typ string, args ...string) (Msg
 	}
 	hops := hopsOf(ctx)
 	if hops > maxHops {
-		w.count().looped.Add(1)
+		w.stats.looped.Add(1)
 		return nil, replyError(loopError(route.String()).message(typ))
 	}
 	c := w.newCall()
@@ -96,7 +96,7 @@ func (w *Instance) sendBy(ctx context.Context, now, deadline time.Time, typ stri
 	}
 	hops := hopsOf(ctx)
 	if hops > maxHops {
-		w.count().looped.Add(1)
+		w.stats.looped.Add(1)
 		return loopError(route.String())
 	}
 	buf := w.buffer()

@@ -75,7 +75,7 @@ func (l *link) confirmUpTo(head, now uint64) bool {
 	case l.reconnects() != before:
 		n, _ := l.ring.confirm(head, unknown)
 		l.windowBegan.Store(now)
-		l.lost(n)
+		l.unsure(n, "the connection was lost before these messages were confirmed; whether they arrived is unknown and they are not pushed again")
 	}
 	return true
 }
@@ -121,12 +121,12 @@ func (l *link) onMarker(id string) {
 	}
 }
 
-func (l *link) lost(n int) {
+// unsure counts and tells messages of unknown fate, and remembers them for flush.
+func (l *link) unsure(n int, what string) {
 	if n == 0 {
 		return
 	}
 	l.count.unconfirmed.Add(uint64(n))
 	l.unknown.Add(int64(n))
-	l.log.warn("the connection was lost before these messages were confirmed; whether they arrived is unknown and they are not pushed again",
-		func(e *zerolog.Event) { e.Int("messages", n) })
+	l.log.warn(what, func(e *zerolog.Event) { e.Int("messages", n) })
 }

@@ -121,7 +121,7 @@ func (w *Instance) join(ctx context.Context, nc *nats.Conn) *nats.Subscription {
 func (w *Instance) probe(ctx context.Context, nc *nats.Conn) {
 	for ctx.Err() == nil && !w.view.Load().stale {
 		short, cancel := context.WithTimeout(ctx, probeTime)
-		_, err := nc.RequestWithContext(short, "$JS.API.INFO", nil)
+		_, err := nc.RequestWithContext(short, brokerInfo, nil)
 		cancel()
 		if err == nil {
 			return

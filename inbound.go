@@ -1,6 +1,7 @@
 package damrey
 
 import (
+	"errors"
 	"sync/atomic"
 	"time"
 
@@ -38,21 +39,14 @@ func (in *inbound) String() string { return in.where() }
 func (w *Instance) receive(m *nats.Msg) {
 	typ, from, ok := parseMessageSubject(m.Subject, w.subjectHead)
 	if !ok {
-		w.count().malformed.Add(1)
+		w.stats.malformed.Add(1)
 		return
 	}
-	in := &inbound{typ: typ, from: from, to: w.cfg.Name, reply: m.Reply, cost: DefaultCommandMPU}
+	in := &inbound{typ: typ, from: from, to: w.cfg.Name, reply: m.Reply, answerTo: m.Reply, cost: DefaultCommandMPU}
 	budget := w.cfg.Timeout
 	if t, framed := parseReply(m.Reply); framed {
 		budget, in.hops, in.cost = t.budget, t.hops, max(1, t.cost)
-		if t.kind == kindRequest {
-			in.answerTo = m.Reply
-			if t.rest != "" {
-				in.answerTo = t.rest
-			}
-		}
-	} else {
-		in.answerTo = m.Reply
+		in.answerTo = t.answerTo(m.Reply)
 	}
 	if in.answerTo != "" && !w.link.mayAnswer(in.answerTo) {
 		w.link.refuse(in.answerTo)
@@ -67,9 +61,9 @@ func (w *Instance) receive(m *nats.Msg) {
 // sends of a batch.
 func (w *Instance) accept(in *inbound, data []byte) {
 	msg, rest, err := wire.Next(data)
-	w.count().received.Add(1)
+	w.stats.received.Add(1)
 	if err == nil && len(rest) > 0 && in.answerTo != "" {
-		err = &fabricError{ErrMalformed, "a request holds several messages", ""}
+		err = errSeveral
 	}
 	if err == nil {
 		err = checkInbound(msg, in.typ)
@@ -83,7 +77,7 @@ func (w *Instance) accept(in *inbound, data []byte) {
 	for len(rest) > 0 {
 		next := &inbound{typ: in.typ, from: in.from, to: in.to, hops: in.hops, cost: in.cost, deadline: in.deadline}
 		next.msg, rest, err = wire.Next(rest)
-		w.count().received.Add(1)
+		w.stats.received.Add(1)
 		if err == nil {
 			err = checkInbound(next.msg, in.typ)
 		}
@@ -95,31 +89,29 @@ func (w *Instance) accept(in *inbound, data []byte) {
 	}
 }
 
+var errSeveral = errors.New("a request holds several messages")
+
 func checkInbound(msg []string, typ string) error {
 	switch {
 	case len(msg) < 2 || msg[0] != REQUEST:
-		return &fabricError{ErrMalformed, `a message to a worker is ["REQUEST", type, arguments…]`, ""}
+		return errors.New(`a message to a worker is ["REQUEST", type, arguments…]`)
 	case msg[1] != typ:
-		return &fabricError{ErrMalformed, "the message's type " + quoteClip(msg[1]) + " is not the subject's " + quoteClip(typ), ""}
+		return errors.New("the message's type " + quoteClip(msg[1]) + " is not the subject's " + quoteClip(typ))
 	}
 	return nil
 }
 
 func (w *Instance) malformed(in *inbound, err error) {
-	w.count().malformed.Add(1)
+	w.stats.malformed.Add(1)
 	w.log.warn("malformed message", func(e *zerolog.Event) { e.Err(err).Str("route", in.where()) })
-	text := err.Error()
-	if fe, ok := err.(*fabricError); ok {
-		text = fe.text
-	}
-	w.fail(in, &fabricError{ErrMalformed, text, in.where()})
+	w.fail(in, &fabricError{ErrMalformed, err.Error(), in.where()})
 }
 
 func (w *Instance) enqueue(in *inbound) {
 	if w.dispatch.submit(in) {
 		return
 	}
-	w.count().busy.Add(1)
+	w.stats.busy.Add(1)
 	w.log.warn("busy: the queue is full", func(e *zerolog.Event) { e.Str("route", in.where()).Int("queue", w.opts.queue) })
 	w.fail(in, &fabricError{ErrBusy, "the instance's queue is full", in.where()})
 }
@@ -143,7 +135,7 @@ func (w *Instance) process(in *inbound) {
 	ctx.parent, ctx.deadline, ctx.hops, ctx.unasked = w.handling, deadline, in.hops+1, in.answerTo == ""
 	out, err := w.call(ctx, h, in)
 	ctx.end()
-	w.count().handled.Add(1)
+	w.stats.handled.Add(1)
 	w.conclude(in, out, err, err != nil && !time.Now().Before(deadline))
 }
 
@@ -151,7 +143,7 @@ func (w *Instance) process(in *inbound) {
 // requester with the library has said TIMEOUT by its own clock, or is about to;
 // another one's clock is not known.
 func (w *Instance) expired(in *inbound) {
-	w.count().expired.Add(1)
+	w.stats.expired.Add(1)
 	if in.answerTo == "" {
 		w.log.warn("a send's budget was used up before it was started", func(e *zerolog.Event) { e.Str("route", in.where()) })
 		return

@@ -256,8 +256,6 @@ func (w *Instance) backlog() int {
 	return n
 }
 
-func (w *Instance) count() *counters { return &w.stats }
-
 func (w *Instance) buffer() *[]byte { return w.pool.Get().(*[]byte) }
 
 // release keeps small buffers for the next message.

@@ -13,7 +13,7 @@ import (
 // conclude does what a handler's output says.
 func (w *Instance) conclude(in *inbound, out Msg, err error, over bool) {
 	if err != nil {
-		w.count().failed.Add(1)
+		w.stats.failed.Add(1)
 		w.concludeError(in, err, over)
 		return
 	}
@@ -22,7 +22,7 @@ func (w *Instance) conclude(in *inbound, out Msg, err error, over bool) {
 		w.forward(in, out)
 	case RESPONSE, ERROR:
 		if out.Tag() == ERROR {
-			w.count().failed.Add(1)
+			w.stats.failed.Add(1)
 		}
 		w.reply(in, typed(out, in.typ))
 	default:
@@ -102,7 +102,7 @@ func (w *Instance) forward(in *inbound, out Msg) {
 		return
 	}
 	if in.hops >= maxHops {
-		w.count().looped.Add(1)
+		w.stats.looped.Add(1)
 		w.fail(in, loopError(route.String()))
 		return
 	}
@@ -133,12 +133,12 @@ func (w *Instance) forward(in *inbound, out Msg) {
 		w.fail(in, &fabricError{ErrFailed, "could not forward: " + err.Error(), route.String()})
 		return
 	}
-	w.count().forwarded.Add(1)
+	w.stats.forwarded.Add(1)
 }
 
 // sendPayload pushes an encoded send, in a batch where the route says so.
 func (w *Instance) sendPayload(ctx context.Context, r *Route, payload []byte, hops int, deadline time.Time, budget time.Duration) error {
-	w.count().sends.Add(1)
+	w.stats.sends.Add(1)
 	p := push{
 		route: r, subject: r.subject, payload: payload, count: 1,
 		kind: kindSend, hops: hops, cost: r.Cost, deadline: deadline, budget: budget,

@@ -107,13 +107,11 @@ func token(s string, base, most uint64) (n uint64, rest string, ok bool) {
 	return n, s[i+1:], true
 }
 
-// answerSubject is where the answer to a message with this reply subject goes:
-// to the first requester, past every forwarder. Empty for a send.
-func answerSubject(reply string) string {
-	t, ok := parseReply(reply)
+// answerTo is where the answer to a message with this tail goes, given its
+// whole reply subject: to the first requester, past every forwarder. Empty for
+// a send.
+func (t tail) answerTo(reply string) string {
 	switch {
-	case !ok:
-		return reply
 	case t.kind == kindSend:
 		return ""
 	case t.rest != "":

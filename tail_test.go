@@ -25,7 +25,7 @@ func TestTail_RoundTrip(t *testing.T) {
 		if !ok || got != want {
 			t.Fatalf("%s gave %+v, want %+v", reply, got, want)
 		}
-		answer := answerSubject(reply)
+		answer := got.answerTo(reply)
 		switch {
 		case want.kind == kindSend && answer != "", want.kind == kindRequest && want.rest != "" && answer != want.rest,
 			want.kind == kindRequest && want.rest == "" && answer != reply:
