@@ -24,8 +24,9 @@ const maxBatches = 1024
 type batch struct {
 	mu      sync.Mutex // guards all below
 	waiting push
-	spare   []byte // the buffer of the push that is leaving
-	leaving bool
+	spare   []byte        // the buffer of the push that is leaving
+	leaving bool          // a goroutine sees to it that what waits leaves
+	pushing bool          // somebody is publishing the batch before
 	joined  uint64        // messages, ever
 	left    uint64        // of them, pushed or given up
 	changed chan struct{} // not nil while someone waits for the batch to move
@@ -45,8 +46,8 @@ func (b *batches) of(subject string) *batch {
 	return one
 }
 
-// add puts a send into its route's batch and returns. It waits while the batch
-// is full, until ctx or the send's deadline ends.
+// add puts a send into its route's batch and returns. When the batch is full it
+// publishes it, or waits for that until ctx or the send's deadline ends.
 func (b *batches) add(ctx context.Context, p push) error {
 	one := b.of(p.subject)
 	if one == nil {
@@ -55,6 +56,11 @@ func (b *batches) add(ctx context.Context, p push) error {
 	one.mu.Lock()
 	defer one.mu.Unlock()
 	for !one.fits(p, b.l.state.maxPayload.Load()) {
+		if !one.pushing && b.l.sendsPass() {
+			b.push(one)
+			continue
+		}
+		p.stamp()
 		if err := one.wait(ctx, p.deadline); err != nil {
 			return fmt.Errorf("%w: the batch waits to leave (%s): %w", ErrFull, p.route, err)
 		}
@@ -82,12 +88,13 @@ func (one *batch) join(p push) {
 		payload := append(w.payload[:0], p.payload...)
 		*w = p
 		w.payload = payload
+		w.stamp()
 		return
 	}
 	w.payload = append(w.payload, '\n')
 	w.payload = append(w.payload, p.payload...)
 	w.count++
-	if p.deadline.Before(w.deadline) {
+	if !p.deadline.IsZero() && p.deadline.Before(w.deadline) {
 		w.deadline, w.budget = p.deadline, p.budget
 	}
 }
@@ -97,19 +104,30 @@ func (b *batches) leave(one *batch) {
 	one.mu.Lock()
 	defer one.mu.Unlock()
 	for one.waiting.count > 0 {
-		p := one.waiting
-		one.waiting = push{payload: one.spare[:0]}
-		one.announce()
-		one.mu.Unlock()
-		if err := b.l.send(context.Background(), p); err != nil {
-			b.l.giveUp(p, err.Error())
+		if one.pushing {
+			// Ends when the one who pushes is done.
+			_ = one.wait(context.Background(), time.Time{})
+			continue
 		}
-		one.mu.Lock()
-		one.left += uint64(p.count)
-		one.spare = p.payload
-		one.announce()
+		b.push(one)
 	}
 	one.leaving = false
+}
+
+// push publishes what waits now. mu is held before and after.
+func (b *batches) push(one *batch) {
+	p := one.waiting
+	one.waiting = push{payload: one.spare[:0]}
+	one.pushing = true
+	one.announce()
+	one.mu.Unlock()
+	if err := b.l.send(context.Background(), p); err != nil {
+		b.l.giveUp(p, err.Error())
+	}
+	one.mu.Lock()
+	one.left += uint64(p.count)
+	one.spare = p.payload
+	one.pushing = false
 	one.announce()
 }
 

@@ -170,7 +170,7 @@ func (w *Instance) post(m *Message) {
 func (w *Instance) postSend(msg Msg, now, deadline time.Time) {
 	err := checkPosted(msg)
 	if err == nil {
-		err = w.sendBy(context.Background(), now, deadline, msg.Type(), msg.Args())
+		err = w.sendBy(context.Background(), deadline, deadline.Sub(now), msg.Type(), msg.Args())
 	}
 	if err != nil {
 		w.stats.undelivered.Add(1)

@@ -82,14 +82,14 @@ func (w *Instance) Send(ctx context.Context, typ string, args ...string) error {
 	if err := ctx.Err(); err != nil {
 		return notBegun(err)
 	}
-	now := time.Now()
-	return w.sendBy(ctx, now, now.Add(w.cfg.Timeout), typ, args)
+	return w.sendBy(ctx, time.Time{}, w.cfg.Timeout, typ, args)
 }
 
 func notBegun(err error) error { return fmt.Errorf("damrey: not begun: %w", err) }
 
-// sendBy is Send with a deadline of its own.
-func (w *Instance) sendBy(ctx context.Context, now, deadline time.Time, typ string, args []string) error {
+// sendBy is Send with a budget of its own. A zero deadline is when that ends,
+// from when the message leaves.
+func (w *Instance) sendBy(ctx context.Context, deadline time.Time, budget time.Duration, typ string, args []string) error {
 	route, err := w.route(ctx, typ, deadline)
 	if err != nil {
 		return err
@@ -105,7 +105,7 @@ func (w *Instance) sendBy(ctx context.Context, now, deadline time.Time, typ stri
 	if err := w.link.checkSize(*buf, route); err != nil {
 		return err
 	}
-	return w.sendPayload(ctx, route, *buf, hops, deadline, deadline.Sub(now))
+	return w.sendPayload(ctx, route, *buf, hops, deadline, budget)
 }
 
 // Flush waits until every Send before it has reached somebody, was given up, or
@@ -171,7 +171,8 @@ func (w *Instance) deadline(ctx context.Context, now time.Time) time.Time {
 	return now.Add(w.cfg.Timeout)
 }
 
-// route waits until the table was read for the first time, and looks up.
+// route waits until the table was read for the first time, and looks up. A zero
+// deadline is Config.Timeout from now.
 func (w *Instance) route(ctx context.Context, typ string, deadline time.Time) (*Route, error) {
 	if w.stopped() && !w.stillHandles(ctx) {
 		return nil, ErrClosed
@@ -214,6 +215,9 @@ func (v *view) route(from, typ string) (*Route, error) {
 }
 
 func (w *Instance) awaitTable(ctx context.Context, deadline time.Time) error {
+	if deadline.IsZero() {
+		deadline = time.Now().Add(w.cfg.Timeout)
+	}
 	err := awaitChange(ctx, w.loaded, w.ended, deadline)
 	if err == nil || errors.Is(err, ErrClosed) {
 		return err

@@ -64,18 +64,23 @@ func newDispatcher(capacity, queue int, run func(*inbound), backlog func() int) 
 	return &dispatcher{run: run, backlog: backlog, capacity: capacity, limit: max(1, queue)}
 }
 
-// submit queues m, and says false when there is no room for it. It is called
-// by one goroutine at a time and waits at most a burst.
-func (d *dispatcher) submit(m *inbound) bool {
+// submit queues all in their order, and returns how many: fewer when there is
+// no room for the rest. It is called by one goroutine at a time and waits at
+// most a burst.
+func (d *dispatcher) submit(all []inbound) (taken int) {
 	d.mu.Lock()
-	if d.queue.len() >= d.limit && !d.waitForRoom() {
-		d.mu.Unlock()
-		return false
+	defer d.mu.Unlock()
+	for i := range all {
+		if d.queue.len() >= d.limit {
+			d.staff() // those who are to make room
+			if !d.waitForRoom() {
+				return i
+			}
+		}
+		d.queue.push(&all[i])
 	}
-	d.queue.push(m)
 	d.staff()
-	d.mu.Unlock()
-	return true
+	return len(all)
 }
 
 // waitForRoom is called with mu held and returns with it held.

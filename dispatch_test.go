@@ -24,9 +24,17 @@ func noBacklog() int { return 0 }
 
 func (d *dispatcher) mustSubmit(t *testing.T, cost int) {
 	t.Helper()
-	if !d.submit(&inbound{cost: cost}) {
+	if d.submit(ofCost(cost, 1)) != 1 {
 		t.Fatal("refused")
 	}
+}
+
+func ofCost(cost, n int) []inbound {
+	all := make([]inbound, n)
+	for i := range all {
+		all[i].cost = cost
+	}
+	return all
 }
 
 func runningIs(d *dispatcher, want int) func() bool {
@@ -115,7 +123,7 @@ func TestDispatcher_RefusesPastTheQueue(t *testing.T) {
 		d.mustSubmit(t, 1)
 	}
 	for range 5 {
-		if d.submit(&inbound{cost: 1}) {
+		if d.submit(ofCost(1, 1)) != 0 {
 			t.Fatal("took a message past the queue")
 		}
 	}
@@ -126,13 +134,49 @@ func TestDispatcher_RefusesPastTheQueue(t *testing.T) {
 	d.dismiss()
 }
 
+func TestDispatcher_TakesOfABatchWhatHasRoom(t *testing.T) {
+	t.Parallel()
+	release := make(chan struct{})
+	var ran atomic.Int64
+	d := newDispatcher(1, 3, func(*inbound) { <-release; ran.Add(1) }, noBacklog)
+	d.mustSubmit(t, 1)
+	waitFor(t, "one runs", runningIs(d, 1))
+	if taken := d.submit(ofCost(1, 5)); taken != 3 {
+		t.Fatalf("took %d of 5 with room for 3", taken)
+	}
+	close(release)
+	<-d.drained()
+	if ran.Load() != 4 {
+		t.Fatalf("%d ran, 4 were taken", ran.Load())
+	}
+	d.dismiss()
+}
+
+func TestDispatcher_ABatchFillsAnEmptyQueue(t *testing.T) {
+	t.Parallel()
+	var ran atomic.Int64
+	d := newDispatcher(1, 3, func(*inbound) { ran.Add(1) }, noBacklog)
+	if taken := d.submit(ofCost(1, 500)); taken != 500 {
+		t.Fatalf("took %d of 500 that are worked off at once", taken)
+	}
+	<-d.drained()
+	if ran.Load() != 500 {
+		t.Fatalf("%d of 500 ran", ran.Load())
+	}
+	d.dismiss()
+}
+
 func TestDispatcher_QuickHandlersRunInOrder(t *testing.T) {
 	t.Parallel()
 	var mu sync.Mutex
 	var got []int
 	d := newDispatcher(1, 5000, func(m *inbound) { mu.Lock(); got = append(got, m.hops); mu.Unlock() }, noBacklog)
-	for i := range 5000 {
-		if !d.submit(&inbound{cost: 1, hops: i}) {
+	for i := 0; i < 5000; i += 50 {
+		all := ofCost(1, 50)
+		for k := range all {
+			all[k].hops = i + k
+		}
+		if d.submit(all) != 50 {
 			t.Fatal("refused")
 		}
 	}
@@ -148,10 +192,10 @@ func TestDispatcher_QuickHandlersRunInOrder(t *testing.T) {
 func TestDispatcher_IsBusyThoughHandlersReturnNowAndThen(t *testing.T) {
 	t.Parallel()
 	d := newDispatcher(1, 8, func(*inbound) { time.Sleep(burst / 4) }, noBacklog)
-	for d.submit(&inbound{cost: 1}) {
+	for d.submit(ofCost(1, 1)) == 1 {
 	}
 	<-d.drained()
-	if !d.submit(&inbound{cost: 1}) {
+	if d.submit(ofCost(1, 1)) == 0 {
 		t.Error("still busy when all is done")
 	}
 	<-d.drained()

@@ -1,6 +1,7 @@
 package damrey
 
 import (
+	"bytes"
 	"errors"
 	"sync/atomic"
 	"time"
@@ -10,9 +11,8 @@ import (
 	"github.com/rs/zerolog"
 )
 
-// inbound is one message that came in for this worker.
-type inbound struct {
-	msg      Msg // the handler's once it was started
+// envelope is what the messages of one payload have in common.
+type envelope struct {
 	typ      string
 	from     string
 	to       string
@@ -21,6 +21,12 @@ type inbound struct {
 	hops     int
 	cost     int
 	deadline time.Time // end of the budget
+}
+
+// inbound is one message that came in for this worker.
+type inbound struct {
+	envelope
+	msg      Msg // the handler's once it was started
 	started  atomic.Bool
 	answered atomic.Bool // whoever sets it answers
 	alone    bool        // nothing else was queued or running when it was started
@@ -29,10 +35,10 @@ type inbound struct {
 	prev, next *inbound // among those in hand, guarded by the dispatcher
 }
 
-func (in *inbound) where() string { return where(in.from, in.typ, in.to) }
+func (e *envelope) where() string { return where(e.from, e.typ, e.to) }
 
 // String is where.
-func (in *inbound) String() string { return in.where() }
+func (e *envelope) String() string { return e.where() }
 
 // receive takes what comes on the worker's subject. It runs in one goroutine,
 // in the order of arrival.
@@ -42,52 +48,56 @@ func (w *Instance) receive(m *nats.Msg) {
 		w.stats.malformed.Add(1)
 		return
 	}
-	in := &inbound{typ: typ, from: from, to: w.cfg.Name, reply: m.Reply, answerTo: m.Reply, cost: DefaultCommandMPU}
+	e := envelope{typ: typ, from: from, to: w.cfg.Name, reply: m.Reply, answerTo: m.Reply, cost: DefaultCommandMPU}
 	budget := w.cfg.Timeout
 	if t, framed := parseReply(m.Reply); framed {
-		budget, in.hops, in.cost = t.budget, t.hops, max(1, t.cost)
-		in.answerTo = t.answerTo(m.Reply)
+		budget, e.hops, e.cost = t.budget, t.hops, max(1, t.cost)
+		e.answerTo = t.answerTo(m.Reply)
 	}
-	if in.answerTo != "" && !w.link.mayAnswer(in.answerTo) {
-		w.link.refuse(in.answerTo)
+	if e.answerTo != "" && !w.link.mayAnswer(e.answerTo) {
+		w.link.refuse(e.answerTo)
 		return
 	}
 	now := time.Now()
-	in.deadline = now.Add(budget - w.stall.since(now))
-	w.accept(in, m.Data)
+	e.deadline = now.Add(budget - w.stall.since(now))
+	w.accept(&e, m.Data)
 }
 
 // accept reads the payload and queues what is in it: one message, or several
-// sends of a batch.
-func (w *Instance) accept(in *inbound, data []byte) {
-	msg, rest, err := wire.Next(data)
-	w.stats.received.Add(1)
-	if err == nil && len(rest) > 0 && in.answerTo != "" {
-		err = errSeveral
-	}
-	if err == nil {
-		err = checkInbound(msg, in.typ)
-	}
-	if err != nil {
-		w.malformed(in, err)
-		return
-	}
-	in.msg = msg
-	w.enqueue(in)
-	for len(rest) > 0 {
-		next := &inbound{typ: in.typ, from: in.from, to: in.to, hops: in.hops, cost: in.cost, deadline: in.deadline}
-		next.msg, rest, err = wire.Next(rest)
-		w.stats.received.Add(1)
-		if err == nil {
-			err = checkInbound(next.msg, in.typ)
+// sends of a batch, up to the first that is wrong.
+func (w *Instance) accept(e *envelope, data []byte) {
+	payload := wire.NewReader(data)
+	// A batch has one message a line. Somebody else's may not, and pays for it.
+	all := make([]inbound, 0, min(1+bytes.Count(data, newline), roomForBatch))
+	for first := true; first || payload.More(); first = false {
+		msg, err := payload.Next()
+		if err == nil && payload.More() && e.answerTo != "" {
+			err = errSeveral
 		}
+		if err == nil {
+			err = checkInbound(msg, e.typ)
+		}
+		w.stats.received.Add(1)
 		if err != nil {
-			w.malformed(next, err)
+			w.enqueue(all)
+			w.malformed(&inbound{envelope: *e}, err)
 			return
 		}
-		w.enqueue(next)
+		if len(all) == cap(all) {
+			w.enqueue(all)
+			all = make([]inbound, 0, roomForBatch)
+		}
+		all = all[:len(all)+1]
+		in := &all[len(all)-1]
+		in.envelope, in.msg = *e, msg
 	}
+	w.enqueue(all)
 }
+
+// roomForBatch is how many messages of a batch are queued at a time.
+const roomForBatch = 64
+
+var newline = []byte("\n")
 
 var errSeveral = errors.New("a request holds several messages")
 
@@ -107,13 +117,15 @@ func (w *Instance) malformed(in *inbound, err error) {
 	w.fail(in, &fabricError{ErrMalformed, err.Error(), in.where()})
 }
 
-func (w *Instance) enqueue(in *inbound) {
-	if w.dispatch.submit(in) {
-		return
+// enqueue takes over all.
+func (w *Instance) enqueue(all []inbound) {
+	taken := w.dispatch.submit(all)
+	for i := range all[taken:] {
+		in := &all[taken+i]
+		w.stats.busy.Add(1)
+		w.log.warn("busy: the queue is full", func(e *zerolog.Event) { e.Str("route", in.where()).Int("queue", w.opts.queue) })
+		w.fail(in, &fabricError{ErrBusy, "the instance's queue is full", in.where()})
 	}
-	w.stats.busy.Add(1)
-	w.log.warn("busy: the queue is full", func(e *zerolog.Event) { e.Str("route", in.where()).Int("queue", w.opts.queue) })
-	w.fail(in, &fabricError{ErrBusy, "the instance's queue is full", in.where()})
 }
 
 // process runs one message through its handler. It is the dispatcher's run.

@@ -15,8 +15,12 @@ const (
 	headerUnstarted = "Damrey-Unstarted" // on STOP: the message surely did not run
 )
 
+// sendsPass: a send would not have to wait now.
+func (l *link) sendsPass() bool { return l.state.up.Load() && !l.ring.isFull() }
+
 // send pushes p and returns when it is in the connection's buffer.
 func (l *link) send(ctx context.Context, p push) error {
+	p.stamp()
 	for {
 		err := l.add(ctx, p, false)
 		switch {

@@ -30,11 +30,19 @@ type push struct {
 	rest     string // requester's reply subject, on a forward of a request
 	hops     int
 	cost     int
-	deadline time.Time
+	deadline time.Time     // zero: not stamped yet
 	budget   time.Duration // what was left of it when the push was made; used by the first attempt
 	attempts int           // made so far
 	origin   uint64        // id of the first attempt
 	settled  func(fate)    // told once how it ended; nil: nobody asks
+}
+
+// stamp begins the budget of a push that has no deadline yet. Looking at the
+// clock costs a good part of a send, and those that join a batch need not.
+func (p *push) stamp() {
+	if p.deadline.IsZero() {
+		p.deadline = time.Now().Add(p.budget)
+	}
 }
 
 // fate is how a push ended.

@@ -63,5 +63,5 @@ func (w *Instance) sendsPass() bool {
 	if w.stopped() {
 		return true
 	}
-	return w.view.Load() != nil && w.link.state.up.Load() && !w.link.ring.isFull()
+	return w.view.Load() != nil && w.link.sendsPass()
 }

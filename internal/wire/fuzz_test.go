@@ -137,7 +137,7 @@ func encodingJSON(t *testing.T, msg []string) []byte {
 	return bytes.TrimSuffix(buf.Bytes(), []byte("\n"))
 }
 
-// FuzzSeveral: payloads one behind the other are read as one by one, and Next agrees with Each.
+// FuzzSeveral: payloads one behind the other are read as one by one, and Next and Reader agree with Each.
 func FuzzSeveral(f *testing.F) {
 	for i, s := range seeds {
 		f.Add([]byte(s), []byte(seeds[len(seeds)-1-i]), byte(i))
@@ -151,6 +151,10 @@ func FuzzSeveral(f *testing.F) {
 		checkError(t, data, eachErr)
 		if (nextErr == nil) != (eachErr == nil) || !slices.EqualFunc(byNext, byEach, slices.Equal) {
 			t.Fatalf("%q: Next gives %q, %v; Each gives %q, %v", data, byNext, nextErr, byEach, eachErr)
+		}
+		byReader, readerErr := collectReader(data)
+		if (readerErr == nil) != (eachErr == nil) || !slices.EqualFunc(byReader, byEach, slices.Equal) {
+			t.Fatalf("%q: Reader gives %q, %v; Each gives %q, %v", data, byReader, readerErr, byEach, eachErr)
 		}
 		first, errA := collectNext(a)
 		second, errB := collectNext(b)
@@ -174,5 +178,23 @@ func collectNext(data []byte) (all [][]string, err error) {
 			return all, nil
 		}
 		data = rest
+	}
+}
+
+func collectReader(data []byte) (all [][]string, err error) {
+	r := NewReader(data)
+	for {
+		msg, err := r.Next()
+		if err != nil {
+			return all, err
+		}
+		// Elements lie side by side: none may be reached from the one before.
+		if cap(msg) != len(msg) {
+			return all, errors.New("a message has room for more than its own elements")
+		}
+		all = append(all, msg)
+		if !r.More() {
+			return all, nil
+		}
 	}
 }
