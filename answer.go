@@ -2,7 +2,6 @@ package damrey
 
 import (
 	"fmt"
-	"time"
 
 	"github.com/damrey/damrey/internal/wire"
 	"github.com/nats-io/nats.go"
@@ -43,7 +42,7 @@ func (a answer) message(typ string) Msg {
 }
 
 // result is what Request returns for an answer.
-func (a answer) result(r *Route, began time.Time) (Msg, error) {
+func (a answer) result(r *Route, began moment) (Msg, error) {
 	m := a.message(r.Type)
 	if m.Tag() == RESPONSE {
 		return m, nil
@@ -59,7 +58,7 @@ func (a answer) result(r *Route, began time.Time) (Msg, error) {
 	case STOP:
 		return m, fmt.Errorf("%w (%s)", ErrNoInstance, at)
 	case TIMEOUT:
-		return m, &TimeoutError{Where: at, Spent: time.Since(began)}
+		return m, &TimeoutError{Where: at, Spent: clock().since(began)}
 	}
 	return m, replyError(m)
 }

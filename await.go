@@ -7,10 +7,10 @@ import (
 
 // awaitChange waits until changed is closed (nil), closed is (ErrClosed), ctx
 // ends or the deadline comes, where the zero deadline never does.
-func awaitChange(ctx context.Context, changed, closed <-chan struct{}, deadline time.Time) error {
+func awaitChange(ctx context.Context, changed, closed <-chan struct{}, deadline moment) error {
 	var over <-chan time.Time
-	if !deadline.IsZero() {
-		timer := time.NewTimer(time.Until(deadline))
+	if deadline != 0 {
+		timer := time.NewTimer(deadline.left())
 		defer timer.Stop()
 		over = timer.C
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"sync"
-	"time"
 )
 
 // batches gathers the sends of routes that have a batch. A send that finds the
@@ -94,7 +93,7 @@ func (one *batch) join(p push) {
 	w.payload = append(w.payload, '\n')
 	w.payload = append(w.payload, p.payload...)
 	w.count++
-	if !p.deadline.IsZero() && p.deadline.Before(w.deadline) {
+	if p.deadline != 0 && p.deadline < w.deadline {
 		w.deadline, w.budget = p.deadline, p.budget
 	}
 }
@@ -106,7 +105,7 @@ func (b *batches) leave(one *batch) {
 	for one.waiting.count > 0 {
 		if one.pushing {
 			// Ends when the one who pushes is done.
-			_ = one.wait(context.Background(), time.Time{})
+			_ = one.wait(context.Background(), 0)
 			continue
 		}
 		b.push(one)
@@ -131,7 +130,7 @@ func (b *batches) push(one *batch) {
 	one.announce()
 }
 
-func (one *batch) wait(ctx context.Context, deadline time.Time) error {
+func (one *batch) wait(ctx context.Context, deadline moment) error {
 	if one.changed == nil {
 		one.changed = make(chan struct{})
 	}
@@ -168,7 +167,7 @@ func (one *batch) flush(ctx context.Context) error {
 	one.mu.Lock()
 	defer one.mu.Unlock()
 	for target := one.joined; one.left < target; {
-		if err := one.wait(ctx, time.Time{}); err != nil {
+		if err := one.wait(ctx, 0); err != nil {
 			return fmt.Errorf("damrey: flush: %w", err)
 		}
 	}

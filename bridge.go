@@ -118,14 +118,14 @@ type outgoing struct {
 func (b *Bridge) receive(m *nats.Msg) {
 	b.stats.received.Add(1)
 	o := &outgoing{answerTo: m.Reply}
-	now := time.Now()
+	now := clock()
 	o.push.budget = b.cfg.Timeout
 	confirm := m.Header.Get(HeaderSend) == SendConfirm
 	if t, framed := parseReply(m.Reply); framed {
 		o.push.hops, o.push.budget = t.hops+1, t.budget
 		o.answerTo = t.answerTo(m.Reply)
 	}
-	o.push.deadline = now.Add(o.push.budget)
+	o.push.deadline = now.add(o.push.budget)
 	if o.answerTo != "" && !b.link.mayAnswer(o.answerTo) {
 		b.link.refuse(o.answerTo)
 		return

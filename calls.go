@@ -12,8 +12,8 @@ type call struct {
 	id       uint64
 	route    *Route
 	payload  []byte // kept for pushing again
-	began    time.Time
-	deadline time.Time
+	began    moment
+	deadline moment
 	hops     int
 	attempts int
 	// One of the two takes the answer.
@@ -49,7 +49,7 @@ type calls struct {
 	n      atomic.Int64
 	shards [callShards]callShard
 	expire func(*call)
-	origin time.Time
+	origin moment
 
 	ticking atomic.Bool
 	stopped atomic.Bool
@@ -65,7 +65,7 @@ type callShard struct {
 
 func (t *calls) init(expire func(*call)) {
 	t.expire = expire
-	t.origin = time.Now()
+	t.origin = clock()
 }
 
 func (t *calls) shard(id uint64) *callShard { return &t.shards[id&(callShards-1)] }
@@ -145,10 +145,10 @@ func (s *callShard) remove(c *call) {
 
 // tickOf rounds up, so that a call is not ended before its deadline, and never
 // gives a tick that the timer may be past already.
-func (t *calls) tickOf(at time.Time) int64 {
-	k := int64(at.Sub(t.origin)/tick) + 1
+func (t *calls) tickOf(at moment) int64 {
+	k := int64(at.since(t.origin)/tick) + 1
 	if k < t.turned.Load()+soon {
-		k = max(k, int64(time.Since(t.origin)/tick)+1)
+		k = max(k, int64(clock().since(t.origin)/tick)+1)
 	}
 	return k
 }
@@ -158,14 +158,14 @@ func (t *calls) start() {
 	if !t.ticking.CompareAndSwap(false, true) || t.stopped.Load() {
 		return
 	}
-	t.turned.Store(int64(time.Since(t.origin)/tick) - 1)
+	t.turned.Store(int64(clock().since(t.origin)/tick) - 1)
 	time.AfterFunc(tick, t.turn)
 }
 
 // turn looks at the buckets that have come due since the last time.
 func (t *calls) turn() {
-	now := time.Now()
-	due := int64(now.Sub(t.origin) / tick)
+	now := clock()
+	due := int64(now.since(t.origin) / tick)
 	from := t.turned.Load() + 1
 	from = max(from, due-wheelSize+1)
 	for i := range t.shards {
@@ -185,14 +185,14 @@ func (t *calls) turn() {
 	}
 }
 
-func (t *calls) sweep(s *callShard, from, due int64, now time.Time) {
+func (t *calls) sweep(s *callShard, from, due int64, now moment) {
 	var over []*call
 	s.mu.Lock()
 	if len(s.byID) > 0 {
 		for k := from; k <= due; k++ {
 			for c := s.buckets[k%wheelSize]; c != nil; {
 				next := c.next
-				if !c.deadline.After(now) {
+				if c.deadline <= now {
 					s.remove(c)
 					over = append(over, c)
 				}

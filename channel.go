@@ -153,8 +153,8 @@ func (w *Instance) post(m *Message) {
 	if budget <= 0 {
 		budget = w.cfg.Timeout
 	}
-	now := time.Now()
-	deadline := now.Add(min(budget, maxBudget))
+	now := clock()
+	deadline := now.add(min(budget, maxBudget))
 	msg := Msg(m.Msg)
 	if m.Rch == nil {
 		w.lane.post(w, waitingSend{msg, now, deadline})
@@ -167,10 +167,10 @@ func (w *Instance) post(m *Message) {
 	w.postRequest(msg, m.Rch, deadline)
 }
 
-func (w *Instance) postSend(msg Msg, now, deadline time.Time) {
+func (w *Instance) postSend(msg Msg, now, deadline moment) {
 	err := checkPosted(msg)
 	if err == nil {
-		err = w.sendBy(context.Background(), deadline, deadline.Sub(now), msg.Type(), msg.Args())
+		err = w.sendBy(context.Background(), deadline, deadline.since(now), msg.Type(), msg.Args())
 	}
 	if err != nil {
 		w.stats.undelivered.Add(1)
@@ -178,7 +178,7 @@ func (w *Instance) postSend(msg Msg, now, deadline time.Time) {
 	}
 }
 
-func (w *Instance) postRequest(msg Msg, rch chan []string, deadline time.Time) {
+func (w *Instance) postRequest(msg Msg, rch chan []string, deadline moment) {
 	typ := msg.Type()
 	answerNow := func(out Msg) { w.handBack(rch, out, deadline) }
 	if err := checkPosted(msg); err != nil {
@@ -197,7 +197,7 @@ func (w *Instance) postRequest(msg Msg, rch chan []string, deadline time.Time) {
 		answerNow((&fabricError{ErrNoRoute, err.Error(), where(w.cfg.Name, typ, "")}).message(typ))
 		return
 	}
-	c := &call{route: route, began: time.Now(), deadline: deadline, payload: wire.Append(nil, msg)}
+	c := &call{route: route, began: clock(), deadline: deadline, payload: wire.Append(nil, msg)}
 	if fe := w.link.checkSize(c.payload, route); fe != nil {
 		answerNow(fe.message(typ))
 		return
@@ -215,14 +215,14 @@ func checkPosted(msg Msg) error {
 
 // handBack gives an answer to its reader. One that nobody reads yet costs a
 // goroutine, and is given up some time after the deadline.
-func (w *Instance) handBack(rch chan []string, out Msg, deadline time.Time) {
+func (w *Instance) handBack(rch chan []string, out Msg, deadline moment) {
 	select {
 	case rch <- out:
 		return
 	default:
 	}
 	go func() {
-		timer := time.NewTimer(time.Until(deadline.Add(readAfterDeadline)))
+		timer := time.NewTimer(deadline.add(readAfterDeadline).left())
 		defer timer.Stop()
 		select {
 		case rch <- out:

@@ -21,7 +21,7 @@ func (w *Instance) Request(ctx context.Context, typ string, args ...string) (Msg
 	if err := ctx.Err(); err != nil {
 		return nil, notBegun(err)
 	}
-	now := time.Now()
+	now := clock()
 	deadline := w.deadline(ctx, now)
 	route, err := w.route(ctx, typ, deadline)
 	if err != nil {
@@ -66,7 +66,7 @@ func (w *Instance) await(ctx context.Context, c *call) (answer, error) {
 	where, began := c.route.String(), c.began
 	w.recycle(c)
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-		return answer{}, &TimeoutError{Where: where, Spent: time.Since(began)}
+		return answer{}, &TimeoutError{Where: where, Spent: clock().since(began)}
 	}
 	return answer{}, fmt.Errorf("damrey: request given up (%s): %w", where, context.Cause(ctx))
 }
@@ -82,14 +82,14 @@ func (w *Instance) Send(ctx context.Context, typ string, args ...string) error {
 	if err := ctx.Err(); err != nil {
 		return notBegun(err)
 	}
-	return w.sendBy(ctx, time.Time{}, w.cfg.Timeout, typ, args)
+	return w.sendBy(ctx, 0, w.cfg.Timeout, typ, args)
 }
 
 func notBegun(err error) error { return fmt.Errorf("damrey: not begun: %w", err) }
 
 // sendBy is Send with a budget of its own. A zero deadline is when that ends,
 // from when the message leaves.
-func (w *Instance) sendBy(ctx context.Context, deadline time.Time, budget time.Duration, typ string, args []string) error {
+func (w *Instance) sendBy(ctx context.Context, deadline moment, budget time.Duration, typ string, args []string) error {
 	route, err := w.route(ctx, typ, deadline)
 	if err != nil {
 		return err
@@ -161,19 +161,16 @@ func loopError(at string) *fabricError {
 }
 
 // deadline of a request or send that begins now.
-func (w *Instance) deadline(ctx context.Context, now time.Time) time.Time {
+func (w *Instance) deadline(ctx context.Context, now moment) moment {
 	if d, ok := ctx.Deadline(); ok {
-		if most := now.Add(maxBudget); d.After(most) {
-			return most
-		}
-		return d
+		return min(momentOf(d), now.add(maxBudget))
 	}
-	return now.Add(w.cfg.Timeout)
+	return now.add(w.cfg.Timeout)
 }
 
 // route waits until the table was read for the first time, and looks up. A zero
 // deadline is Config.Timeout from now.
-func (w *Instance) route(ctx context.Context, typ string, deadline time.Time) (*Route, error) {
+func (w *Instance) route(ctx context.Context, typ string, deadline moment) (*Route, error) {
 	if w.stopped() && !w.stillHandles(ctx) {
 		return nil, ErrClosed
 	}
@@ -214,9 +211,9 @@ func (v *view) route(from, typ string) (*Route, error) {
 		ErrNoRoute, from, typ, from, typ)
 }
 
-func (w *Instance) awaitTable(ctx context.Context, deadline time.Time) error {
-	if deadline.IsZero() {
-		deadline = time.Now().Add(w.cfg.Timeout)
+func (w *Instance) awaitTable(ctx context.Context, deadline moment) error {
+	if deadline == 0 {
+		deadline = clock().add(w.cfg.Timeout)
 	}
 	err := awaitChange(ctx, w.loaded, w.ended, deadline)
 	if err == nil || errors.Is(err, ErrClosed) {

@@ -143,7 +143,7 @@ func (d *dispatcher) staff() {
 // startable: the first in the queue has room. A message that costs more than
 // the whole capacity runs alone.
 func (d *dispatcher) startable() bool {
-	return d.queue.len() > 0 && (d.used == 0 || d.used+d.queue.front().cost <= d.capacity)
+	return d.queue.len() > 0 && (d.used == 0 || d.used+int(d.queue.front().cost) <= d.capacity)
 }
 
 func (d *dispatcher) wake() {
@@ -214,7 +214,7 @@ func (d *dispatcher) perform() {
 			d.room = nil
 		}
 	}
-	cost := min(m.cost, d.capacity)
+	cost := min(int(m.cost), d.capacity)
 	d.used += cost
 	d.awake--
 	d.running++

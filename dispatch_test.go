@@ -32,7 +32,7 @@ func (d *dispatcher) mustSubmit(t *testing.T, cost int) {
 func ofCost(cost, n int) []inbound {
 	all := make([]inbound, n)
 	for i := range all {
-		all[i].cost = cost
+		all[i].cost = int32(cost)
 	}
 	return all
 }
@@ -170,11 +170,11 @@ func TestDispatcher_QuickHandlersRunInOrder(t *testing.T) {
 	t.Parallel()
 	var mu sync.Mutex
 	var got []int
-	d := newDispatcher(1, 5000, func(m *inbound) { mu.Lock(); got = append(got, m.hops); mu.Unlock() }, noBacklog)
+	d := newDispatcher(1, 5000, func(m *inbound) { mu.Lock(); got = append(got, int(m.hops)); mu.Unlock() }, noBacklog)
 	for i := 0; i < 5000; i += 50 {
 		all := ofCost(1, 50)
 		for k := range all {
-			all[k].hops = i + k
+			all[k].hops = int32(i + k)
 		}
 		if d.submit(all) != 50 {
 			t.Fatal("refused")

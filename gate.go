@@ -200,7 +200,7 @@ func (w *Instance) finish(endHandling context.CancelFunc) {
 // not started surely did not run, and its sender may try another instance.
 func (w *Instance) stopOne(in *inbound) {
 	w.stats.stopped.Add(1)
-	if in.answerTo == "" {
+	if in.answerTo() == "" {
 		w.log.warn("a send was not finished when the instance stopped", func(e *zerolog.Event) { e.Str("route", in.where()) })
 		return
 	}
@@ -208,7 +208,7 @@ func (w *Instance) stopOne(in *inbound) {
 		return
 	}
 	if in.started.Load() || !w.link.mayAnswer(in.reply) {
-		w.link.stop(in.answerTo, in.where(), false)
+		w.link.stop(in.answerTo(), in.where(), false)
 		return
 	}
 	w.link.stop(in.reply, in.where(), true)

@@ -2,7 +2,7 @@ package damrey
 
 import (
 	"context"
-	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -11,34 +11,35 @@ import (
 // asks for Done.
 type handleContext struct {
 	parent   context.Context // ends when the instance's drain time is over
-	deadline time.Time
-	hops     int  // of what the handler begins
-	unasked  bool // it is a send: nobody waits for an answer
+	deadline moment
+	hops     int32       // of what the handler begins
+	unasked  bool        // it is a send: nobody waits for an answer
+	over     atomic.Bool // the handler has returned
+	timed    atomic.Pointer[timedContext]
+}
 
-	mu     sync.Mutex // guards what follows
-	timed  context.Context
+// timedContext has a timer.
+type timedContext struct {
+	context.Context
 	cancel context.CancelFunc
-	over   bool // the handler has returned
 }
 
 type hopsKey struct{}
 
-func (c *handleContext) Deadline() (time.Time, bool) { return c.deadline, true }
+func (c *handleContext) Deadline() (time.Time, bool) { return c.deadline.time(), true }
 
 func (c *handleContext) Done() <-chan struct{} { return c.inner().Done() }
 
 func (c *handleContext) Err() error {
-	c.mu.Lock()
-	timed, over := c.timed, c.over
-	c.mu.Unlock()
+	timed := c.timed.Load()
 	switch {
 	case timed != nil:
 		return timed.Err()
-	case over:
+	case c.over.Load():
 		return context.Canceled
 	case c.parent.Err() != nil:
 		return c.parent.Err()
-	case !time.Now().Before(c.deadline):
+	case clock() >= c.deadline:
 		return context.DeadlineExceeded
 	}
 	return nil
@@ -46,37 +47,41 @@ func (c *handleContext) Err() error {
 
 func (c *handleContext) Value(key any) any {
 	if _, ok := key.(hopsKey); ok {
-		return c.hops
+		return int(c.hops)
 	}
 	return c.inner().Value(key)
 }
 
+// inner gives the one that has a timer. When the handler returns meanwhile,
+// either end sees it or the look at over here sees that.
 func (c *handleContext) inner() context.Context {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.timed == nil {
-		c.timed, c.cancel = context.WithDeadline(c.parent, c.deadline)
-		if c.over {
-			c.cancel()
-		}
+	if timed := c.timed.Load(); timed != nil {
+		return timed
 	}
-	return c.timed
+	ctx, cancel := context.WithDeadline(c.parent, c.deadline.time())
+	timed := &timedContext{ctx, cancel}
+	if !c.timed.CompareAndSwap(nil, timed) {
+		cancel()
+		return c.timed.Load()
+	}
+	if c.over.Load() {
+		cancel()
+	}
+	return timed
 }
 
 // end is called when the handler has returned.
 func (c *handleContext) end() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.over = true
-	if c.cancel != nil {
-		c.cancel()
+	c.over.Store(true)
+	if timed := c.timed.Load(); timed != nil {
+		timed.cancel()
 	}
 }
 
 // hopsOf is how many hops lie behind what is begun with ctx.
 func hopsOf(ctx context.Context) int {
 	if c, ok := ctx.(*handleContext); ok {
-		return c.hops
+		return int(c.hops)
 	}
 	hops, _ := ctx.Value(hopsKey{}).(int)
 	return hops

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"sync/atomic"
-	"time"
 
 	"github.com/damrey/damrey/internal/wire"
 	"github.com/nats-io/nats.go"
@@ -17,10 +16,10 @@ type envelope struct {
 	from     string
 	to       string
 	reply    string // the sender's reply subject, whole
-	answerTo string // where an answer goes; empty for a send
-	hops     int
-	cost     int
-	deadline time.Time // end of the budget
+	deadline moment // end of the budget
+	asker    int32  // index in reply of where an answer goes
+	hops     int32
+	cost     int32
 }
 
 // inbound is one message that came in for this worker.
@@ -35,6 +34,9 @@ type inbound struct {
 	prev, next *inbound // among those in hand, guarded by the dispatcher
 }
 
+// answerTo is where an answer goes; empty for a send.
+func (e *envelope) answerTo() string { return e.reply[e.asker:] }
+
 func (e *envelope) where() string { return where(e.from, e.typ, e.to) }
 
 // String is where.
@@ -43,23 +45,24 @@ func (e *envelope) String() string { return e.where() }
 // receive takes what comes on the worker's subject. It runs in one goroutine,
 // in the order of arrival.
 func (w *Instance) receive(m *nats.Msg) {
+	w.link.outbox.heard()
 	typ, from, ok := parseMessageSubject(m.Subject, w.subjectHead)
 	if !ok {
 		w.stats.malformed.Add(1)
 		return
 	}
-	e := envelope{typ: typ, from: from, to: w.cfg.Name, reply: m.Reply, answerTo: m.Reply, cost: DefaultCommandMPU}
+	e := envelope{typ: typ, from: from, to: w.cfg.Name, reply: m.Reply, cost: DefaultCommandMPU}
 	budget := w.cfg.Timeout
 	if t, framed := parseReply(m.Reply); framed {
-		budget, e.hops, e.cost = t.budget, t.hops, max(1, t.cost)
-		e.answerTo = t.answerTo(m.Reply)
+		budget, e.hops, e.cost = t.budget, int32(t.hops), int32(max(1, t.cost))
+		e.asker = int32(len(m.Reply) - len(t.answerTo(m.Reply)))
 	}
-	if e.answerTo != "" && !w.link.mayAnswer(e.answerTo) {
-		w.link.refuse(e.answerTo)
+	if to := e.answerTo(); to != "" && !w.link.mayAnswer(to) {
+		w.link.refuse(to)
 		return
 	}
-	now := time.Now()
-	e.deadline = now.Add(budget - w.stall.since(now))
+	now := clock()
+	e.deadline = now.add(budget - w.stall.since(now))
 	w.accept(&e, m.Data)
 }
 
@@ -71,7 +74,7 @@ func (w *Instance) accept(e *envelope, data []byte) {
 	all := make([]inbound, 0, min(1+bytes.Count(data, newline), roomForBatch))
 	for first := true; first || payload.More(); first = false {
 		msg, err := payload.Next()
-		if err == nil && payload.More() && e.answerTo != "" {
+		if err == nil && payload.More() && e.answerTo() != "" {
 			err = errSeveral
 		}
 		if err == nil {
@@ -130,8 +133,8 @@ func (w *Instance) enqueue(all []inbound) {
 
 // process runs one message through its handler. It is the dispatcher's run.
 func (w *Instance) process(in *inbound) {
-	now := time.Now()
-	if !now.Before(in.deadline) {
+	now := clock()
+	if now >= in.deadline {
 		w.expired(in)
 		return
 	}
@@ -139,16 +142,13 @@ func (w *Instance) process(in *inbound) {
 	if h == nil {
 		h = w.fallback
 	}
-	deadline := in.deadline
-	if most := now.Add(w.cfg.Timeout); deadline.After(most) {
-		deadline = most
-	}
+	deadline := min(in.deadline, now.add(w.cfg.Timeout))
 	ctx := &in.ctx
-	ctx.parent, ctx.deadline, ctx.hops, ctx.unasked = w.handling, deadline, in.hops+1, in.answerTo == ""
+	ctx.parent, ctx.deadline, ctx.hops, ctx.unasked = w.handling, deadline, in.hops+1, in.answerTo() == ""
 	out, err := w.call(ctx, h, in)
 	ctx.end()
 	w.stats.handled.Add(1)
-	w.conclude(in, out, err, err != nil && !time.Now().Before(deadline))
+	w.conclude(in, out, err, err != nil && clock() >= deadline)
 }
 
 // expired ends a message whose budget was used up before it was started. A
@@ -156,11 +156,11 @@ func (w *Instance) process(in *inbound) {
 // another one's clock is not known.
 func (w *Instance) expired(in *inbound) {
 	w.stats.expired.Add(1)
-	if in.answerTo == "" {
+	if in.answerTo() == "" {
 		w.log.warn("a send's budget was used up before it was started", func(e *zerolog.Event) { e.Str("route", in.where()) })
 		return
 	}
-	if _, framed := parseReply(in.answerTo); !framed {
+	if _, framed := parseReply(in.answerTo()); !framed {
 		w.reply(in, Msg{TIMEOUT})
 	}
 }

@@ -17,6 +17,7 @@ const (
 // what was pushed, answers to own requests, and answers of plain workers to
 // forwards, which are relayed. It runs in one goroutine and does not block.
 func (l *link) receive(m *nats.Msg) {
+	l.outbox.heard()
 	after := m.Subject[len(l.inbox)+1:]
 	if marker, ok := strings.CutPrefix(after, markerKind); ok {
 		l.onMarker(marker)

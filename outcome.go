@@ -47,7 +47,7 @@ func (w *Instance) concludeError(in *inbound, err error, over bool) {
 		w.stopOne(in)
 		return
 	}
-	if in.answerTo == "" {
+	if in.answerTo() == "" {
 		w.log.warn("handler failed", func(e *zerolog.Event) { e.Err(err).Str("route", in.where()) })
 		return
 	}
@@ -72,7 +72,7 @@ func typed(out Msg, typ string) Msg {
 
 // reply answers the requester, if there is one, once.
 func (w *Instance) reply(in *inbound, out Msg) {
-	if in.answerTo == "" || !in.answered.CompareAndSwap(false, true) {
+	if in.answerTo() == "" || !in.answered.CompareAndSwap(false, true) {
 		return
 	}
 	buf := w.buffer()
@@ -80,12 +80,12 @@ func (w *Instance) reply(in *inbound, out Msg) {
 	if fe := w.link.checkSize(*buf, in); fe != nil {
 		*buf = wire.Append((*buf)[:0], fe.message(in.typ))
 	}
-	w.link.post(parcel{to: in.answerTo, payload: buf, deadline: in.deadline, release: w.release}, in.alone)
+	w.link.post(parcel{to: in.answerTo(), payload: buf, size: len(*buf), deadline: in.deadline, release: w.release}, in.alone)
 }
 
 // fail answers an ERROR of the fabric. For a send it is logged instead.
 func (w *Instance) fail(in *inbound, fe *fabricError) {
-	if in.answerTo == "" {
+	if in.answerTo() == "" {
 		w.log.warn("a send failed", func(e *zerolog.Event) { e.Str("code", codeOf(fe.kind)).Str("why", fe.text).Str("route", fe.where) })
 		return
 	}
@@ -113,17 +113,17 @@ func (w *Instance) forward(in *inbound, out Msg) {
 		w.fail(in, fe)
 		return
 	}
-	now := time.Now()
-	if !now.Before(in.deadline) {
+	now := clock()
+	if now >= in.deadline {
 		w.expired(in)
 		return
 	}
-	if in.answerTo == "" {
-		err = w.sendPayload(context.Background(), route, *buf, in.hops+1, in.deadline, in.deadline.Sub(now))
+	if in.answerTo() == "" {
+		err = w.sendPayload(context.Background(), route, *buf, int(in.hops)+1, in.deadline, in.deadline.since(now))
 	} else if in.answered.CompareAndSwap(false, true) {
 		err = w.link.send(context.Background(), push{
 			route: route, subject: route.subject, payload: *buf, count: 1, kind: kindRequest,
-			rest: in.answerTo, hops: in.hops + 1, cost: route.Cost, deadline: in.deadline, budget: in.deadline.Sub(now),
+			rest: in.answerTo(), hops: int(in.hops) + 1, cost: route.Cost, deadline: in.deadline, budget: in.deadline.since(now),
 		})
 		if err != nil {
 			in.answered.Store(false)
@@ -137,7 +137,7 @@ func (w *Instance) forward(in *inbound, out Msg) {
 }
 
 // sendPayload pushes an encoded send, in a batch where the route says so.
-func (w *Instance) sendPayload(ctx context.Context, r *Route, payload []byte, hops int, deadline time.Time, budget time.Duration) error {
+func (w *Instance) sendPayload(ctx context.Context, r *Route, payload []byte, hops int, deadline moment, budget time.Duration) error {
 	w.stats.sends.Add(1)
 	p := push{
 		route: r, subject: r.subject, payload: payload, count: 1,

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/rs/zerolog"
@@ -30,7 +29,7 @@ func (l *link) send(ctx context.Context, p push) error {
 			if err := l.awaitSend(ctx, p); err != nil {
 				return err
 			}
-			p.budget = time.Until(p.deadline)
+			p.budget = p.deadline.left()
 		case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 			return fmt.Errorf("%w: %d sends wait to be confirmed (%s): %w", ErrFull, ringLimit, p.route, err)
 		default:
@@ -40,7 +39,7 @@ func (l *link) send(ctx context.Context, p push) error {
 }
 
 func (l *link) awaitSend(ctx context.Context, p push) error {
-	ctx, cancel := context.WithDeadline(ctx, p.deadline)
+	ctx, cancel := context.WithDeadline(ctx, p.deadline.time())
 	defer cancel()
 	if err := l.awaitConnection(ctx); err != nil {
 		return fmt.Errorf("%w: %s", err, p.route)
@@ -73,7 +72,7 @@ func (l *link) comeBack(id uint64) bool {
 		return false
 	}
 	wait := backoff(p.attempts)
-	if p.attempts >= l.attempts || time.Now().Add(wait).After(p.deadline) {
+	if p.attempts >= l.attempts || clock().add(wait) > p.deadline {
 		l.giveUp(p, "no instance took it")
 		return true
 	}
@@ -87,7 +86,7 @@ func (l *link) pushAgain(p push) {
 	err := l.add(context.Background(), p, true)
 	switch {
 	case err == nil:
-	case notConnected(err) && time.Now().Before(p.deadline):
+	case notConnected(err) && clock() < p.deadline:
 		l.retries.later(l, reconnectPoll, p)
 	default:
 		l.giveUp(p, err.Error())
@@ -126,10 +125,10 @@ func (l *link) stop(to, at string, unstarted bool) {
 
 // answer publishes an answer. While the connection is down it waits, since the
 // answer surely did not leave, until the requester has given up.
-func (l *link) answer(to string, payload []byte, deadline time.Time) {
+func (l *link) answer(to string, payload []byte, deadline moment) {
 	err := l.nc.Publish(to, payload)
 	if notConnected(err) {
-		ctx, cancel := context.WithDeadline(context.Background(), deadline)
+		ctx, cancel := context.WithDeadline(context.Background(), deadline.time())
 		defer cancel()
 		if l.awaitConnection(ctx) == nil {
 			err = l.nc.Publish(to, payload)

@@ -20,7 +20,7 @@ func (l *link) begin(c *call) {
 		return
 	}
 	l.count.requests.Add(1)
-	l.post(parcel{call: c.id}, l.calls.n.Load() <= fewCalls)
+	l.post(parcel{call: c.id, size: len(c.payload)}, l.calls.n.Load() <= fewCalls)
 }
 
 // pushCall publishes a call, if it still waits. What it needs is copied under
@@ -33,7 +33,7 @@ func (l *link) pushCall(id uint64) {
 	var reply string
 	there := l.calls.update(id, func(c *call) {
 		var b [128]byte
-		t := tail{kind: kindRequest, call: c.id, budget: time.Until(c.deadline), hops: c.hops, cost: c.route.Cost}
+		t := tail{kind: kindRequest, call: c.id, budget: c.deadline.left(), hops: c.hops, cost: c.route.Cost}
 		reply = string(t.appendTo(b[:0], l.inbox))
 		route = c.route
 		*buf = append((*buf)[:0], c.payload...)
@@ -74,7 +74,7 @@ func (l *link) missed(id uint64) {
 	var wait time.Duration
 	there := l.calls.update(id, func(c *call) {
 		wait = backoff(c.attempts)
-		again = c.attempts < l.attempts && time.Now().Add(wait).Before(c.deadline)
+		again = c.attempts < l.attempts && clock().add(wait) < c.deadline
 		if again {
 			c.attempts++
 		}

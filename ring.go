@@ -30,7 +30,7 @@ type push struct {
 	rest     string // requester's reply subject, on a forward of a request
 	hops     int
 	cost     int
-	deadline time.Time     // zero: not stamped yet
+	deadline moment        // zero: not stamped yet
 	budget   time.Duration // what was left of it when the push was made; used by the first attempt
 	attempts int           // made so far
 	origin   uint64        // id of the first attempt
@@ -40,8 +40,8 @@ type push struct {
 // stamp begins the budget of a push that has no deadline yet. Looking at the
 // clock costs a good part of a send, and those that join a batch need not.
 func (p *push) stamp() {
-	if p.deadline.IsZero() {
-		p.deadline = time.Now().Add(p.budget)
+	if p.deadline == 0 {
+		p.deadline = clock().add(p.budget)
 	}
 }
 
@@ -106,7 +106,7 @@ func (l *link) add(ctx context.Context, p push, again bool) error {
 		s.origin = id
 	}
 	if waited || again {
-		p.budget = time.Until(p.deadline)
+		p.budget = p.deadline.left()
 	}
 	t := tail{kind: p.kind, call: id, budget: p.budget, hops: p.hops, cost: p.cost, rest: p.rest}
 	l.reply = t.appendTo(l.reply[:0], l.inbox)
@@ -136,13 +136,23 @@ func (r *ring) isFull() bool {
 	return r.full()
 }
 
+// isLight says that little waits to be confirmed, and that nobody is held up
+// in publishing more.
+func (r *ring) isLight() bool {
+	if !r.mu.TryLock() {
+		return false
+	}
+	defer r.mu.Unlock()
+	return r.bytes <= unheardLimit
+}
+
 func (r *ring) full() bool {
 	return int(r.head-r.tail)+len(r.again) >= ringLimit || r.bytes >= ringBytes
 }
 
 // waitRing releases ring.mu until tail or again may have changed, and takes it
 // again. It gives up when ctx ends and at the deadline, if there is one.
-func (l *link) waitRing(ctx context.Context, deadline time.Time) error {
+func (l *link) waitRing(ctx context.Context, deadline moment) error {
 	r := &l.ring
 	if r.changed == nil {
 		r.changed = make(chan struct{})
@@ -168,7 +178,7 @@ func (r *ring) crowded() bool {
 		return true
 	}
 	s := &r.slots[r.head&uint64(len(r.slots)-1)]
-	return len(r.slots) < ringLimit && s.id != unused && !s.gone && s.kind == kindRequest && time.Now().Before(s.deadline)
+	return len(r.slots) < ringLimit && s.id != unused && !s.gone && s.kind == kindRequest && clock() < s.deadline
 }
 
 func (r *ring) grow() {
@@ -276,7 +286,7 @@ func (l *link) flush(ctx context.Context) error {
 	target := r.head
 	for r.tail < target || r.pendingBefore(target) {
 		l.kick(l.urgent)
-		if err := l.waitRing(ctx, time.Time{}); err != nil {
+		if err := l.waitRing(ctx, 0); err != nil {
 			return err
 		}
 	}

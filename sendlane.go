@@ -2,7 +2,6 @@ package damrey
 
 import (
 	"sync"
-	"time"
 )
 
 // laneLimit is how many sends of SendChannel may wait while the connection is
@@ -20,7 +19,7 @@ type sendLane struct {
 
 type waitingSend struct {
 	msg           Msg
-	now, deadline time.Time
+	now, deadline moment
 }
 
 func (s *sendLane) init() { s.room.L = &s.mu }

@@ -19,7 +19,7 @@ const (
 // stall notices that the process stood still. Messages that were waiting then
 // are older than their arrival here says, and their budgets are shortened.
 type stall struct {
-	began    time.Time    // of run; its monotonic clock measures what follows
+	began    moment       // of run
 	lastTick atomic.Int64 // nanoseconds since began; 0 before the first
 	length   atomic.Int64 // of the last stall
 	until    atomic.Int64 // end of its shadow
@@ -32,7 +32,7 @@ func (s *stall) run(ctx context.Context) {
 	for {
 		select {
 		case <-t.C:
-			s.tick(int64(time.Since(s.began)))
+			s.tick(int64(clock().since(s.began)))
 		case <-ctx.Done():
 			return
 		}
@@ -40,7 +40,7 @@ func (s *stall) run(ctx context.Context) {
 }
 
 // start comes before run and since.
-func (s *stall) start() { s.began = time.Now() }
+func (s *stall) start() { s.began = clock() }
 
 func (s *stall) tick(now int64) {
 	late := now - s.lastTick.Swap(now)
@@ -51,8 +51,8 @@ func (s *stall) tick(now int64) {
 }
 
 // since is how much older than now a message that is read now may be.
-func (s *stall) since(now time.Time) time.Duration {
-	n := int64(now.Sub(s.began))
+func (s *stall) since(now moment) time.Duration {
+	n := int64(now.since(s.began))
 	if n-s.lastTick.Load() > int64(stallTick+stallLeast) {
 		s.tick(n)
 	}
