@@ -318,6 +318,9 @@ func TestInstance_DrainsInFlightOnStop(t *testing.T) {
 	if _, err := w.Request(f.context(), "x"); !errors.Is(err, damrey.ErrClosed) {
 		t.Errorf("a request on a stopped instance gave %v", err)
 	}
+	if err := w.Send(f.context(), "x"); !errors.Is(err, damrey.ErrClosed) {
+		t.Errorf("a send on a stopped instance gave %v", err)
+	}
 }
 
 func TestInstance_UnstartedMessageGoesToAnotherInstance(t *testing.T) {

@@ -169,6 +169,11 @@ func TestBroker_RefusesADirectoryItCannotUse(t *testing.T) {
 	}
 	_, err := broker.New(broker.Config{Port: -1, LeafPort: -1, Dir: file})
 	wantError(t, err, broker.ErrDir, file, "--data")
+	// Where not even root may write.
+	for _, dir := range []string{"/proc", "/proc/damrey"} {
+		_, err := broker.New(broker.Config{Port: -1, LeafPort: -1, Dir: dir})
+		wantError(t, err, broker.ErrDir, dir, "--data")
+	}
 }
 
 func TestBroker_ReturnsWhatNATSCallsFatal(t *testing.T) {

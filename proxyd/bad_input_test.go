@@ -3,9 +3,11 @@ package proxyd_test
 import (
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/damrey/damrey/proxyd"
 )
@@ -116,4 +118,34 @@ func TestProxy_TakesABodyOfExactlyTheLimit(t *testing.T) {
 	r := newRig(t, proxyd.Config{})
 	doc := `{"name":"w"}`
 	r.must(201, "POST", "/worker/add", doc+strings.Repeat(" ", 1<<20-len(doc)))
+}
+
+// A client that stops in the middle of its request is let go, and others are served meanwhile.
+func TestProxy_LetsASlowClientGo(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, proxyd.Config{})
+	for name, c := range map[string]struct{ sent, want string }{
+		"in the headers": {"POST /worker/add HTTP/1.1\r\nHost: x\r\nContent-Le", ""},
+		"in the body":    {"POST /worker/add HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{", "HTTP/1.1 408"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			conn, err := net.Dial("tcp", strings.TrimPrefix(r.proxy.URL(), "http://"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer func() { _ = conn.Close() }()
+			if _, err := conn.Write([]byte(c.sent)); err != nil {
+				t.Fatal(err)
+			}
+			r.must(200, "GET", "/v1/workers", "")
+			if err := conn.SetReadDeadline(time.Now().Add(time.Minute)); err != nil {
+				t.Fatal(err)
+			}
+			got, err := io.ReadAll(conn) // until the proxy closes
+			if err != nil || !strings.HasPrefix(string(got), c.want) {
+				t.Errorf("%q, %v; want %q and the end", got, err, c.want)
+			}
+		})
+	}
 }
