@@ -14,6 +14,8 @@ type answer struct {
 	from  *nats.Msg
 	made  Msg
 	where string
+	// stored says that what timed out is stored and will be handled.
+	stored bool
 }
 
 // message reads an answer. What a plain worker answers may be anything: what
@@ -58,7 +60,7 @@ func (a answer) result(r *Route, began moment) (Msg, error) {
 	case STOP:
 		return m, fmt.Errorf("%w (%s)", ErrNoInstance, at)
 	case TIMEOUT:
-		return m, &TimeoutError{Where: at, Spent: clock().since(began)}
+		return m, &TimeoutError{Where: at, Spent: clock().since(began), Stored: a.stored}
 	}
 	return m, replyError(m)
 }

@@ -3,6 +3,7 @@ package damrey
 import (
 	"context"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/damrey/damrey/internal/wire"
@@ -87,7 +88,11 @@ func (b *Bridge) Run(ctx context.Context) error {
 	drain(b.nc, sub, time.Second, b.log)
 	flushing, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
-	if err := b.link.flush(flushing); err != nil {
+	err = b.link.stores.settle(flushing)
+	if err == nil {
+		err = b.link.flush(flushing)
+	}
+	if err != nil {
 		b.log.Warn().Err(err).Msg("the bridge stopped with messages that were not delivered")
 	}
 	return nil
@@ -170,6 +175,10 @@ func (b *Bridge) prepare(o *outgoing, m *nats.Msg) *fabricError {
 // pass pushes on. A request's answer comes past the bridge; with confirm it is
 // a send, and its fate is the answer.
 func (b *Bridge) pass(o *outgoing, confirm bool) {
+	if o.push.route.Durable {
+		b.store(o, confirm)
+		return
+	}
 	switch {
 	case confirm:
 		o.push.settled = func(f fate) { b.tellFate(o, f) }
@@ -183,6 +192,41 @@ func (b *Bridge) pass(o *outgoing, confirm bool) {
 	}
 	if err := b.link.send(context.Background(), o.push); err != nil {
 		b.fail(o, &fabricError{ErrFailed, "could not be passed on: " + err.Error(), o.push.route.String()})
+	}
+}
+
+// store stores what goes along a durable route, each message by itself.
+func (b *Bridge) store(o *outgoing, confirm bool) {
+	j := jobHeader{hops: o.push.hops}
+	if !confirm {
+		j.reply = o.answerTo
+	}
+	if j.reply == "" {
+		b.stats.sends.Add(uint64(o.push.count))
+	} else {
+		b.stats.forwarded.Add(1)
+	}
+	left := new(atomic.Int64)
+	left.Store(int64(o.push.count))
+	one := *o
+	one.push.count = 1
+	ended := func(err error) {
+		if err != nil {
+			b.fail(&one, &fabricError{kindOfStore(err), "could not be stored: " + err.Error(), o.push.route.String()})
+		} else if left.Add(-1) == 0 && confirm {
+			b.answer(o, Msg{RESPONSE, o.typ})
+		}
+	}
+	deadline := max(o.push.deadline, clock().add(storeTime))
+	messages := wire.NewReader(o.push.payload)
+	for range o.push.count {
+		msg, err := messages.Next() // prepare has read them all
+		if err == nil {
+			err = b.link.storePayload(context.Background(), o.push.route, wire.Append(nil, msg), j, deadline, ended)
+		}
+		if err != nil {
+			ended(err)
+		}
 	}
 }
 

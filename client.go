@@ -63,10 +63,10 @@ func (w *Instance) await(ctx context.Context, c *call) (answer, error) {
 	if w.link.calls.take(c.id) == nil {
 		return <-c.done, nil // it was being answered just now
 	}
-	where, began := c.route.String(), c.began
+	where, began, stored := c.route.String(), c.began, c.stored
 	w.recycle(c)
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-		return answer{}, &TimeoutError{Where: where, Spent: clock().since(began)}
+		return answer{}, &TimeoutError{Where: where, Spent: clock().since(began), Stored: stored}
 	}
 	return answer{}, fmt.Errorf("damrey: request given up (%s): %w", where, context.Cause(ctx))
 }
@@ -78,6 +78,11 @@ func (w *Instance) await(ctx context.Context, c *call) (answer, error) {
 // too large, stopped, no connection or no room until ctx or Config.Timeout
 // ends. The message's own budget is Config.Timeout, whatever ctx says: it is
 // done with Send when Send returns. Safe for concurrent use.
+//
+// On a durable route it returns nil only after the broker has stored the
+// message, and keeps trying under the same id until ctx ends, without a
+// deadline for 15 s. Then it is [ErrNotStored], and whether it is stored is not
+// known; [ErrFull] says that it is not, because the worker's stream is full.
 func (w *Instance) Send(ctx context.Context, typ string, args ...string) error {
 	if err := ctx.Err(); err != nil {
 		return notBegun(err)
@@ -90,6 +95,12 @@ func notBegun(err error) error { return fmt.Errorf("damrey: not begun: %w", err)
 // sendBy is Send with a budget of its own. A zero deadline is when that ends,
 // from when the message leaves.
 func (w *Instance) sendBy(ctx context.Context, deadline moment, budget time.Duration, typ string, args []string) error {
+	return w.sendWith(ctx, deadline, budget, typ, args, nil)
+}
+
+// sendWith is sendBy and tells done how the send ended. When it returns an
+// error it does not. A nil done on a durable route waits for the end.
+func (w *Instance) sendWith(ctx context.Context, deadline moment, budget time.Duration, typ string, args []string, done func(error)) error {
 	route, err := w.route(ctx, typ, deadline)
 	if err != nil {
 		return err
@@ -105,7 +116,13 @@ func (w *Instance) sendBy(ctx context.Context, deadline moment, budget time.Dura
 	if err := w.link.checkSize(*buf, route); err != nil {
 		return err
 	}
-	return w.sendPayload(ctx, route, *buf, hops, deadline, budget)
+	switch {
+	case !route.Durable:
+		return w.sendPayload(ctx, route, *buf, hops, deadline, budget, tell(done, route))
+	case done == nil:
+		return w.sendStored(ctx, route, *buf, hops)
+	}
+	return w.storeSend(ctx, route, *buf, jobHeader{hops: hops}, done)
 }
 
 // Flush waits until every Send before it has reached somebody, was given up, or
@@ -118,6 +135,9 @@ func (w *Instance) Flush(ctx context.Context) error {
 	}
 	if err := w.batches.flush(ctx); err != nil {
 		return err
+	}
+	if err := w.link.stores.settle(ctx); err != nil {
+		return flushError(err)
 	}
 	if err := w.link.flush(ctx); err != nil {
 		return flushError(err)

@@ -1,6 +1,7 @@
 package damrey
 
 import (
+	"context"
 	"sync"
 	"time"
 )
@@ -56,6 +57,7 @@ type dispatcher struct {
 	fullAt   time.Time       // since when the queue has been full or nearly; zero: it has not
 	fullFrom uint64          // taken then
 	taken    uint64          // messages that have left the queue
+	vacant   chan struct{}   // not nil while someone waits for room in mpu
 	idle     chan struct{}   // not nil while someone waits for all to be done
 	closed   bool            // runners end instead of parking
 }
@@ -257,6 +259,10 @@ func (d *dispatcher) done(m *inbound, cost int) {
 	d.awake++
 	d.running--
 	d.progress++
+	if d.vacant != nil {
+		close(d.vacant)
+		d.vacant = nil
+	}
 	if d.idle != nil && d.running == 0 && d.queue.len() == 0 {
 		close(d.idle)
 		d.idle = nil
@@ -296,6 +302,30 @@ func (d *dispatcher) drained() <-chan struct{} {
 		}
 	}
 	return d.idle
+}
+
+// awaitRoom waits until mpu has room that no queued message will take, and
+// returns how much. When it is little, more may come in a moment.
+func (d *dispatcher) awaitRoom(ctx context.Context) (room int, err error) {
+	for gathered := false; ; {
+		d.mu.Lock()
+		room := d.capacity - d.used - d.queue.len()
+		if room > 0 && (gathered || room >= d.capacity/4) {
+			d.mu.Unlock()
+			return room, ctx.Err()
+		}
+		if d.vacant == nil {
+			d.vacant = make(chan struct{})
+		}
+		vacant := d.vacant
+		d.mu.Unlock()
+		if room > 0 {
+			pause(ctx, gather)
+			gathered = true
+		} else if err := awaitChange(ctx, vacant, nil, 0); err != nil {
+			return 0, err
+		}
+	}
 }
 
 // takeQueue empties the queue and returns what was in it.

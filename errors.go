@@ -27,6 +27,7 @@ var (
 	ErrUndelivered  = errors.New("damrey: sends were not delivered")                                                          // Flush: some sends reached nobody
 	ErrAlreadyRun   = errors.New("damrey: Run or Serve was called before")                                                    // an instance runs once
 	ErrHandlerSetup = errors.New("damrey: wrong call of Handle")                                                              // returned by Serve
+	ErrNotStored    = errors.New("damrey: not stored")                                                                        // the broker did not acknowledge a message of a durable route
 	ErrDropped      = errors.New("damrey: the connection broke before these were confirmed; whether they arrived is unknown") // not pushed again
 )
 
@@ -102,10 +103,17 @@ type TimeoutError struct {
 	Where string
 	// Spent is how long the request was under way.
 	Spent time.Duration
+	// Stored says that the message is stored at the broker and will be handled;
+	// only its answer did not come in time.
+	Stored bool
 }
 
 func (e *TimeoutError) Error() string {
-	return fmt.Sprintf("damrey: no answer within %v (%s)", e.Spent.Round(time.Millisecond), e.Where)
+	text := fmt.Sprintf("damrey: no answer within %v (%s)", e.Spent.Round(time.Millisecond), e.Where)
+	if e.Stored {
+		text += "; the message is stored and will be handled"
+	}
+	return text
 }
 
 // Is matches [ErrTimeout] and context.DeadlineExceeded.

@@ -103,6 +103,7 @@ func (w *Instance) join(ctx context.Context, nc *nats.Conn) *nats.Subscription {
 		return nil
 	}
 	w.joined.Store(sub)
+	w.puller.start(func(ctx context.Context) { w.pullJobs(ctx, nc) })
 	w.probe(ctx, nc)
 	w.receives.Store(true)
 	select {
@@ -143,6 +144,7 @@ func pause(ctx context.Context, d time.Duration) {
 // leave drains: what the broker has chosen this instance for is still taken.
 func (w *Instance) leave(nc *nats.Conn, sub *nats.Subscription) {
 	w.receives.Store(false)
+	w.puller.stop()
 	if n, err := sub.Dropped(); err == nil && n > 0 {
 		w.stats.busy.Add(uint64(n))
 	}
@@ -200,6 +202,10 @@ func (w *Instance) finish(endHandling context.CancelFunc) {
 // not started surely did not run, and its sender may try another instance.
 func (w *Instance) stopOne(in *inbound) {
 	w.stats.stopped.Add(1)
+	if in.job != nil {
+		w.handBackJob(in)
+		return
+	}
 	if in.answerTo() == "" {
 		w.log.warn("a send was not finished when the instance stopped", func(e *zerolog.Event) { e.Str("route", in.where()) })
 		return

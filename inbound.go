@@ -25,7 +25,8 @@ type envelope struct {
 // inbound is one message that came in for this worker.
 type inbound struct {
 	envelope
-	msg      Msg // the handler's once it was started
+	msg      Msg  // the handler's once it was started
+	job      *job // not nil: it is stored at the broker until it is done
 	started  atomic.Bool
 	answered atomic.Bool // whoever sets it answers
 	alone    bool        // nothing else was queued or running when it was started
@@ -134,6 +135,9 @@ func (w *Instance) enqueue(all []inbound) {
 // process runs one message through its handler. It is the dispatcher's run.
 func (w *Instance) process(in *inbound) {
 	now := clock()
+	if in.job != nil {
+		in.deadline = now.add(w.cfg.Timeout) // it has waited where it is safe
+	}
 	if now >= in.deadline {
 		w.expired(in)
 		return
@@ -145,6 +149,7 @@ func (w *Instance) process(in *inbound) {
 	deadline := min(in.deadline, now.add(w.cfg.Timeout))
 	ctx := &in.ctx
 	ctx.parent, ctx.deadline, ctx.hops, ctx.unasked = w.handling, deadline, in.hops+1, in.answerTo() == ""
+	ctx.unasked = ctx.unasked && in.job == nil
 	out, err := w.call(ctx, h, in)
 	ctx.end()
 	w.stats.handled.Add(1)

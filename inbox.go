@@ -27,6 +27,10 @@ func (l *link) receive(m *nats.Msg) {
 		l.assurance.onEcho(l, question, m)
 		return
 	}
+	if stored, ok := strings.CutPrefix(after, storeKind); ok {
+		l.onStored(stored, m)
+		return
+	}
 	framed, ok := strings.CutPrefix(after, "~")
 	t, valid := parseTail(framed)
 	if !ok || !valid {

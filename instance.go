@@ -40,6 +40,9 @@ type Instance struct {
 	batches  batches
 	channels channels
 	lane     sendLane
+	jobs     jobsInHand
+	jobHead  string // <prefix>.job.<worker>.
+	puller   background
 	fallback HandlerFunc // for types without a handler
 	handling context.Context
 	stall    stall
@@ -68,6 +71,8 @@ func New(cfg Config, log zerolog.Logger, opts ...Option) *Instance {
 	}
 	w.log = newThrottledLog(log.With().Str("worker", cfg.Name).Str("instance", w.id).Logger())
 	w.wrong = errors.Join(w.cfg.validate(), w.opts.validate())
+	w.jobHead = jobSubject(w.opts.prefix, cfg.Name, "", "")
+	w.jobHead = w.jobHead[:len(w.jobHead)-1]
 	w.subjectHead = len(inboundSubject(w.opts.prefix, cfg.Name)) - len("*.*")
 	w.channels.init()
 	w.lane.init()
@@ -181,6 +186,7 @@ func (w *Instance) serve(ctx context.Context, nc *nats.Conn) error {
 	group.Go(func() { w.runWatcher(background, watcher) })
 	w.stall.start()
 	group.Go(func() { w.stall.run(background) })
+	group.Go(func() { w.keepJobs(background) })
 	services, err := w.answerServices(nc)
 	if err != nil {
 		w.log.Warn().Err(err).Msg("this instance will not be in `nats micro ls`")

@@ -36,6 +36,7 @@ type link struct {
 	marked    chan uint64   // markers that came back
 	calls     calls
 	outbox    outbox
+	stores    stores
 	state     linkState
 	scratch   sync.Pool // *[]byte, payloads about to be published
 	closed    chan struct{}
@@ -45,9 +46,10 @@ type link struct {
 	assurance assurance
 	unknown   atomic.Int64 // messages of unknown fate since the last flush
 
-	sub *nats.Subscription
-	wg  sync.WaitGroup
-	gen atomic.Uint64 // of markers
+	sub  *nats.Subscription
+	wg   sync.WaitGroup
+	gen  atomic.Uint64 // of markers
+	jobs atomic.Uint64 // ids of stored messages that were made up
 	// windowBegan is the count of reconnects when the oldest unconfirmed push
 	// was published; when it has grown, the fate of those is unknown.
 	windowBegan atomic.Uint64
@@ -105,6 +107,7 @@ func (l *link) close() {
 		l.retries.stop(l)
 		l.events.close(l)
 		l.outbox.settle()
+		l.stores.close(l)
 		if l.sub != nil {
 			// Fails only on a closed connection, where it is gone anyway.
 			_ = l.sub.Unsubscribe()
@@ -123,6 +126,9 @@ func (l *link) isClosed() bool {
 		return false
 	}
 }
+
+// inboxToken is random and this link's own.
+func (l *link) inboxToken() string { return l.inbox[strings.LastIndexByte(l.inbox, '.')+1:] }
 
 // kick signals a channel of one place without waiting.
 func (l *link) kick(c chan struct{}) {

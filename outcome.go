@@ -3,7 +3,6 @@ package damrey
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/damrey/damrey/internal/wire"
@@ -12,6 +11,10 @@ import (
 
 // conclude does what a handler's output says.
 func (w *Instance) conclude(in *inbound, out Msg, err error, over bool) {
+	if in.job != nil {
+		w.concludeJob(in, out, err)
+		return
+	}
 	if err != nil {
 		w.stats.failed.Add(1)
 		w.concludeError(in, err, over)
@@ -30,8 +33,7 @@ func (w *Instance) conclude(in *inbound, out Msg, err error, over bool) {
 			w.reply(in, Msg{RESPONSE, in.typ})
 			return
 		}
-		w.fail(in, &fabricError{ErrFailed,
-			fmt.Sprintf("the handler's output begins with %s; it must be REQUEST, RESPONSE or ERROR", quoteClip(out[0])), in.where()})
+		w.fail(in, wrongOutput(in, out))
 	}
 }
 
@@ -83,8 +85,13 @@ func (w *Instance) reply(in *inbound, out Msg) {
 	w.link.post(parcel{to: in.answerTo(), payload: buf, size: len(*buf), deadline: in.deadline, release: w.release}, in.alone)
 }
 
-// fail answers an ERROR of the fabric. For a send it is logged instead.
+// fail answers an ERROR of the fabric. For a send it is logged instead. A job
+// has failed once more.
 func (w *Instance) fail(in *inbound, fe *fabricError) {
+	if in.job != nil {
+		w.jobFailed(in, fe.message(in.typ), fe)
+		return
+	}
 	if in.answerTo() == "" {
 		w.log.warn("a send failed", func(e *zerolog.Event) { e.Str("code", codeOf(fe.kind)).Str("why", fe.text).Str("route", fe.where) })
 		return
@@ -118,8 +125,10 @@ func (w *Instance) forward(in *inbound, out Msg) {
 		w.expired(in)
 		return
 	}
-	if in.answerTo() == "" {
-		err = w.sendPayload(context.Background(), route, *buf, int(in.hops)+1, in.deadline, in.deadline.since(now))
+	if route.Durable {
+		err = w.forwardStored(in, route, *buf)
+	} else if in.answerTo() == "" {
+		err = w.sendPayload(context.Background(), route, *buf, int(in.hops)+1, in.deadline, in.deadline.since(now), nil)
 	} else if in.answered.CompareAndSwap(false, true) {
 		err = w.link.send(context.Background(), push{
 			route: route, subject: route.subject, payload: *buf, count: 1, kind: kindRequest,
@@ -137,13 +146,13 @@ func (w *Instance) forward(in *inbound, out Msg) {
 }
 
 // sendPayload pushes an encoded send, in a batch where the route says so.
-func (w *Instance) sendPayload(ctx context.Context, r *Route, payload []byte, hops int, deadline moment, budget time.Duration) error {
+func (w *Instance) sendPayload(ctx context.Context, r *Route, payload []byte, hops int, deadline moment, budget time.Duration, settled func(fate)) error {
 	w.stats.sends.Add(1)
 	p := push{
 		route: r, subject: r.subject, payload: payload, count: 1,
-		kind: kindSend, hops: hops, cost: r.Cost, deadline: deadline, budget: budget,
+		kind: kindSend, hops: hops, cost: r.Cost, deadline: deadline, budget: budget, settled: settled,
 	}
-	if r.Batch > 1 {
+	if r.Batch > 1 && settled == nil {
 		return w.batches.add(ctx, p)
 	}
 	return w.link.send(ctx, p)

@@ -3,6 +3,7 @@ package damrey
 import (
 	"encoding/json"
 	"fmt"
+	"time"
 )
 
 // Defaults of a registration, and its limits.
@@ -24,6 +25,10 @@ type Registration struct {
 	// Agent pins: only instances connected to the agent of this name receive.
 	// Empty: instances anywhere share the load.
 	Agent string `json:"agent"`
+	// MaxMessages and MaxBytes bound what may be stored for this worker on
+	// durable routes; a send past it gets [ErrFull]. 0 means no bound.
+	MaxMessages Count `json:"max_messages,omitzero"`
+	MaxBytes    Count `json:"max_bytes,omitzero"`
 	// Commands say where this worker's output goes. A type stands once.
 	Commands []Command `json:"commands"`
 	// Extra are the fields that this version does not know, kept as they were.
@@ -43,9 +48,36 @@ type Command struct {
 	// Batch is how many sends that are waiting anyway may leave in one NATS
 	// message; 0 and 1 mean that each leaves alone, [MaxBatch] is the most.
 	Batch Batch `json:"batch,omitzero"`
+	// Delivery is [Direct] or [Durable]; empty means direct.
+	Delivery Delivery `json:"delivery,omitzero"`
+	// Attempts is how often a message of a durable route may fail before it goes
+	// to the dead letters; 0 means [DefaultAttempts].
+	Attempts Attempts `json:"attempts,omitzero"`
+	// Backoff is the pause after the first failure, doubled after each further
+	// one up to [MaxBackoff], each time between half and one and a half times;
+	// 0 means [DefaultBackoff].
+	Backoff Duration `json:"backoff,omitzero"`
 	// Extra are the fields that this version does not know, kept as they were.
 	Extra map[string]json.RawMessage `json:"-"`
 }
+
+// Delivery says what a route does with a message that nobody takes now.
+type Delivery string
+
+const (
+	// Direct gives a message to an instance that is there: at most once.
+	Direct Delivery = "direct"
+	// Durable stores a message at the broker until it was handled: at least once.
+	Durable Delivery = "durable"
+)
+
+// Defaults of durable routes, and their limits.
+const (
+	DefaultAttempts = 5
+	MaxAttempts     = 1000
+	DefaultBackoff  = time.Second
+	MaxBackoff      = time.Hour
+)
 
 // MPU counts message processing units. In JSON it is a string ("100"), as in
 // the original format; a number is read too.
@@ -53,6 +85,15 @@ type MPU int
 
 // Batch counts messages. In JSON it is a number; a string is read too.
 type Batch int
+
+// Attempts counts. In JSON it is a number; a string is read too.
+type Attempts int
+
+// Count counts messages or bytes. In JSON it is a number; a string is read too.
+type Count int64
+
+// Duration is written as Go writes it, such as "1m30s".
+type Duration time.Duration
 
 // Validate says what is wrong with r as a *[FieldError], or nil.
 func (r Registration) Validate() error {
@@ -64,6 +105,9 @@ func (r Registration) Validate() error {
 	}
 	if err := checkRange(int(r.MPU), maxMPU); err != nil {
 		return &FieldError{Field: "mpu", Problem: err.Error()}
+	}
+	if err := checkCounts(r); err != nil {
+		return err
 	}
 	seen := make(map[string]int, len(r.Commands))
 	for i, c := range r.Commands {
@@ -97,6 +141,42 @@ func (c Command) validate(at string) error {
 	if err := checkRange(int(c.Batch), MaxBatch); err != nil {
 		return &FieldError{Field: at + ".batch", Problem: err.Error()}
 	}
+	return c.validateDelivery(at)
+}
+
+func checkCounts(r Registration) error {
+	for _, f := range []struct {
+		name string
+		n    Count
+	}{{"max_messages", r.MaxMessages}, {"max_bytes", r.MaxBytes}} {
+		if f.n < 0 {
+			return &FieldError{Field: f.name, Problem: fmt.Sprintf("%d is negative; use 1 or more, or leave it out for no bound", f.n)}
+		}
+	}
+	return nil
+}
+
+func (c Command) validateDelivery(at string) error {
+	switch c.Delivery {
+	case "", Direct:
+		if c.Attempts != 0 || c.Backoff != 0 {
+			return &FieldError{Field: at + ".delivery", Problem: `attempts and backoff are of durable routes; set "delivery": "durable", or leave them out`}
+		}
+		return nil
+	case Durable:
+	default:
+		return &FieldError{Field: at + ".delivery", Problem: fmt.Sprintf("%s is no delivery; use direct or durable", quoteClip(string(c.Delivery)))}
+	}
+	if c.Batch > 1 {
+		return &FieldError{Field: at + ".batch", Problem: "a durable route stores every message by itself; leave batch out"}
+	}
+	if err := checkRange(int(c.Attempts), MaxAttempts); err != nil {
+		return &FieldError{Field: at + ".attempts", Problem: err.Error()}
+	}
+	if c.Backoff < 0 || time.Duration(c.Backoff) > MaxBackoff {
+		return &FieldError{Field: at + ".backoff", Problem: fmt.Sprintf("%v is out of range; use up to %v, or leave it out for %v",
+			time.Duration(c.Backoff), MaxBackoff, DefaultBackoff)}
+	}
 	return nil
 }
 
@@ -121,4 +201,18 @@ func (c Command) Cost() int {
 		return DefaultCommandMPU
 	}
 	return int(c.MPU)
+}
+
+func (c Command) attempts() int {
+	if c.Attempts == 0 {
+		return DefaultAttempts
+	}
+	return int(c.Attempts)
+}
+
+func (c Command) backoff() time.Duration {
+	if c.Backoff == 0 {
+		return DefaultBackoff
+	}
+	return time.Duration(c.Backoff)
 }

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // FieldError says which field of a document is wrong and how. Field is a path
@@ -54,6 +55,7 @@ func decodeRegistration(data []byte) (Registration, error) {
 	var rows []json.RawMessage
 	extra, err := decodeObject(data, "", "", map[string]any{
 		"name": &r.Name, "agent": &r.Agent, "mpu": &r.MPU, "commands": &rows,
+		"max_messages": &r.MaxMessages, "max_bytes": &r.MaxBytes,
 	})
 	if err != nil {
 		return Registration{}, err
@@ -64,6 +66,7 @@ func decodeRegistration(data []byte) (Registration, error) {
 		c, at := &r.Commands[i], fmt.Sprintf("commands[%d]", i)
 		c.Extra, err = decodeObject(row, at, at+".", map[string]any{
 			"name": &c.Name, "worker": &c.Worker, "mpu": &c.MPU, "batch": &c.Batch,
+			"delivery": &c.Delivery, "attempts": &c.Attempts, "backoff": &c.Backoff,
 		})
 		if err != nil {
 			return Registration{}, err
@@ -129,11 +132,11 @@ func position(data []byte, offset int64) (line, column int) {
 }
 
 func (r Registration) refuseUnknown() error {
-	if err := refuse(r.Extra, "", "mpu, name, agent, commands"); err != nil {
+	if err := refuse(r.Extra, "", "mpu, name, agent, max_messages, max_bytes, commands"); err != nil {
 		return err
 	}
 	for i, c := range r.Commands {
-		if err := refuse(c.Extra, fmt.Sprintf("commands[%d].", i), "name, worker, mpu, batch"); err != nil {
+		if err := refuse(c.Extra, fmt.Sprintf("commands[%d].", i), "name, worker, mpu, batch, delivery, attempts, backoff"); err != nil {
 			return err
 		}
 	}
@@ -187,6 +190,35 @@ func (n *MPU) UnmarshalJSON(data []byte) error { return unmarshalCount(data, (*i
 
 // UnmarshalJSON reads a number or a string.
 func (n *Batch) UnmarshalJSON(data []byte) error { return unmarshalCount(data, (*int)(n)) }
+
+// UnmarshalJSON reads a number or a string.
+func (n *Attempts) UnmarshalJSON(data []byte) error { return unmarshalCount(data, (*int)(n)) }
+
+// UnmarshalJSON reads a number or a string.
+func (n *Count) UnmarshalJSON(data []byte) error {
+	var wide int
+	err := unmarshalCount(data, &wide)
+	*n = Count(wide)
+	return err
+}
+
+// MarshalJSON writes a string such as "1.5s".
+func (d Duration) MarshalJSON() ([]byte, error) {
+	return strconv.AppendQuote(nil, time.Duration(d).String()), nil
+}
+
+// UnmarshalJSON reads a string such as "1.5s".
+func (d *Duration) UnmarshalJSON(data []byte) error {
+	text, err := strconv.Unquote(string(data))
+	if err == nil && data[0] == '"' {
+		var parsed time.Duration
+		if parsed, err = time.ParseDuration(text); err == nil {
+			*d = Duration(parsed)
+			return nil
+		}
+	}
+	return fmt.Errorf("%s is no duration; write it as \"500ms\", \"2s\" or \"1m30s\"", clip(string(data)))
+}
 
 func unmarshalCount(data []byte, into *int) error {
 	text := string(data)

@@ -14,6 +14,10 @@ const fewCalls = 3
 // begin starts a call whose route, payload, deadline and hops are set. From
 // then on it is answered exactly once.
 func (l *link) begin(c *call) {
+	if c.route.Durable {
+		l.beginStored(c)
+		return
+	}
 	c.attempts = 1
 	if !l.calls.put(c) {
 		c.finish(answer{made: Msg{STOP}, where: c.route.String()})
@@ -105,5 +109,5 @@ func (l *link) deliver(id uint64, a answer) {
 
 // expire is called at a call's deadline, when it has been taken.
 func (l *link) expire(c *call) {
-	c.finish(answer{made: Msg{TIMEOUT}, where: c.route.String()})
+	c.finish(answer{made: Msg{TIMEOUT}, where: c.route.String(), stored: c.stored})
 }

@@ -12,12 +12,24 @@ type Route struct {
 	// Cost is what one message takes of the receiving instance's mpu.
 	Cost int
 	// Batch is how many waiting sends may share one NATS message; 1 is off.
-	Batch   int
-	subject string
+	Batch int
+	// Durable says that messages are stored at the broker until they were
+	// handled. Attempts and Backoff are of failures then.
+	Durable  bool
+	Attempts int
+	Backoff  time.Duration
+	subject  string
 }
 
 // String is how a route is written everywhere: from→type→to.
 func (r Route) String() string { return where(r.From, r.Type, r.To) }
+
+func (r *Route) subjectOf(prefix string) string {
+	if r.Durable {
+		return jobSubject(prefix, r.To, r.Type, r.From)
+	}
+	return messageSubject(prefix, r.To, r.Type, r.From)
+}
 
 func where(from, typ, to string) string { return from + "→" + typ + "→" + to }
 
@@ -39,8 +51,9 @@ func newRow(prefix string, reg Registration, revision uint64) *Row {
 		r := &Route{
 			From: reg.Name, Type: c.Name, To: c.Worker,
 			Cost: c.Cost(), Batch: max(1, int(c.Batch)),
-			subject: messageSubject(prefix, c.Worker, c.Name, reg.Name),
+			Durable: c.Delivery == Durable, Attempts: c.attempts(), Backoff: c.backoff(),
 		}
+		r.subject = r.subjectOf(prefix)
 		if c.Name == anyType {
 			row.fallback = r
 		} else {
@@ -61,7 +74,7 @@ func (row *Row) Route(typ string) *Route {
 	}
 	r := *row.fallback
 	r.Type = typ
-	r.subject = messageSubject(row.prefix, r.To, typ, r.From)
+	r.subject = r.subjectOf(row.prefix)
 	return &r
 }
 

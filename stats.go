@@ -14,6 +14,14 @@ type Stats struct {
 	Sends     uint64 `json:"sends"`     // sends that this side began
 	Retried   uint64 `json:"retried"`   // attempts to push after the first
 
+	Stored       uint64 `json:"stored"`       // messages of durable routes that the broker acknowledged to this side
+	Deduplicated uint64 `json:"deduplicated"` // of them, those that were stored before under the same id
+	Jobs         uint64 `json:"jobs"`         // stored messages that came in for this worker
+	Redelivered  uint64 `json:"redelivered"`  // of them, those that had been handed out before
+	Postponed    uint64 `json:"postponed"`    // failed, and come again later
+	HandedBack   uint64 `json:"handed_back"`  // not started, and given to another instance
+	Dead         uint64 `json:"dead"`         // went to the dead letters
+
 	Undelivered uint64 `json:"undelivered"` // sends that nobody took after all attempts
 	Unconfirmed uint64 `json:"unconfirmed"` // pushed right before the connection was lost: fate unknown
 	Busy        uint64 `json:"busy"`        // came in when the queue was full
@@ -37,6 +45,7 @@ type counters struct {
 	received, handled, failed, answered, forwarded, requests, sends, retried atomic.Uint64
 	undelivered, unconfirmed, busy, expired, malformed, refused, looped      atomic.Uint64
 	late, unasked, streamAcks, abandoned, stopped                            atomic.Uint64
+	stored, deduplicated, jobs, redelivered, postponed, handedBack, dead     atomic.Uint64
 }
 
 func (c *counters) snapshot() Stats {
@@ -48,6 +57,9 @@ func (c *counters) snapshot() Stats {
 		Busy: c.busy.Load(), Expired: c.expired.Load(), Malformed: c.malformed.Load(),
 		Refused: c.refused.Load(), Looped: c.looped.Load(), Late: c.late.Load(),
 		Unasked: c.unasked.Load(), StreamAcks: c.streamAcks.Load(),
+		Stored: c.stored.Load(), Deduplicated: c.deduplicated.Load(),
+		Jobs: c.jobs.Load(), Redelivered: c.redelivered.Load(), Postponed: c.postponed.Load(),
+		HandedBack: c.handedBack.Load(), Dead: c.dead.Load(),
 		Abandoned: c.abandoned.Load(), Stopped: c.stopped.Load(),
 	}
 }

@@ -2,6 +2,7 @@ package damrey
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 )
 
@@ -17,6 +18,24 @@ func messageSubject(prefix, to, typ, from string) string {
 func inboundSubject(prefix, worker string) string {
 	return prefix + ".msg." + worker + ".*.*"
 }
+
+// jobSubject is where messages of a durable route are stored.
+func jobSubject(prefix, to, typ, from string) string {
+	return prefix + ".job." + to + "." + typ + "." + from
+}
+
+// deadSubject is where a message goes that failed too often.
+func deadSubject(prefix, to, typ, from string) string {
+	return prefix + ".dead." + to + "." + typ + "." + from
+}
+
+// triedSubject is where the failures of one stored message are kept.
+func triedSubject(prefix, to string, sequence uint64) string {
+	return prefix + ".tried." + to + "." + strconv.FormatUint(sequence, 10)
+}
+
+// JobsSubject is where the proxy tells that a worker's stream of jobs is there.
+func JobsSubject(prefix, worker string) string { return prefix + ".event.jobs." + worker }
 
 // OutSubject is where a program without the library publishes its output of
 // one type, for the bridge to route.

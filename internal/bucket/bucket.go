@@ -1,5 +1,5 @@
-// Package bucket sets up the KV buckets of a fabric. Any number of proxies of any version may do so at any time, because
-// a bucket that exists is read, merged and written back only where a field that Damrey owns differs.
+// Package bucket sets up the KV buckets and streams of a fabric. Any number of proxies of any version may do so at any
+// time, because what exists is read, merged and written back only where a field that Damrey owns differs.
 package bucket
 
 import (
@@ -25,14 +25,22 @@ func Name(prefix string) string { return prefix + "_workers" }
 // AgentsName is the bucket that holds the name leases of the agents of the fabric with this prefix.
 func AgentsName(prefix string) string { return prefix + "_agents" }
 
-// spec is what Damrey wants of one bucket; everything else belongs to whoever set it.
-type spec struct {
+// spec is what Damrey wants of one stream; everything else belongs to whoever set it.
+type spec interface {
+	stream() string
+	create(ctx context.Context, js jetstream.JetStream) error
+	// merge sets the fields Damrey owns in a configuration of a schema that is not above ours.
+	merge(cfg config) (changed bool, err error)
+}
+
+// kv is a bucket.
+type kv struct {
 	bucket      string
 	description string
 	history     uint8
 }
 
-func (s spec) stream() string { return "KV_" + s.bucket }
+func (s kv) stream() string { return "KV_" + s.bucket }
 
 // Ensure makes both buckets of a fabric or raises existing ones to what this version needs, and changes nothing that
 // Damrey does not own. It waits for a JetStream that is not ready yet until ctx ends; the error then says what was
@@ -41,7 +49,7 @@ func (s spec) stream() string { return "KV_" + s.bucket }
 // JetStream has no conditional update of a stream's configuration, so what somebody else changes within the
 // millisecond between our read and our write is lost. Ensure reads again after each write to see its own arrive.
 func Ensure(ctx context.Context, js jetstream.JetStream, prefix string) error {
-	specs := []spec{
+	specs := []kv{
 		{Name(prefix), "Damrey: registrations of workers", jetstream.KeyValueMaxHistory},
 		{AgentsName(prefix), "Damrey: name leases of agents", 1},
 	}
@@ -81,7 +89,7 @@ func step(ctx context.Context, js jetstream.JetStream, s spec) (settled bool, er
 		return false, err
 	}
 	if cfg == nil {
-		return false, create(ctx, js, s)
+		return false, s.create(ctx, js)
 	}
 	changed, err := merge(cfg, s)
 	if err != nil || !changed {

@@ -10,8 +10,8 @@ import (
 // nats.go does not know yet survives being written back.
 type config map[string]json.RawMessage
 
-// merge sets the fields Damrey owns and reports whether any of them changed: the schema, a history that is too short,
-// an empty description. A schema above ours means that a newer program takes care, and leaves cfg alone.
+// merge sets the schema and what s owns, and reports whether any of it changed. A schema above ours means that a newer
+// program takes care, and leaves cfg alone.
 func merge(cfg config, s spec) (changed bool, err error) {
 	meta := map[string]string{}
 	if err := cfg.get("metadata", &meta); err != nil {
@@ -24,6 +24,17 @@ func merge(cfg config, s spec) (changed bool, err error) {
 	if err != nil || stored > Schema {
 		return false, err
 	}
+	changed, err = s.merge(cfg)
+	if err == nil && stored < Schema {
+		meta[schemaKey] = strconv.Itoa(Schema)
+		cfg.set("metadata", meta)
+		changed = true
+	}
+	return changed, err
+}
+
+// merge raises a history that is too short, and describes what nobody has described.
+func (s kv) merge(cfg config) (changed bool, err error) {
 	var history int64
 	if err := cfg.get("max_msgs_per_subject", &history); err != nil {
 		return false, err
@@ -31,12 +42,6 @@ func merge(cfg config, s spec) (changed bool, err error) {
 	var description string
 	if err := cfg.get("description", &description); err != nil {
 		return false, err
-	}
-
-	if stored < Schema {
-		meta[schemaKey] = strconv.Itoa(Schema)
-		cfg.set("metadata", meta)
-		changed = true
 	}
 	if history > 0 && history < int64(s.history) { // 0 and -1 keep everything
 		cfg.set("max_msgs_per_subject", s.history)

@@ -44,7 +44,7 @@ func writeConfig(ctx context.Context, js jetstream.JetStream, stream string, cfg
 }
 
 // create makes the bucket. That somebody else was faster is no error: the next read sees what they made.
-func create(ctx context.Context, js jetstream.JetStream, s spec) error {
+func (s kv) create(ctx context.Context, js jetstream.JetStream) error {
 	ctx, cancel := context.WithTimeout(ctx, answerTime)
 	defer cancel()
 	_, err := js.CreateKeyValue(ctx, jetstream.KeyValueConfig{

@@ -1,0 +1,166 @@
+package damrey
+
+import (
+	"context"
+	"errors"
+	"strconv"
+	"time"
+
+	"github.com/nats-io/nats.go"
+)
+
+// SendAsync is Send without waiting: what became of the message is known when
+// the future is done. On a durable route it is nil once the broker has stored
+// it. On a direct one it is nil once an instance's subscription took it, else
+// [ErrUndelivered] or [ErrDropped]. It waits only while 4,096 sends of this
+// instance are under way, until ctx or Config.Timeout ends.
+func (w *Instance) SendAsync(ctx context.Context, typ string, args ...string) *Future {
+	f := newFuture()
+	if err := ctx.Err(); err != nil {
+		f.end(notBegun(err))
+		return f
+	}
+	if err := w.sendWith(ctx, 0, w.cfg.Timeout, typ, args, f.end); err != nil {
+		f.end(err)
+	}
+	return f
+}
+
+// tell makes a push's fate an error.
+func tell(done func(error), r *Route) func(fate) {
+	if done == nil {
+		return nil
+	}
+	return func(f fate) {
+		switch f {
+		case delivered:
+			done(nil)
+		case undelivered:
+			done(&fabricError{ErrUndelivered, "no instance took it", r.String()})
+		default:
+			done(&fabricError{ErrDropped, "1 message", r.String()})
+		}
+	}
+}
+
+// storePayload stores an encoded message for a durable route and calls done
+// when it is known whether it is. An empty id is made up.
+func (l *link) storePayload(ctx context.Context, r *Route, payload []byte, j jobHeader, deadline moment, done func(error)) error {
+	m := &nats.Msg{Subject: r.subject, Data: append([]byte(nil), payload...), Header: make(nats.Header, 4)}
+	if j.id == "" {
+		j.id = l.inboxToken() + "-" + strconv.FormatUint(l.jobs.Add(1), 36)
+	}
+	m.Header.Set(HeaderID, j.id)
+	if j.reply != "" {
+		m.Header.Set(headerReply, j.reply)
+	}
+	if j.hops > 0 {
+		m.Header.Set(headerHops, strconv.Itoa(j.hops))
+	}
+	if r.Cost != DefaultCommandMPU {
+		m.Header.Set(headerCost, strconv.Itoa(r.Cost))
+	}
+	if r.Attempts != DefaultAttempts {
+		m.Header.Set(headerAttempts, strconv.Itoa(r.Attempts))
+	}
+	if r.Backoff != DefaultBackoff {
+		m.Header.Set(headerBackoff, r.Backoff.String())
+	}
+	return l.store(ctx, m, r.String(), deadline, done)
+}
+
+// jobHeader is what a stored message carries beside its payload.
+type jobHeader struct {
+	id    string
+	reply string // where an answer goes; empty: none is wanted
+	hops  int
+}
+
+// storeDeadline is how long storing goes on trying.
+func (w *Instance) storeDeadline(ctx context.Context) moment {
+	now := clock()
+	if _, ok := ctx.Deadline(); ok {
+		return w.deadline(ctx, now)
+	}
+	return now.add(max(w.cfg.Timeout, storeTime))
+}
+
+// sendStored is Send on a durable route. It returns when the broker has it.
+func (w *Instance) sendStored(ctx context.Context, r *Route, payload []byte, hops int) error {
+	result := make(chan error, 1)
+	err := w.storeSend(ctx, r, payload, jobHeader{hops: hops}, func(err error) { result <- err })
+	if err != nil {
+		return err
+	}
+	select {
+	case err := <-result:
+		return err
+	case <-ctx.Done():
+		select {
+		case err := <-result:
+			return err
+		default:
+		}
+		return &fabricError{ErrNotStored, errors.Join(context.Cause(ctx), errNotAcknowledged).Error(), r.String()}
+	}
+}
+
+func (w *Instance) storeSend(ctx context.Context, r *Route, payload []byte, j jobHeader, done func(error)) error {
+	w.stats.sends.Add(1)
+	return w.link.storePayload(ctx, r, payload, j, w.storeDeadline(ctx), done)
+}
+
+// beginStored starts a call on a durable route. Its requester's inbox travels
+// in a header, since JetStream takes the reply subject for itself.
+func (l *link) beginStored(c *call) {
+	if !l.calls.put(c) {
+		c.finish(answer{made: Msg{STOP}, where: c.route.String()})
+		return
+	}
+	l.count.requests.Add(1)
+	id, r, deadline := c.id, c.route, c.deadline
+	t := tail{kind: kindRequest, call: id, budget: deadline.left(), hops: c.hops, cost: r.Cost}
+	j := jobHeader{reply: string(t.appendTo(nil, l.inbox)), hops: c.hops}
+	ctx, cancel := context.WithDeadline(context.Background(), deadline.time())
+	defer cancel()
+	err := l.storePayload(ctx, r, c.payload, j, deadline, func(err error) { l.callStored(id, r, err) })
+	if err != nil {
+		l.callStored(id, r, err)
+	}
+}
+
+// callStored is called when it is known whether a call's message is stored.
+func (l *link) callStored(id uint64, r *Route, err error) {
+	if err == nil {
+		l.calls.update(id, func(c *call) { c.stored = true })
+		return
+	}
+	c := l.calls.take(id)
+	if c == nil {
+		return
+	}
+	if errors.Is(err, ErrClosed) {
+		c.finish(answer{made: Msg{STOP}, where: r.String()})
+		return
+	}
+	c.finish(answer{made: (&fabricError{kindOfStore(err), err.Error(), r.String()}).message(r.Type), where: r.String()})
+}
+
+// kindOfStore is what a requester is told when its message could not be stored.
+func kindOfStore(err error) error {
+	for _, kind := range []error{ErrFull, ErrTooLarge} {
+		if errors.Is(err, kind) {
+			return kind
+		}
+	}
+	return ErrFailed
+}
+
+// doubling is the pause after so many failures.
+func doubling(first time.Duration, failures int) time.Duration {
+	d := min(first, MaxBackoff)
+	for ; failures > 1 && d < MaxBackoff; failures-- {
+		d = min(2*d, MaxBackoff)
+	}
+	return jitter(d)
+}

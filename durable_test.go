@@ -1,0 +1,240 @@
+package damrey_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/damrey/damrey"
+	"github.com/damrey/damrey/internal/bucket"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+func durably(typ, worker string) damrey.Command {
+	return damrey.Command{Name: typ, Worker: worker, Delivery: damrey.Durable, Backoff: damrey.Duration(20 * time.Millisecond)}
+}
+
+// jobs makes the streams, as the proxy would.
+func (f *fabric) jobs(workers ...string) jetstream.JetStream {
+	f.t.Helper()
+	js, err := jetstream.New(f.nc)
+	must(f.t, err)
+	must(f.t, bucket.EnsureDead(f.context(), js, damrey.DefaultPrefix))
+	for _, w := range workers {
+		must(f.t, bucket.EnsureJobs(f.context(), js, damrey.DefaultPrefix, w, bucket.Limits{}))
+		must(f.t, f.nc.Publish(damrey.JobsSubject(damrey.DefaultPrefix, w), nil))
+	}
+	return js
+}
+
+func stored(t *testing.T, js jetstream.JetStream, stream string) uint64 {
+	t.Helper()
+	s, err := js.Stream(t.Context(), stream)
+	must(t, err)
+	return s.CachedInfo().State.Msgs
+}
+
+// effects counts how often each argument was handled.
+type effects struct {
+	mu   sync.Mutex
+	seen map[string]int
+}
+
+func (e *effects) add(what string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.seen == nil {
+		e.seen = map[string]int{}
+	}
+	e.seen[what]++
+}
+
+func (e *effects) len() int {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return len(e.seen)
+}
+
+func TestDurable_WaitsForAnInstance(t *testing.T) {
+	t.Parallel()
+	f := newFabric(t)
+	f.register("src", durably("x", "w"))
+	f.register("w")
+	js := f.jobs("w")
+	src := f.serve(f.instance(damrey.Config{Name: "src"}))
+	const n = 300
+	var last *damrey.Future
+	for i := range n {
+		if i%3 == 0 {
+			must(t, src.Send(f.context(), "x", fmt.Sprint(i)))
+			continue
+		}
+		last = src.SendAsync(f.context(), "x", fmt.Sprint(i))
+	}
+	must(t, last.Wait(f.context()))
+	must(t, src.Flush(f.context()))
+	if got := stored(t, js, "DAMREY_JOBS_w"); got != n {
+		t.Fatalf("%d stored, %d were sent", got, n)
+	}
+	var e effects
+	w := f.worker("w", func(_ context.Context, in damrey.Msg) (damrey.Msg, error) { e.add(in.Arg(0)); return nil, nil })
+	eventually(t, "all are handled", func() bool { return e.len() == n })
+	eventually(t, "all are removed", func() bool { return stored(t, js, "DAMREY_JOBS_w") == 0 })
+	for what, times := range e.seen {
+		if times != 1 {
+			t.Errorf("%s was handled %d times", what, times)
+		}
+	}
+	if s := w.Stats(); s.Jobs != n || s.Redelivered != 0 {
+		t.Errorf("%+v", s)
+	}
+}
+
+func TestDurable_LineOfThreeWithAnAnswer(t *testing.T) {
+	t.Parallel()
+	f := newFabric(t)
+	f.register("src", durably("x", "a"))
+	f.register("a", durably("y", "b"))
+	f.register("b", durably("z", "c"))
+	f.register("c")
+	js := f.jobs("a", "b", "c")
+	f.worker("a", func(_ context.Context, in damrey.Msg) (damrey.Msg, error) {
+		return damrey.NewRequest("y", in.Arg(0)+"a"), nil
+	})
+	f.worker("b", func(_ context.Context, in damrey.Msg) (damrey.Msg, error) {
+		return damrey.NewRequest("z", in.Arg(0)+"b"), nil
+	})
+	f.worker("c", func(_ context.Context, in damrey.Msg) (damrey.Msg, error) { return damrey.Reply(in.Arg(0) + "c"), nil })
+	src := f.serve(f.instance(damrey.Config{Name: "src"}))
+	for i := range 50 {
+		got, err := src.Request(f.context(), "x", fmt.Sprint(i))
+		must(t, err)
+		if got.Arg(0) != fmt.Sprint(i)+"abc" {
+			t.Fatalf("got %q", got)
+		}
+	}
+	for _, s := range []string{"a", "b", "c"} {
+		eventually(t, s+" is empty", func() bool { return stored(t, js, "DAMREY_JOBS_"+s) == 0 })
+	}
+}
+
+func TestDurable_FailuresAreTriedAgainThenDead(t *testing.T) {
+	t.Parallel()
+	f := newFabric(t)
+	once := durably("flaky", "w")
+	never := durably("never", "w")
+	never.Attempts = 3
+	f.register("src", once, never, durably("discard", "w"), durably("later", "w"))
+	f.register("w")
+	js := f.jobs("w")
+	var e effects
+	var tries atomic.Int64
+	f.worker("w", func(_ context.Context, in damrey.Msg) (damrey.Msg, error) {
+		e.add(in.Type())
+		switch in.Type() {
+		case "flaky":
+			if tries.Add(1) < 3 {
+				panic("not yet")
+			}
+			return damrey.Reply("done"), nil
+		case "never":
+			return damrey.Fail("no stock"), nil
+		case "later":
+			e.mu.Lock()
+			defer e.mu.Unlock()
+			if e.seen["later"] == 1 {
+				return nil, damrey.RetryAfter(time.Millisecond)
+			}
+			return nil, nil
+		}
+		return nil, damrey.Discard(errors.New("nonsense"))
+	})
+	src := f.serve(f.instance(damrey.Config{Name: "src"}))
+	got, err := src.Request(f.context(), "flaky")
+	must(t, err)
+	if got.Arg(0) != "done" {
+		t.Errorf("got %q", got)
+	}
+	got, err = src.Request(f.context(), "never")
+	if err == nil || got.Tag() != damrey.ERROR || got.Arg(0) != "no stock" {
+		t.Errorf("got %q, %v", got, err)
+	}
+	_, err = src.Request(f.context(), "discard")
+	if err == nil || err.Error() != "damrey: nonsense" {
+		t.Errorf("got %v", err)
+	}
+	_, err = src.Request(f.context(), "later")
+	must(t, err)
+	want := map[string]int{"flaky": 3, "never": 3, "discard": 1, "later": 2}
+	for what, n := range want {
+		if e.seen[what] != n {
+			t.Errorf("%s ran %d times, not %d", what, e.seen[what], n)
+		}
+	}
+	eventually(t, "nothing is left", func() bool { return stored(t, js, "DAMREY_JOBS_w") == 0 })
+	dead, err := js.Stream(t.Context(), "DAMREY_DEAD")
+	must(t, err)
+	m, err := dead.GetLastMsgForSubject(t.Context(), "damrey.dead.w.never.src")
+	must(t, err)
+	if m.Header.Get("Damrey-Failures") != "3" || m.Header.Get("Damrey-Error") != "the handler answered ERROR never no stock" {
+		t.Errorf("dead letter %v", m.Header)
+	}
+	if dead.CachedInfo().State.Msgs != 2 {
+		t.Errorf("%d dead letters, not 2", dead.CachedInfo().State.Msgs)
+	}
+}
+
+func TestDurable_FullAndMissingAreSaid(t *testing.T) {
+	t.Parallel()
+	f := newFabric(t)
+	f.register("src", durably("x", "w"), durably("y", "none"))
+	js := f.jobs()
+	must(t, bucket.EnsureJobs(f.context(), js, damrey.DefaultPrefix, "w", bucket.Limits{Messages: 2}))
+	src := f.serve(f.instance(damrey.Config{Name: "src"}))
+	must(t, src.Send(f.context(), "x"))
+	must(t, src.Send(f.context(), "x"))
+	if err := src.Send(f.context(), "x"); !errors.Is(err, damrey.ErrFull) {
+		t.Errorf("a third of two: %v", err)
+	}
+	if _, err := src.Request(f.context(), "x"); !errors.Is(err, damrey.ErrFull) {
+		t.Errorf("a request: %v", err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
+	if err := src.Send(ctx, "y"); !errors.Is(err, damrey.ErrNotStored) {
+		t.Errorf("without a stream: %v", err)
+	}
+}
+
+func TestDurable_StopHandsBack(t *testing.T) {
+	t.Parallel()
+	f := newFabric(t)
+	f.register("src", durably("x", "w"))
+	f.put(damrey.Registration{Name: "w", MPU: 2})
+	js := f.jobs("w")
+	var e effects
+	first := f.instance(damrey.Config{Name: "w"}, damrey.WithDrainTime(0))
+	began := make(chan struct{}, 100)
+	first.Handle("*", func(ctx context.Context, in damrey.Msg) (damrey.Msg, error) {
+		began <- struct{}{}
+		<-ctx.Done()
+		return nil, ctx.Err()
+	})
+	f.serve(first)
+	src := f.serve(f.instance(damrey.Config{Name: "src"}))
+	for i := range 20 {
+		must(t, src.Send(f.context(), "x", fmt.Sprint(i)))
+	}
+	await(t, "one is handled", began)
+	second := f.worker("w", func(_ context.Context, in damrey.Msg) (damrey.Msg, error) { e.add(in.Arg(0)); return nil, nil })
+	first.Stop()
+	eventually(t, "the other does all", func() bool { return e.len() == 20 })
+	eventually(t, "nothing is left", func() bool { return stored(t, js, "DAMREY_JOBS_w") == 0 })
+	if s := second.Stats(); s.Dead != 0 || s.Postponed != 0 {
+		t.Errorf("%+v", s)
+	}
+}

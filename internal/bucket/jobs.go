@@ -1,0 +1,141 @@
+package bucket
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+const (
+	// JobsConsumer is the one consumer of a stream of jobs.
+	JobsConsumer = "work"
+	// AckWait is how long an instance that is silent keeps a job.
+	AckWait = 10 * time.Second
+	// deadAge is how long dead letters are kept.
+	deadAge = 30 * 24 * time.Hour
+	// triedAge is how long a job's failures are remembered after the last one. It is longer than a backoff can be.
+	triedAge = 7 * 24 * time.Hour
+	// duplicates is how long a message that is stored again under its id is known. Nobody tries for so long.
+	duplicates = 2 * time.Minute
+)
+
+// JobsStream holds the messages of durable routes to a worker.
+func JobsStream(prefix, worker string) string { return strings.ToUpper(prefix) + "_JOBS_" + worker }
+
+// DeadStream holds the dead letters of a fabric.
+func DeadStream(prefix string) string { return strings.ToUpper(prefix) + "_DEAD" }
+
+// TriedStream holds what is known of the failures of messages that are tried again.
+func TriedStream(prefix string) string { return strings.ToUpper(prefix) + "_TRIED" }
+
+// Limits of a stream of jobs; 0 means no limit.
+type Limits struct{ Messages, Bytes int64 }
+
+// EnsureJobs makes or raises the stream of jobs of one worker, with its consumer, and changes its limits.
+func EnsureJobs(ctx context.Context, js jetstream.JetStream, prefix, worker string, limits Limits) error {
+	s := jobs{prefix: prefix, worker: worker, limits: limits}
+	if err := ensure(ctx, js, s); err != nil {
+		return fmt.Errorf("stream %s: %w", s.stream(), err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, answerTime)
+	defer cancel()
+	_, err := js.CreateOrUpdateConsumer(ctx, s.stream(), jetstream.ConsumerConfig{
+		Durable: JobsConsumer, Description: "Damrey: instances of " + worker, FilterSubject: s.subject(),
+		AckPolicy: jetstream.AckExplicitPolicy, AckWait: AckWait,
+		// Failures are counted by the instances: a job that was handed back has not failed.
+		MaxDeliver:    -1,
+		MaxAckPending: -1, // bounded by what the instances' mpu can take
+	})
+	if err != nil {
+		return fmt.Errorf("consumer %s of stream %s: %w", JobsConsumer, s.stream(), err)
+	}
+	return nil
+}
+
+// EnsureDead makes the streams of dead letters and of failures.
+func EnsureDead(ctx context.Context, js jetstream.JetStream, prefix string) error {
+	for _, s := range []log{
+		{DeadStream(prefix), prefix + ".dead.>", "Damrey: dead letters", -1, deadAge},
+		{TriedStream(prefix), prefix + ".tried.>", "Damrey: failures of stored messages", 1, triedAge},
+	} {
+		if err := ensure(ctx, js, s); err != nil {
+			return fmt.Errorf("stream %s: %w", s.name, err)
+		}
+	}
+	return nil
+}
+
+// jobs is a stream of jobs.
+type jobs struct {
+	prefix, worker string
+	limits         Limits
+}
+
+func (s jobs) stream() string  { return JobsStream(s.prefix, s.worker) }
+func (s jobs) subject() string { return s.prefix + ".job." + s.worker + ".>" }
+
+func (s jobs) create(ctx context.Context, js jetstream.JetStream) error {
+	return createStream(ctx, js, jetstream.StreamConfig{
+		Name: s.stream(), Subjects: []string{s.subject()}, Description: "Damrey: jobs of " + s.worker,
+		Retention: jetstream.WorkQueuePolicy, Discard: jetstream.DiscardNew, AllowDirect: true,
+		MaxMsgs: unlimited(s.limits.Messages), MaxBytes: unlimited(s.limits.Bytes), Duplicates: duplicates,
+	})
+}
+
+// merge sets the limits. That they are below what is stored is no matter: nothing is removed, and new ones are refused.
+func (s jobs) merge(cfg config) (changed bool, err error) {
+	for field, want := range map[string]int64{
+		"max_msgs": unlimited(s.limits.Messages), "max_bytes": unlimited(s.limits.Bytes),
+	} {
+		var have int64
+		if err := cfg.get(field, &have); err != nil {
+			return false, err
+		}
+		if have != want {
+			cfg.set(field, want)
+			changed = true
+		}
+	}
+	return changed, nil
+}
+
+// log is a stream that forgets by age.
+type log struct {
+	name, subject, description string
+	perSubject                 int64
+	age                        time.Duration
+}
+
+func (s log) stream() string { return s.name }
+
+func (s log) create(ctx context.Context, js jetstream.JetStream) error {
+	return createStream(ctx, js, jetstream.StreamConfig{
+		Name: s.name, Subjects: []string{s.subject}, Description: s.description,
+		MaxAge: s.age, MaxMsgsPerSubject: s.perSubject, AllowDirect: true, Duplicates: duplicates,
+	})
+}
+
+// merge changes nothing: how long they are kept is the operator's.
+func (s log) merge(config) (bool, error) { return false, nil }
+
+func createStream(ctx context.Context, js jetstream.JetStream, cfg jetstream.StreamConfig) error {
+	ctx, cancel := context.WithTimeout(ctx, answerTime)
+	defer cancel()
+	cfg.Metadata = map[string]string{schemaKey: strconv.Itoa(Schema)}
+	if _, err := js.CreateStream(ctx, cfg); err != nil && !errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
+		return fmt.Errorf("create it: %w", err)
+	}
+	return nil
+}
+
+func unlimited(n int64) int64 {
+	if n == 0 {
+		return -1
+	}
+	return n
+}

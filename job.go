@@ -1,0 +1,341 @@
+package damrey
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/damrey/damrey/internal/bucket"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/rs/zerolog"
+)
+
+const (
+	// progressEvery is how often the broker is told that a job is in hand.
+	progressEvery = bucket.AckWait / 4
+	// deathLimit is how often a job may come again without having failed: its
+	// instances died, or were cut off, while they had it.
+	deathLimit = 20
+)
+
+// What a dead letter says in headers, beside those of the message.
+const (
+	HeaderDeadError    = "Damrey-Error"     // the last one
+	HeaderDeadFailures = "Damrey-Failures"  // attempts that failed
+	HeaderDeadInstance = "Damrey-Instance"  // that gave it up
+	HeaderDeadWorker   = "Damrey-Worker"    // of that instance
+	HeaderDeadTime     = "Damrey-Time"      // RFC 3339
+	HeaderDeadSequence = "Damrey-Sequence"  // in the worker's stream of jobs
+	HeaderDeadHandouts = "Damrey-Delivered" // how often it was handed out
+)
+
+// job is a stored message in the hand of this instance. It ends once: done,
+// postponed, handed back or dead.
+type job struct {
+	msg      jetstream.Msg
+	sequence uint64
+	handouts uint64
+	tried    tried
+	attempts int
+	backoff  time.Duration
+	over     bool // guarded by the jobs in hand
+}
+
+// tried is what is remembered of a job's failures, as JSON on
+// <prefix>.tried.<to>.<sequence>.
+type tried struct {
+	ID       string    `json:"id"`
+	Failures int       `json:"failures"`
+	Error    string    `json:"error"`
+	Instance string    `json:"instance"`
+	At       time.Time `json:"at"`
+}
+
+// jobsInHand are told to the broker as in progress until they end.
+type jobsInHand struct {
+	mu  sync.Mutex // guards what follows
+	all map[*job]struct{}
+}
+
+func (h *jobsInHand) add(j *job) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.all == nil {
+		h.all = make(map[*job]struct{})
+	}
+	h.all[j] = struct{}{}
+}
+
+// end says false when j has ended before.
+func (h *jobsInHand) end(j *job) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if j.over {
+		return false
+	}
+	j.over = true
+	delete(h.all, j)
+	return true
+}
+
+func (h *jobsInHand) list() []*job {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	all := make([]*job, 0, len(h.all))
+	for j := range h.all {
+		all = append(all, j)
+	}
+	return all
+}
+
+// keepJobs tells the broker what is in progress until ctx ends.
+func (w *Instance) keepJobs(ctx context.Context) {
+	t := time.NewTicker(progressEvery)
+	defer t.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-t.C:
+		}
+		for _, j := range w.jobs.list() {
+			if err := j.msg.InProgress(); err != nil {
+				w.log.warn("could not tell the broker that a job is in progress", func(e *zerolog.Event) { e.Err(err) })
+			}
+		}
+	}
+}
+
+// takeJob queues one stored message. It runs in the puller's goroutine.
+func (w *Instance) takeJob(ctx context.Context, m jetstream.Msg) {
+	w.stats.received.Add(1)
+	w.stats.jobs.Add(1)
+	j := &job{msg: m}
+	meta, err := m.Metadata()
+	if err == nil {
+		j.sequence, j.handouts = meta.Sequence.Stream, meta.NumDelivered
+	}
+	w.jobs.add(j)
+	typ, from, ok := strings.Cut(strings.TrimPrefix(m.Subject(), w.jobHead), ".")
+	if err != nil || !ok {
+		w.bury(&inbound{envelope: envelope{typ: typ, from: from, to: w.cfg.Name}, job: j}, "the subject is no job's: "+m.Subject())
+		return
+	}
+	all := make([]inbound, 1)
+	in := &all[0]
+	in.envelope = w.jobEnvelope(m.Headers(), typ, from)
+	in.job = j
+	j.attempts = headerNumber(m.Headers(), headerAttempts, DefaultAttempts)
+	j.backoff = headerDuration(m.Headers(), headerBackoff, DefaultBackoff)
+	if j.handouts > 1 {
+		w.stats.redelivered.Add(1)
+		if !w.remember(ctx, j) {
+			w.handBackJob(in)
+			return
+		}
+		if j.handouts > uint64(j.tried.Failures)+deathLimit {
+			w.bury(in, fmt.Sprintf("handed out %d times and failed %d times: its instances die of it, or lose the broker", j.handouts, j.tried.Failures))
+			return
+		}
+	}
+	if in.msg, err = decodeJob(m.Data(), typ); err != nil {
+		w.stats.malformed.Add(1)
+		w.bury(in, err.Error())
+		return
+	}
+	if w.dispatch.submit(all) == 0 {
+		w.handBackJob(in)
+	}
+}
+
+func (w *Instance) jobEnvelope(h nats.Header, typ, from string) envelope {
+	e := envelope{typ: typ, from: from, to: w.cfg.Name, reply: h.Get(headerReply)}
+	if e.reply != "" && !w.link.mayAnswer(e.reply) {
+		w.link.refuse(e.reply)
+		e.reply = ""
+	}
+	e.hops = int32(headerNumber(h, headerHops, 0))
+	e.cost = int32(headerNumber(h, headerCost, DefaultCommandMPU))
+	return e
+}
+
+// headerNumber reads a number that is not negative and fits 31 bits.
+func headerNumber(h nats.Header, name string, otherwise int) int {
+	n, err := strconv.ParseInt(h.Get(name), 10, 32)
+	if err != nil || n < 0 {
+		return otherwise
+	}
+	return int(n)
+}
+
+func headerDuration(h nats.Header, name string, otherwise time.Duration) time.Duration {
+	d, err := time.ParseDuration(h.Get(name))
+	if err != nil || d < 0 {
+		return otherwise
+	}
+	return d
+}
+
+// remember reads what is known of a job's failures. False when the broker does
+// not say, and the job is not to be judged.
+func (w *Instance) remember(ctx context.Context, j *job) bool {
+	ctx, cancel := context.WithTimeout(ctx, askTime)
+	defer cancel()
+	subject := triedSubject(w.opts.prefix, w.cfg.Name, j.sequence)
+	m, err := w.link.nc.RequestWithContext(ctx, "$JS.API.DIRECT.GET."+bucket.TriedStream(w.opts.prefix)+"."+subject, nil)
+	if err != nil {
+		return false
+	}
+	var t tried
+	if json.Unmarshal(m.Data, &t) == nil && t.ID == j.id() {
+		j.tried = t
+	}
+	return true
+}
+
+func (j *job) id() string { return j.msg.Headers().Get(HeaderID) }
+
+// finish ends a job that is done.
+func (w *Instance) jobDone(in *inbound) {
+	if !w.jobs.end(in.job) {
+		return
+	}
+	if err := in.job.msg.Ack(); err != nil {
+		w.log.warn("a job is done and could not be acknowledged; it will run again", func(e *zerolog.Event) { e.Err(err).Str("route", in.where()) })
+	}
+}
+
+// handBackJob gives a job that was not started to another instance. That is no
+// failure.
+func (w *Instance) handBackJob(in *inbound) {
+	if !w.jobs.end(in.job) {
+		return
+	}
+	w.stats.handedBack.Add(1)
+	if err := in.job.msg.NakWithDelay(jitter(handBackPause)); err != nil {
+		w.log.warn("a job could not be handed back; it comes again in 10s", func(e *zerolog.Event) { e.Err(err).Str("route", in.where()) })
+	}
+}
+
+// handBackPause keeps a job from coming back at once to where there is no room.
+const handBackPause = 50 * time.Millisecond
+
+// jobFailed postpones a job, or gives it up after its last attempt.
+func (w *Instance) jobFailed(in *inbound, answer Msg, cause error) {
+	j := in.job
+	text := "the handler answered " + clip(strings.Join(answer, " "))
+	if cause != nil {
+		text = cause.Error()
+	}
+	j.tried.Failures++
+	var discard *discardError
+	if errors.As(cause, &discard) || j.tried.Failures >= j.attempts {
+		w.bury(in, text)
+		w.reply(in, answer)
+		return
+	}
+	wait := doubling(j.backoff, j.tried.Failures)
+	var retry *retryError
+	if errors.As(cause, &retry) {
+		wait = retry.after
+	}
+	w.postpone(in, text, wait)
+}
+
+// postpone writes down that a job failed, and lets it come again.
+func (w *Instance) postpone(in *inbound, text string, wait time.Duration) {
+	j := in.job
+	j.tried.ID, j.tried.Error, j.tried.Instance, j.tried.At = j.id(), text, w.id, time.Now().UTC()
+	data, err := json.Marshal(j.tried)
+	if err == nil {
+		m := &nats.Msg{
+			Subject: triedSubject(w.opts.prefix, w.cfg.Name, j.sequence), Data: data,
+			Header: nats.Header{HeaderID: {fmt.Sprintf("%s.%s.%d", w.cfg.Name, j.id(), j.tried.Failures)}},
+		}
+		err = w.link.store(context.Background(), m, in.where(), clock().add(storeTime), func(err error) {
+			if err != nil {
+				w.log.warn("a failed job could not be counted; it may be tried once more than it should", func(e *zerolog.Event) { e.Err(err).Str("route", in.where()) })
+			}
+			w.letComeAgain(in, wait)
+		})
+	}
+	if err != nil {
+		w.letComeAgain(in, wait)
+	}
+	w.stats.postponed.Add(1)
+	w.log.warn("a job failed and is tried again", func(e *zerolog.Event) {
+		e.Str("route", in.where()).Str("id", j.id()).Str("why", text).Int("failures", j.tried.Failures).Int("attempts", j.attempts).Stringer("again_in", wait)
+	})
+}
+
+func (w *Instance) letComeAgain(in *inbound, wait time.Duration) {
+	if !w.jobs.end(in.job) {
+		return
+	}
+	if err := in.job.msg.NakWithDelay(wait); err != nil {
+		w.log.warn("a failed job could not be postponed; it comes again in 10s", func(e *zerolog.Event) { e.Err(err).Str("route", in.where()) })
+	}
+}
+
+// bury stores a job with the dead letters, and removes it here only then.
+func (w *Instance) bury(in *inbound, why string) {
+	j := in.job
+	m := &nats.Msg{Subject: deadSubject(w.opts.prefix, w.cfg.Name, in.typ, in.from), Data: j.msg.Data(), Header: nats.Header{}}
+	for name, values := range j.msg.Headers() {
+		m.Header[name] = values
+	}
+	for name, value := range map[string]string{
+		HeaderID:           fmt.Sprintf("dead.%s.%d.%s", w.cfg.Name, j.sequence, j.id()),
+		headerOriginalID:   j.id(),
+		HeaderDeadError:    headerText(why),
+		HeaderDeadFailures: strconv.Itoa(j.tried.Failures),
+		HeaderDeadHandouts: strconv.FormatUint(j.handouts, 10),
+		HeaderDeadInstance: w.id,
+		HeaderDeadWorker:   w.cfg.Name,
+		HeaderDeadSequence: strconv.FormatUint(j.sequence, 10),
+		HeaderDeadTime:     time.Now().UTC().Format(time.RFC3339Nano),
+	} {
+		m.Header.Set(name, value)
+	}
+	err := w.link.store(context.Background(), m, in.where(), clock().add(storeTime), func(err error) { w.buried(in, why, err) })
+	if err != nil {
+		w.buried(in, why, err)
+	}
+}
+
+// headerOriginalID is a dead letter's id when it was a job.
+const headerOriginalID = "Damrey-ID"
+
+func (w *Instance) buried(in *inbound, why string, err error) {
+	if err != nil {
+		w.log.Error().Err(err).Str("route", in.where()).Str("id", in.job.id()).
+			Msg("a job is to go to the dead letters and they cannot be written; it stays where it is")
+		w.letComeAgain(in, jitter(storeTime))
+		return
+	}
+	w.stats.dead.Add(1)
+	w.log.warn("a job went to the dead letters", func(e *zerolog.Event) {
+		e.Str("route", in.where()).Str("id", in.job.id()).Str("why", why).Int("failures", in.job.tried.Failures)
+	})
+	w.jobDone(in)
+}
+
+// headerText is text as a header can carry it.
+func headerText(s string) string {
+	const most = 1000
+	if len(s) > most {
+		s = s[:most] + "…"
+	}
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r == 0x7f {
+			return ' '
+		}
+		return r
+	}, s)
+}

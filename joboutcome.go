@@ -1,0 +1,144 @@
+package damrey
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/damrey/damrey/internal/wire"
+)
+
+// concludeJob does what a handler's output says about a stored message. It is
+// acknowledged only when its own output is stored or taken, so it may run twice
+// when the instance or the broker dies between the two; what it forwards to a
+// durable route then has the same id and is there once.
+func (w *Instance) concludeJob(in *inbound, out Msg, err error) {
+	switch {
+	case errors.Is(err, errNotTaken):
+		w.handBackJob(in)
+	case err != nil:
+		w.stats.failed.Add(1)
+		w.jobFailed(in, errorMessage(in.typ, err), err)
+	case out.Tag() == REQUEST:
+		w.forwardJob(in, out)
+	case out.Tag() == ERROR:
+		w.stats.failed.Add(1)
+		w.jobFailed(in, typed(out, in.typ), nil)
+	case len(out) == 0:
+		w.reply(in, Msg{RESPONSE, in.typ})
+		w.jobDone(in)
+	case out.Tag() == RESPONSE:
+		w.reply(in, typed(out, in.typ))
+		w.jobDone(in)
+	default:
+		w.fail(in, wrongOutput(in, out))
+	}
+}
+
+func errorMessage(typ string, err error) Msg {
+	if fe, ok := err.(*fabricError); ok {
+		return fe.message(typ)
+	}
+	return Msg{ERROR, typ, err.Error()}
+}
+
+// forwardJob sends the output of a job on along this worker's routes.
+func (w *Instance) forwardJob(in *inbound, out Msg) {
+	route, err := w.view.Load().route(w.cfg.Name, out.Type())
+	if err != nil {
+		w.fail(in, &fabricError{ErrNoRoute, err.Error(), where(w.cfg.Name, out.Type(), "")})
+		return
+	}
+	if int(in.hops) >= maxHops {
+		w.stats.looped.Add(1)
+		w.giveUpJob(in, loopError(route.String()))
+		return
+	}
+	buf := w.buffer()
+	defer w.release(buf)
+	*buf = wire.Append((*buf)[:0], out)
+	if fe := w.link.checkSize(*buf, route); fe != nil {
+		w.giveUpJob(in, fe)
+		return
+	}
+	w.stats.forwarded.Add(1)
+	ended := func(err error) {
+		if err != nil {
+			w.fail(in, &fabricError{ErrFailed, "could not forward: " + err.Error(), route.String()})
+			return
+		}
+		w.jobDone(in)
+	}
+	if err := w.pushOutput(in, route, *buf, ended); err != nil {
+		ended(err)
+	}
+}
+
+// pushOutput begins to send a job's output on, and calls ended when it is
+// stored or taken. When it returns an error it does not.
+func (w *Instance) pushOutput(in *inbound, route *Route, payload []byte, ended func(error)) error {
+	hops := int(in.hops) + 1
+	deadline := clock().add(storeTime)
+	switch {
+	case route.Durable:
+		j := jobHeader{id: in.job.id() + outputMark, reply: in.answerTo(), hops: hops}
+		return w.link.storePayload(context.Background(), route, payload, j, deadline, ended)
+	case in.answerTo() == "":
+		deadline = clock().add(w.cfg.Timeout)
+		return w.sendPayload(context.Background(), route, payload, hops, deadline, w.cfg.Timeout, tell(ended, route))
+	}
+	err := w.link.send(context.Background(), push{
+		route: route, subject: route.subject, payload: payload, count: 1, kind: kindRequest,
+		rest: in.answerTo(), hops: hops, cost: route.Cost, deadline: clock().add(w.cfg.Timeout), budget: w.cfg.Timeout,
+	})
+	if err == nil {
+		// Whoever is next answers the requester, and this side says STOP when
+		// nobody is there.
+		in.answered.Store(true)
+		ended(nil)
+	}
+	return err
+}
+
+// outputMark makes the id of a job's output from its own.
+const outputMark = ".o"
+
+// giveUpJob is for what trying again would not change.
+func (w *Instance) giveUpJob(in *inbound, fe *fabricError) {
+	w.jobFailed(in, fe.message(in.typ), Discard(fe))
+}
+
+// forwardStored stores what a message that came directly is followed by.
+func (w *Instance) forwardStored(in *inbound, route *Route, payload []byte) error {
+	deadline := clock().add(storeTime)
+	if in.answerTo() != "" {
+		deadline = in.deadline
+	}
+	if !in.answered.CompareAndSwap(false, true) {
+		return nil
+	}
+	return w.link.storePayload(context.Background(), route, payload, jobHeader{reply: in.answerTo(), hops: int(in.hops) + 1}, deadline, func(err error) {
+		if err == nil {
+			return
+		}
+		in.answered.Store(false)
+		if in.answerTo() == "" {
+			w.stats.undelivered.Add(1)
+		}
+		w.fail(in, &fabricError{kindOfStore(err), "could not be stored: " + err.Error(), route.String()})
+	})
+}
+
+func wrongOutput(in *inbound, out Msg) *fabricError {
+	return &fabricError{ErrFailed,
+		fmt.Sprintf("the handler's output begins with %s; it must be REQUEST, RESPONSE or ERROR", quoteClip(out[0])), in.where()}
+}
+
+// decodeJob reads a stored payload, which is one message of typ.
+func decodeJob(data []byte, typ string) (Msg, error) {
+	msg, err := wire.Decode(data)
+	if err == nil {
+		err = checkInbound(msg, typ)
+	}
+	return msg, err
+}

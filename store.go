@@ -1,0 +1,268 @@
+package damrey
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/rs/zerolog"
+)
+
+// What a message of a durable route says in headers.
+const (
+	HeaderID       = jetstream.MsgIDHeader // under which a message that is stored twice is known
+	headerReply    = "Damrey-Reply"        // where an answer goes; JetStream takes the reply subject for itself
+	headerHops     = "Damrey-Hops"         // behind the message; absent: 0
+	headerCost     = "Damrey-Cost"         // of the receiving instance's mpu; absent: 1
+	headerAttempts = "Damrey-Attempts"     // how often it may fail; absent: DefaultAttempts
+	headerBackoff  = "Damrey-Backoff"      // after the first failure; absent: DefaultBackoff
+)
+
+const (
+	storeKind = "p"
+	// storeLimit is how many messages may be on their way into streams.
+	storeLimit = 4096
+	// storeTime is the least that storing goes on trying. Elections in a cluster
+	// take 4 to 9 s.
+	storeTime = 15 * time.Second
+	// storeWait is how long one attempt waits for its acknowledgement.
+	storeWait = 3 * time.Second
+	// storeLook is how often attempts are looked after.
+	storeLook = 100 * time.Millisecond
+)
+
+// errNotAcknowledged ends a storing whose fate is not known.
+var errNotAcknowledged = errors.New("no acknowledgement; it may be stored: store it again under the same id")
+
+// storing is a message on its way into a stream. Every attempt carries the same
+// id, so that the stream has it once.
+type storing struct {
+	id       uint64
+	msg      *nats.Msg
+	at       string // the route, for people
+	deadline moment
+	next     moment // when to try again
+	made     uint64 // reconnects when it was last published
+	attempts int
+	why      error // of the last failure
+	done     func(error)
+}
+
+// stores are a link's storings under way.
+type stores struct {
+	mu      sync.Mutex // guards what follows
+	next    uint64
+	byID    map[uint64]*storing
+	room    chan struct{} // not nil while someone waits for room or for none to be left
+	looking bool
+	closed  bool
+}
+
+// store publishes msg until it is stored. done is called once with what became
+// of it, and must not block. It waits while too many are under way, until ctx
+// ends; its error then is the only word.
+func (l *link) store(ctx context.Context, msg *nats.Msg, at string, deadline moment, done func(error)) error {
+	t := &l.stores
+	t.mu.Lock()
+	for !t.closed && len(t.byID) >= storeLimit {
+		if err := t.wait(ctx, deadline); err != nil {
+			t.mu.Unlock()
+			return fmt.Errorf("%w: %d messages wait to be stored (%s): %w", ErrFull, storeLimit, at, err)
+		}
+	}
+	if t.closed {
+		t.mu.Unlock()
+		return ErrClosed
+	}
+	t.next++
+	s := &storing{id: t.next, msg: msg, at: at, deadline: deadline, done: done}
+	if t.byID == nil {
+		t.byID = make(map[uint64]*storing)
+	}
+	t.byID[s.id] = s
+	msg.Reply = l.inbox + "." + storeKind + strconv.FormatUint(s.id, 36)
+	l.prepareStore(s)
+	if !t.looking {
+		t.looking = true
+		time.AfterFunc(storeLook, l.lookAfterStores)
+	}
+	t.mu.Unlock()
+	l.publishStore(s)
+	return nil
+}
+
+// prepareStore counts an attempt. mu is held.
+func (l *link) prepareStore(s *storing) {
+	s.attempts++
+	s.next = clock().add(storeWait)
+	s.made = l.reconnects()
+}
+
+func (l *link) publishStore(s *storing) {
+	err := l.nc.PublishMsg(s.msg)
+	switch {
+	case err == nil:
+	case notConnected(err):
+		// The next look after it comes soon.
+		l.stores.later(s.id, reconnectPoll, err)
+	case errors.Is(err, nats.ErrMaxPayload):
+		l.endStore(s.id, tooLarge(s.msg.Size(), l.state.maxPayload.Load(), s.at))
+	default:
+		l.endStore(s.id, fmt.Errorf("%w: %w (%s)", ErrNotConnected, err, s.at))
+	}
+}
+
+// onStored is called in the inbox's order with what follows the mark.
+func (l *link) onStored(text string, m *nats.Msg) {
+	id, err := strconv.ParseUint(text, 36, 64)
+	if err != nil {
+		l.count.unasked.Add(1)
+		return
+	}
+	if isNoResponders(m) {
+		l.stores.later(id, backoff(1), errors.New("no stream takes it; the proxy makes one when a durable route is in the table"))
+		return
+	}
+	var ack struct {
+		Stream    string              `json:"stream"`
+		Duplicate bool                `json:"duplicate"`
+		Error     *jetstream.APIError `json:"error"`
+	}
+	switch err := json.Unmarshal(m.Data, &ack); {
+	case err != nil, ack.Error == nil && ack.Stream == "":
+		l.count.unasked.Add(1)
+	case ack.Error == nil:
+		if ack.Duplicate {
+			l.count.deduplicated.Add(1)
+		}
+		l.endStore(id, nil)
+	case ack.Error.ErrorCode == codeStoreFailed:
+		l.endStore(id, fmt.Errorf("%w: %s", ErrFull, ack.Error.Description))
+	case ack.Error.Code == http.StatusServiceUnavailable:
+		l.stores.later(id, backoff(2), ack.Error)
+	default:
+		l.endStore(id, fmt.Errorf("%w: the broker refuses it: %w", ErrNotStored, ack.Error))
+	}
+}
+
+// codeStoreFailed is JetStream's for a stream at its limit that refuses new
+// messages: "maximum messages exceeded", "maximum bytes exceeded".
+const codeStoreFailed = 10077
+
+// endStore tells what became of a storing, once.
+func (l *link) endStore(id uint64, err error) {
+	t := &l.stores
+	t.mu.Lock()
+	s := t.byID[id]
+	delete(t.byID, id)
+	t.announce()
+	t.mu.Unlock()
+	if s == nil {
+		l.count.late.Add(1)
+		return
+	}
+	if err == nil {
+		l.count.stored.Add(1)
+	} else {
+		err = fmt.Errorf("%w (%s)", err, s.at)
+	}
+	s.done(err)
+}
+
+// later tries again after a while.
+func (t *stores) later(id uint64, wait time.Duration, why error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if s := t.byID[id]; s != nil {
+		s.next, s.why = clock().add(wait), why
+	}
+}
+
+// lookAfterStores publishes again what was not acknowledged in time or over a
+// connection that is gone, and ends what is past its deadline.
+func (l *link) lookAfterStores() {
+	t := &l.stores
+	var again, over []*storing
+	t.mu.Lock()
+	now, made := clock(), l.reconnects()
+	for id, s := range t.byID {
+		switch {
+		case now >= s.deadline || t.closed:
+			delete(t.byID, id)
+			over = append(over, s)
+		case l.state.up.Load() && (now >= s.next || s.made != made):
+			if s.why == nil {
+				s.why = errNotAcknowledged
+			}
+			l.prepareStore(s)
+			again = append(again, s)
+		}
+	}
+	t.looking = len(t.byID) > 0
+	if t.looking {
+		time.AfterFunc(storeLook, l.lookAfterStores)
+	}
+	t.announce()
+	t.mu.Unlock()
+	for _, s := range over {
+		why := s.why
+		if why == nil {
+			why = errNotAcknowledged
+		}
+		s.done(fmt.Errorf("%w after %d attempts: %w (%s)", ErrNotStored, s.attempts, why, s.at))
+	}
+	for _, s := range again {
+		l.count.retried.Add(1)
+		l.publishStore(s)
+	}
+}
+
+// wait releases mu until a storing ends. mu is held.
+func (t *stores) wait(ctx context.Context, deadline moment) error {
+	if t.room == nil {
+		t.room = make(chan struct{})
+	}
+	room := t.room
+	t.mu.Unlock()
+	defer t.mu.Lock()
+	return awaitChange(ctx, room, nil, deadline)
+}
+
+func (t *stores) announce() {
+	if t.room != nil {
+		close(t.room)
+		t.room = nil
+	}
+}
+
+// settle returns when nothing is under way.
+func (t *stores) settle(ctx context.Context) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for len(t.byID) > 0 {
+		if err := t.wait(ctx, 0); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// close ends what is under way with an unknown fate.
+func (t *stores) close(l *link) {
+	t.mu.Lock()
+	t.closed = true
+	left := len(t.byID)
+	t.mu.Unlock()
+	if left > 0 {
+		l.log.warn("messages were on their way into a stream when this instance stopped; their senders are told",
+			func(e *zerolog.Event) { e.Int("messages", left) })
+		l.lookAfterStores()
+	}
+}
