@@ -56,7 +56,7 @@ func (p *Proxy) removeWorker(ctx context.Context, in *classicBody) (*registratio
 	if err != nil {
 		return nil, err
 	}
-	return p.del(ctx, name, func(*entry) error { return nil })
+	return p.del(ctx, name, "", func(*entry) error { return nil })
 }
 
 // getWorkers is GET /workers/get.

@@ -23,6 +23,7 @@ type Proxy struct {
 	store  *store
 	table  *table
 	leases *leases
+	keeper *keeper
 	ln     net.Listener
 	server *http.Server
 
@@ -42,7 +43,8 @@ func New(nc *nats.Conn, cfg Config) (*Proxy, error) {
 		return nil, err
 	}
 	p := &Proxy{
-		cfg: cfg, store: store, table: newTable(store), leases: newLeases(store, cfg.Lease), ready: make(chan struct{}),
+		cfg: cfg, store: store, table: newTable(store), leases: newLeases(store, cfg.Lease), keeper: newKeeper(store),
+		ready: make(chan struct{}),
 	}
 	handler, err := p.handler()
 	if err != nil {
@@ -75,6 +77,8 @@ func (p *Proxy) Run(ctx context.Context) error {
 	go func() { served <- p.server.Serve(p.ln) }()
 	prepared := make(chan struct{})
 	go func() { defer close(prepared); p.prepare(ctx) }()
+	kept := make(chan struct{})
+	go func() { defer close(kept); p.keeper.run(ctx, p.ready) }()
 	p.cfg.Log.Info().Str("url", p.URL()).Str("prefix", p.cfg.Prefix).Msg("proxy listens")
 
 	var failed error
@@ -87,6 +91,7 @@ func (p *Proxy) Run(ctx context.Context) error {
 	}
 	cancel()
 	<-prepared
+	<-kept
 	return errors.Join(failed, service.Stop())
 }
 

@@ -36,6 +36,7 @@ type putWorker struct {
 type deleteWorker struct {
 	Name    string `path:"name" doc:"Name of the worker"`
 	IfMatch string `header:"If-Match" doc:"Delete only while the worker is at this revision; * is any"`
+	Jobs    string `query:"jobs" doc:"What becomes of messages that are stored for the worker: keep leaves them until it is registered again. Without it, 409 while there are any"`
 }
 
 type workersAnswer struct{ Body api.WorkerList }
@@ -113,7 +114,7 @@ func (p *Proxy) deleteWorker(ctx context.Context, in *deleteWorker) (*registrati
 	if err != nil {
 		return nil, err
 	}
-	return p.del(ctx, in.Name, func(current *entry) error { return cond.check(in.Name, current) })
+	return p.del(ctx, in.Name, in.Jobs, func(current *entry) error { return cond.check(in.Name, current) })
 }
 
 // put stores, tells, and answers 201 for a new worker.
@@ -129,9 +130,16 @@ func (p *Proxy) put(ctx context.Context, reg damrey.Registration, allow guard) (
 	return newAnswer(http.StatusOK, stored), nil
 }
 
-// del removes, tells, and answers with what was removed, so that it can be put back.
-func (p *Proxy) del(ctx context.Context, name string, allow guard) (*registrationAnswer, error) {
-	removed, err := p.table.del(ctx, name, allow)
+// del removes, tells, and answers with what was removed, so that it can be put back. jobs says what becomes of messages
+// that are stored for the worker.
+func (p *Proxy) del(ctx context.Context, name, jobs string, allow guard) (*registrationAnswer, error) {
+	removed, err := p.table.del(ctx, name, func(current *entry) error {
+		err := allow(current)
+		if err == nil && current != nil {
+			err = p.checkJobs(ctx, name, jobs)
+		}
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}

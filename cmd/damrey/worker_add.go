@@ -29,7 +29,7 @@ func newWorkerAddCommand(a *app) *cobra.Command {
 				return err
 			}
 			return proxy.with(func(client *api.Client) error {
-				return a.storeEach(documents, "added", func(d document) (uint64, error) {
+				return a.storeEach(cmd.Context(), client, documents, "added", func(d document) (uint64, error) {
 					return addEntry(cmd.Context(), client, d)
 				})
 			})
@@ -59,7 +59,7 @@ func addEntry(ctx context.Context, client *api.Client, d document) (uint64, erro
 }
 
 // storeEach goes on after a failure, so that one bad entry of many does not hide the others.
-func (a *app) storeEach(documents []document, done string, store func(document) (uint64, error)) error {
+func (a *app) storeEach(ctx context.Context, client *api.Client, documents []document, done string, store func(document) (uint64, error)) error {
 	var failed []error
 	for _, d := range documents {
 		revision, err := store(d)
@@ -68,6 +68,7 @@ func (a *app) storeEach(documents []document, done string, store func(document) 
 			continue
 		}
 		fmt.Fprintf(a.stdout, "%s %s (revision %d)\n", done, d.Name, revision)
+		a.warnWeakLine(ctx, client, d.Registration)
 	}
 	return errors.Join(failed...)
 }

@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -53,7 +55,7 @@ func (a *app) replaceEntries(ctx context.Context, client *api.Client, file strin
 	if err != nil {
 		return err
 	}
-	return a.storeEach(documents, "changed", func(d document) (uint64, error) {
+	return a.storeEach(ctx, client, documents, "changed", func(d document) (uint64, error) {
 		var revision uint64
 		var err error
 		if d.revision != "" {
@@ -65,12 +67,15 @@ func (a *app) replaceEntries(ctx context.Context, client *api.Client, file strin
 	})
 }
 
+// editing are the flags that change something.
+var editing = []string{"command", "remove-command", "agent", "mpu", "max-messages", "max-bytes"}
+
 func (a *app) editEntry(ctx context.Context, client *api.Client, name string, flags *pflag.FlagSet, entry *entryFlags) error {
 	if err := damrey.CheckWorkerName(name); err != nil {
 		return usageError("%w", err)
 	}
-	if !flags.Changed("mpu") && !flags.Changed("agent") && len(entry.commands) == 0 && len(entry.remove) == 0 {
-		return usageError("nothing to change; name it with --command, --remove-command, --agent or --mpu, or give a file with -f")
+	if !slices.ContainsFunc(editing, flags.Changed) {
+		return usageError("nothing to change; name it with %s, or give a file with -f", "--"+strings.Join(editing, ", --"))
 	}
 	reg, revision, err := client.Worker(ctx, name)
 	if err != nil {
@@ -80,7 +85,7 @@ func (a *app) editEntry(ctx context.Context, client *api.Client, name string, fl
 		return err
 	}
 	d := document{Registration: reg, revision: api.Match(revision)}
-	return a.storeEach([]document{d}, "changed", func(d document) (uint64, error) {
+	return a.storeEach(ctx, client, []document{d}, "changed", func(d document) (uint64, error) {
 		stored, err := client.Put(ctx, d.Registration, d.revision)
 		return stored, advise(err, name)
 	})

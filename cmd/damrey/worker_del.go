@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 
 	"github.com/spf13/cobra"
@@ -11,28 +12,42 @@ import (
 
 func newWorkerDelCommand(a *app) *cobra.Command {
 	var proxy proxyFlag
+	var jobs string
 	cmd := &cobra.Command{
 		Use:     "del NAME",
 		Aliases: []string{"rm", "delete"},
 		Short:   "Delete a worker's entry; its instances drain and wait",
 		Long: `Delete a worker's entry. Its instances finish what they have and wait until it is added again.
-Nothing is asked first: the entry can be added again as it was.`,
+Nothing is asked first: the entry can be added again as it was. While messages of durable routes are stored for the
+worker, it is refused; with --jobs keep they stay until the worker is added again.`,
 		Args: exactly("NAME"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := damrey.CheckWorkerName(args[0]); err != nil {
 				return usageError("%w", err)
 			}
+			if jobs != "" && jobs != "keep" {
+				return usageError("--jobs %q: use keep", jobs)
+			}
 			return proxy.with(func(client *api.Client) error {
-				if err := client.Delete(cmd.Context(), args[0], nil); err != nil {
+				err := deleteEntry(cmd.Context(), client, args[0], jobs)
+				if err != nil {
 					return err
 				}
-				_, err := fmt.Fprintf(a.stdout, "deleted %s\n", args[0])
+				_, err = fmt.Fprintf(a.stdout, "deleted %s\n", args[0])
 				return err
 			})
 		},
 		ValidArgsFunction: proxy.completeWorkers(a),
 	}
 	proxy.add(cmd)
+	cmd.Flags().StringVar(&jobs, "jobs", "", "what becomes of messages that are stored for it: `keep`")
 	cmd.Flags().BoolP("yes", "y", false, "do not ask; nothing is asked anyway, scripts may say so")
 	return cmd
+}
+
+func deleteEntry(ctx context.Context, client *api.Client, name, jobs string) error {
+	if jobs == "keep" {
+		return client.DeleteKeepingJobs(ctx, name)
+	}
+	return client.Delete(ctx, name, nil)
 }

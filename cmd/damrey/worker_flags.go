@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -16,6 +15,8 @@ import (
 type entryFlags struct {
 	file     string
 	mpu      int
+	messages int64
+	bytes    int64
 	agent    string
 	commands []string
 	remove   []string
@@ -27,8 +28,10 @@ func (e *entryFlags) add(cmd *cobra.Command) {
 	flags.IntVar(&e.mpu, "mpu", 0, fmt.Sprintf("what one instance may have in flight; 0 is the default, %d", damrey.DefaultMPU))
 	flags.StringVar(&e.agent, "agent", "", "only instances at this agent receive; '' lets instances anywhere")
 	flags.StringArrayVar(&e.commands, "command", nil,
-		"a route, `TYPE=WORKER[,mpu=N][,batch=N]`; '*' is every other type; may be repeated")
-	for _, name := range []string{"mpu", "agent", "command"} {
+		"a route, `TYPE=WORKER[,OPTION…]` with options mpu=N, batch=N, durable, attempts=N, backoff=1s; '*' is every other type; may be repeated")
+	flags.Int64Var(&e.messages, "max-messages", 0, "how many messages of durable routes may be stored for this worker; 0 is no bound")
+	flags.Int64Var(&e.bytes, "max-bytes", 0, "how many bytes of them; 0 is no bound")
+	for _, name := range []string{"mpu", "agent", "command", "max-messages", "max-bytes"} {
 		cmd.MarkFlagsMutuallyExclusive("file", name)
 	}
 }
@@ -59,6 +62,12 @@ func (e *entryFlags) apply(flags *pflag.FlagSet, reg *damrey.Registration) error
 	}
 	if flags.Changed("agent") {
 		reg.Agent = e.agent
+	}
+	if flags.Changed("max-messages") {
+		reg.MaxMessages = damrey.Count(e.messages)
+	}
+	if flags.Changed("max-bytes") {
+		reg.MaxBytes = damrey.Count(e.bytes)
 	}
 	for _, typ := range e.remove {
 		if err := removeCommand(reg, typ); err != nil {
@@ -109,32 +118,4 @@ func removeCommand(reg *damrey.Registration, typ string) error {
 	}
 	reg.Commands = slices.Delete(reg.Commands, i, i+1)
 	return nil
-}
-
-// parseCommand reads TYPE=WORKER[,mpu=N][,batch=N].
-func parseCommand(spec string) (damrey.Command, error) {
-	route, options, _ := strings.Cut(spec, ",")
-	typ, worker, ok := strings.Cut(route, "=")
-	if !ok || typ == "" || worker == "" {
-		return damrey.Command{}, usageError("--command %q: write TYPE=WORKER, such as add=add or add=add,mpu=2,batch=64", spec)
-	}
-	c := damrey.Command{Name: typ, Worker: worker}
-	if options == "" {
-		return c, nil
-	}
-	for option := range strings.SplitSeq(options, ",") {
-		key, value, _ := strings.Cut(option, "=")
-		n, err := strconv.Atoi(value)
-		switch {
-		case key != "mpu" && key != "batch":
-			return c, usageError("--command %q: unknown option %q; known are mpu=N and batch=N", spec, key)
-		case err != nil:
-			return c, usageError("--command %q: %s needs a whole number, not %q", spec, key, value)
-		case key == "mpu":
-			c.MPU = damrey.MPU(n)
-		default:
-			c.Batch = damrey.Batch(n)
-		}
-	}
-	return c, nil
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"io"
 	"strconv"
 
@@ -26,7 +27,7 @@ func newTable(w io.Writer, header ...any) table.Writer {
 
 // printRegistrations prints one line for each row of the routing table. A worker without rows has a line too.
 func printRegistrations(w io.Writer, regs []damrey.Registration) {
-	t := newTable(w, "NAME", "MPU", "AGENT", "TYPE", "WORKER", "COST", "BATCH")
+	t := newTable(w, "NAME", "MPU", "AGENT", "TYPE", "WORKER", "COST", "BATCH", "DELIVERY")
 	t.SetColumnConfigs([]table.ColumnConfig{
 		{Name: "MPU", Align: text.AlignRight, AlignHeader: text.AlignRight},
 		{Name: "COST", Align: text.AlignRight, AlignHeader: text.AlignRight},
@@ -35,10 +36,10 @@ func printRegistrations(w io.Writer, regs []damrey.Registration) {
 	for _, reg := range regs {
 		own := table.Row{reg.Name, reg.Capacity(), orDash(reg.Agent)}
 		if len(reg.Commands) == 0 {
-			t.AppendRow(append(own, "-", "-", "-", "-"))
+			t.AppendRow(append(own, "-", "-", "-", "-", "-"))
 		}
 		for _, c := range reg.Commands {
-			t.AppendRow(append(own[:len(own):len(own)], c.Name, c.Worker, c.Cost(), batchText(c)))
+			t.AppendRow(append(own[:len(own):len(own)], c.Name, c.Worker, c.Cost(), batchText(c), cmp.Or(c.Delivery, damrey.Direct)))
 		}
 	}
 	t.Render()

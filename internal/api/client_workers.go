@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 
@@ -48,6 +49,12 @@ func (c *Client) Delete(ctx context.Context, name string, revision *uint64) erro
 		what.ifMatch = Match(*revision)
 	}
 	_, err := c.call(ctx, what)
+	return err
+}
+
+// DeleteKeepingJobs is Delete of a worker for which messages are stored; they stay until it is registered again.
+func (c *Client) DeleteKeepingJobs(ctx context.Context, name string) error {
+	_, err := c.call(ctx, call{method: http.MethodDelete, path: workerPath(name), query: url.Values{"jobs": {"keep"}}})
 	return err
 }
 

@@ -127,7 +127,8 @@ func createStream(ctx context.Context, js jetstream.JetStream, cfg jetstream.Str
 	ctx, cancel := context.WithTimeout(ctx, answerTime)
 	defer cancel()
 	cfg.Metadata = map[string]string{schemaKey: strconv.Itoa(Schema)}
-	if _, err := js.CreateStream(ctx, cfg); err != nil && !errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
+	err := creating(ctx, func() error { _, err := js.CreateStream(ctx, cfg); return err })
+	if err != nil && !errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
 		return fmt.Errorf("create it: %w", err)
 	}
 	return nil

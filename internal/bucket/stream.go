@@ -47,16 +47,39 @@ func writeConfig(ctx context.Context, js jetstream.JetStream, stream string, cfg
 func (s kv) create(ctx context.Context, js jetstream.JetStream) error {
 	ctx, cancel := context.WithTimeout(ctx, answerTime)
 	defer cancel()
-	_, err := js.CreateKeyValue(ctx, jetstream.KeyValueConfig{
-		Bucket:      s.bucket,
-		Description: s.description,
-		History:     s.history,
-		Metadata:    map[string]string{schemaKey: fmt.Sprint(Schema)},
+	err := creating(ctx, func() error {
+		_, err := js.CreateKeyValue(ctx, jetstream.KeyValueConfig{
+			Bucket:      s.bucket,
+			Description: s.description,
+			History:     s.history,
+			Metadata:    map[string]string{schemaKey: fmt.Sprint(Schema)},
+		})
+		return err
 	})
 	if err != nil && !errors.Is(err, jetstream.ErrBucketExists) {
 		return fmt.Errorf("create it: %w", err)
 	}
 	return nil
+}
+
+// codeCreate is JetStream's for a stream that could not be created, whatever the reason.
+const codeCreate = 10049
+
+// creating tries again for a moment: nats-server removes the files of a deleted stream after it has said that it is
+// deleted, and one of the same name cannot be created meanwhile (10049, "error creating store for stream").
+func creating(ctx context.Context, create func() error) error {
+	for attempt := 1; ; attempt++ {
+		err := create()
+		refusal, ok := errors.AsType[*jetstream.APIError](err)
+		if !ok || refusal.ErrorCode != codeCreate || attempt == 5 {
+			return err
+		}
+		select {
+		case <-time.After(time.Duration(attempt) * firstPause):
+		case <-ctx.Done():
+			return err
+		}
+	}
 }
 
 // ask sends one JetStream request below the typed client, which would drop fields it does not know.

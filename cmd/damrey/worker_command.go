@@ -1,0 +1,63 @@
+package main
+
+import (
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/damrey/damrey"
+)
+
+// parseCommand reads TYPE=WORKER[,OPTION…].
+func parseCommand(spec string) (damrey.Command, error) {
+	route, options, _ := strings.Cut(spec, ",")
+	typ, worker, ok := strings.Cut(route, "=")
+	if !ok || typ == "" || worker == "" {
+		return damrey.Command{}, usageError("--command %q: write TYPE=WORKER, such as add=add or add=add,mpu=2,batch=64 or pay=bank,durable", spec)
+	}
+	c := damrey.Command{Name: typ, Worker: worker}
+	if options == "" {
+		return c, nil
+	}
+	for option := range strings.SplitSeq(options, ",") {
+		if err := setOption(&c, spec, option); err != nil {
+			return c, err
+		}
+	}
+	return c, nil
+}
+
+func setOption(c *damrey.Command, spec, option string) error {
+	key, value, hasValue := strings.Cut(option, "=")
+	switch key {
+	case "durable":
+		if hasValue {
+			return usageError("--command %q: durable takes no value", spec)
+		}
+		c.Delivery = damrey.Durable
+		return nil
+	case "backoff":
+		d, err := time.ParseDuration(value)
+		if err != nil {
+			return usageError("--command %q: backoff needs a duration such as 500ms or 2s, not %q", spec, value)
+		}
+		c.Backoff = damrey.Duration(d)
+		return nil
+	case "mpu", "batch", "attempts":
+	default:
+		return usageError("--command %q: unknown option %q; known are mpu=N, batch=N, durable, attempts=N and backoff=DURATION", spec, key)
+	}
+	n, err := strconv.Atoi(value)
+	if err != nil {
+		return usageError("--command %q: %s needs a whole number, not %q", spec, key, value)
+	}
+	switch key {
+	case "mpu":
+		c.MPU = damrey.MPU(n)
+	case "batch":
+		c.Batch = damrey.Batch(n)
+	case "attempts":
+		c.Attempts = damrey.Attempts(n)
+	}
+	return nil
+}

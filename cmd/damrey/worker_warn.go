@@ -1,0 +1,28 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/damrey/damrey"
+	"github.com/damrey/damrey/internal/api"
+)
+
+// warnWeakLine tells of durable routes to workers that pass on along direct ones: a line is as strong as its weakest route.
+func (a *app) warnWeakLine(ctx context.Context, client *api.Client, reg damrey.Registration) {
+	for _, c := range reg.Commands {
+		if c.Delivery != damrey.Durable {
+			continue
+		}
+		target, _, err := client.Worker(ctx, c.Worker)
+		if err != nil {
+			continue // not registered yet
+		}
+		for _, next := range target.Commands {
+			if next.Delivery != damrey.Durable {
+				fmt.Fprintf(a.stderr, "note: %s→%s→%s is durable, and %s passes on along %s→%s→%s, which is direct: at most once from there\n",
+					reg.Name, c.Name, c.Worker, c.Worker, target.Name, next.Name, next.Worker)
+			}
+		}
+	}
+}
