@@ -1,7 +1,6 @@
 package damrey
 
 import (
-	"context"
 	"sync"
 	"time"
 )
@@ -24,6 +23,8 @@ const (
 	// Else, until half of the queue is worked off, what finds it full is refused
 	// at once.
 	burst = 100 * time.Millisecond
+	// askShare of mpu must be free to ask for more while something is expected.
+	askShare = 4
 	// behind is how many queues' worth of messages may wait to be looked at.
 	behind = 16
 )
@@ -58,6 +59,7 @@ type dispatcher struct {
 	fullFrom uint64          // taken then
 	taken    uint64          // messages that have left the queue
 	vacant   chan struct{}   // not nil while someone waits for room in mpu
+	expected int             // units of messages that were asked for
 	idle     chan struct{}   // not nil while someone waits for all to be done
 	closed   bool            // runners end instead of parking
 }
@@ -259,10 +261,7 @@ func (d *dispatcher) done(m *inbound, cost int) {
 	d.awake++
 	d.running--
 	d.progress++
-	if d.vacant != nil {
-		close(d.vacant)
-		d.vacant = nil
-	}
+	d.tellVacant()
 	if d.idle != nil && d.running == 0 && d.queue.len() == 0 {
 		close(d.idle)
 		d.idle = nil
@@ -280,11 +279,19 @@ func (d *dispatcher) settle(wasQuick bool) {
 	}
 }
 
+func (d *dispatcher) tellVacant() {
+	if d.vacant != nil && d.freeUnits() > 0 {
+		close(d.vacant)
+		d.vacant = nil
+	}
+}
+
 // resize changes the capacity; what is running is not disturbed.
 func (d *dispatcher) resize(capacity int) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.capacity = capacity
+	d.tellVacant()
 	d.staff()
 }
 
@@ -304,28 +311,48 @@ func (d *dispatcher) drained() <-chan struct{} {
 	return d.idle
 }
 
-// awaitRoom waits until mpu has room that no queued message will take, and
-// returns how much. When it is little, more may come in a moment.
-func (d *dispatcher) awaitRoom(ctx context.Context) (room int, err error) {
-	for gathered := false; ; {
-		d.mu.Lock()
-		room := d.capacity - d.used - d.queue.len()
-		if room > 0 && (gathered || room >= d.capacity/4) {
-			d.mu.Unlock()
-			return room, ctx.Err()
-		}
-		if d.vacant == nil {
-			d.vacant = make(chan struct{})
-		}
-		vacant := d.vacant
-		d.mu.Unlock()
-		if room > 0 {
-			pause(ctx, gather)
-			gathered = true
-		} else if err := awaitChange(ctx, vacant, nil, 0); err != nil {
-			return 0, err
-		}
+// expect reserves units for messages that were asked for; less than nothing
+// gives back those that came or do not come.
+func (d *dispatcher) expect(units int) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.expected = max(0, d.expected+units)
+	d.tellVacant()
+}
+
+// forget gives back everything that was expected.
+func (d *dispatcher) forget() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.expected = 0
+}
+
+// free is what of mpu is worth asking for now: all that is neither taken,
+// queued nor expected, or nothing when that is less than a share of mpu and
+// something is expected.
+func (d *dispatcher) free() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.freeUnits()
+}
+
+func (d *dispatcher) freeUnits() int {
+	n := d.capacity - d.used - d.queue.len() - d.expected
+	if n <= 0 || d.expected > 0 && n < d.capacity/askShare {
+		return 0
 	}
+	return n
+}
+
+// freed gives a channel that is closed when free is not nothing. One goroutine
+// asks.
+func (d *dispatcher) freed() <-chan struct{} {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	vacant := make(chan struct{})
+	d.vacant = vacant
+	d.tellVacant()
+	return vacant
 }
 
 // takeQueue empties the queue and returns what was in it.

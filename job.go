@@ -12,7 +12,6 @@ import (
 
 	"github.com/damrey/damrey/internal/bucket"
 	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
 	"github.com/rs/zerolog"
 )
 
@@ -38,7 +37,7 @@ const (
 // job is a stored message in the hand of this instance. It ends once: done,
 // postponed, handed back or dead.
 type job struct {
-	msg      jetstream.Msg
+	msg      *nats.Msg
 	sequence uint64
 	handouts uint64
 	tried    tried
@@ -113,7 +112,7 @@ func (w *Instance) keepJobs(ctx context.Context) {
 }
 
 // takeJob queues one stored message. It runs in the puller's goroutine.
-func (w *Instance) takeJob(ctx context.Context, m jetstream.Msg) {
+func (w *Instance) takeJob(ctx context.Context, m *nats.Msg) {
 	w.stats.received.Add(1)
 	w.stats.jobs.Add(1)
 	j := &job{msg: m}
@@ -122,17 +121,17 @@ func (w *Instance) takeJob(ctx context.Context, m jetstream.Msg) {
 		j.sequence, j.handouts = meta.Sequence.Stream, meta.NumDelivered
 	}
 	w.jobs.add(j)
-	typ, from, ok := strings.Cut(strings.TrimPrefix(m.Subject(), w.jobHead), ".")
+	typ, from, ok := strings.Cut(strings.TrimPrefix(m.Subject, w.jobHead), ".")
 	if err != nil || !ok {
-		w.bury(&inbound{envelope: envelope{typ: typ, from: from, to: w.cfg.Name}, job: j}, "the subject is no job's: "+m.Subject())
+		w.bury(&inbound{envelope: envelope{typ: typ, from: from, to: w.cfg.Name}, job: j}, "the subject is no job's: "+m.Subject)
 		return
 	}
 	all := make([]inbound, 1)
 	in := &all[0]
-	in.envelope = w.jobEnvelope(m.Headers(), typ, from)
+	in.envelope = w.jobEnvelope(m.Header, typ, from)
 	in.job = j
-	j.attempts = headerNumber(m.Headers(), headerAttempts, DefaultAttempts)
-	j.backoff = headerDuration(m.Headers(), headerBackoff, DefaultBackoff)
+	j.attempts = headerNumber(m.Header, headerAttempts, DefaultAttempts)
+	j.backoff = headerDuration(m.Header, headerBackoff, DefaultBackoff)
 	if j.handouts > 1 {
 		w.stats.redelivered.Add(1)
 		if !w.remember(ctx, j) {
@@ -144,7 +143,7 @@ func (w *Instance) takeJob(ctx context.Context, m jetstream.Msg) {
 			return
 		}
 	}
-	if in.msg, err = decodeJob(m.Data(), typ); err != nil {
+	if in.msg, err = decodeJob(m.Data, typ); err != nil {
 		w.stats.malformed.Add(1)
 		w.bury(in, err.Error())
 		return
@@ -190,6 +189,9 @@ func (w *Instance) remember(ctx context.Context, j *job) bool {
 	subject := triedSubject(w.opts.prefix, w.cfg.Name, j.sequence)
 	m, err := w.link.nc.RequestWithContext(ctx, "$JS.API.DIRECT.GET."+bucket.TriedStream(w.opts.prefix)+"."+subject, nil)
 	if err != nil {
+		w.log.warn("what is known of a job's failures cannot be read; the job is handed back", func(e *zerolog.Event) {
+			e.Err(err).Str("stream", bucket.TriedStream(w.opts.prefix))
+		})
 		return false
 	}
 	var t tried
@@ -199,7 +201,7 @@ func (w *Instance) remember(ctx context.Context, j *job) bool {
 	return true
 }
 
-func (j *job) id() string { return j.msg.Headers().Get(HeaderID) }
+func (j *job) id() string { return j.msg.Header.Get(HeaderID) }
 
 // finish ends a job that is done.
 func (w *Instance) jobDone(in *inbound) {
@@ -286,8 +288,8 @@ func (w *Instance) letComeAgain(in *inbound, wait time.Duration) {
 // bury stores a job with the dead letters, and removes it here only then.
 func (w *Instance) bury(in *inbound, why string) {
 	j := in.job
-	m := &nats.Msg{Subject: deadSubject(w.opts.prefix, w.cfg.Name, in.typ, in.from), Data: j.msg.Data(), Header: nats.Header{}}
-	for name, values := range j.msg.Headers() {
+	m := &nats.Msg{Subject: deadSubject(w.opts.prefix, w.cfg.Name, in.typ, in.from), Data: j.msg.Data, Header: nats.Header{}}
+	for name, values := range j.msg.Header {
 		m.Header[name] = values
 	}
 	for name, value := range map[string]string{

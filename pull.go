@@ -2,8 +2,12 @@ package damrey
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"math/rand/v2"
+	"strconv"
+	"sync"
 	"time"
 
 	"github.com/damrey/damrey/internal/bucket"
@@ -21,18 +25,37 @@ const (
 	// pullLook is how often an instance looks whether there are jobs for its
 	// worker at all, when nobody tells it.
 	pullLook = 30 * time.Second
-	// gather is how long a pull waits for more room when there is little.
-	gather = time.Millisecond
 )
 
-// pullJobs takes stored messages for this worker while it receives, as many as
-// its mpu has room for. It returns when ctx ends.
+// puller takes stored messages for a worker while it receives, as many as its
+// mpu has room for. nats.go's own drops what is on its way when it is stopped,
+// and that would come again only after the ack wait; this one drains.
+type puller struct {
+	w    *Instance
+	nc   *nats.Conn
+	sub  *nats.Subscription
+	next string // the subject that asks for more
+
+	mu      sync.Mutex // guards what follows
+	left    int        // asked for, and neither come nor refused
+	trouble error
+	heardAt moment // the broker's last sign of life
+}
+
+// pullJobs returns when ctx ends and what was on its way has been taken.
 func (w *Instance) pullJobs(ctx context.Context, nc *nats.Conn) {
+	p := &puller{w: w, nc: nc}
 	js, err := jetstream.New(nc)
+	if err == nil {
+		p.sub, err = nc.Subscribe(nc.NewInbox(), p.receive)
+	}
 	if err != nil {
 		w.log.Error().Err(err).Msg("JetStream cannot be used; this instance takes no stored messages")
 		return
 	}
+	stream := bucket.JobsStream(w.opts.prefix, w.cfg.Name)
+	p.next = jetstream.DefaultAPIPrefix + "CONSUMER.MSG.NEXT." + stream + "." + bucket.JobsConsumer
+	defer drain(nc, p.sub, time.Second, w.log)
 	look := make(chan struct{}, 1)
 	told, err := nc.Subscribe(JobsSubject(w.opts.prefix, w.cfg.Name), func(*nats.Msg) { w.link.kick(look) })
 	if err != nil {
@@ -43,16 +66,17 @@ func (w *Instance) pullJobs(ctx context.Context, nc *nats.Conn) {
 	status := nc.StatusChanged(nats.CONNECTED)
 	defer nc.RemoveStatusListener(status)
 	for ctx.Err() == nil {
-		cons, err := w.jobsConsumer(ctx, js)
+		err := w.jobsThere(ctx, js, stream)
 		if err == nil {
-			err = w.pullFrom(ctx, cons)
+			err = p.pull(ctx)
 		}
 		if ctx.Err() != nil {
 			return
 		}
-		wait := pullLook
-		if !errors.Is(err, jetstream.ErrStreamNotFound) && !errors.Is(err, jetstream.ErrConsumerNotFound) {
-			wait = watchRetry
+		wait := watchRetry
+		if errors.Is(err, jetstream.ErrStreamNotFound) || errors.Is(err, jetstream.ErrConsumerNotFound) {
+			wait = pullLook
+		} else {
 			w.log.warn("cannot pull stored messages now; trying on", func(e *zerolog.Event) { e.Err(err) })
 		}
 		timer := time.NewTimer(wait/2 + rand.N(wait))
@@ -66,38 +90,96 @@ func (w *Instance) pullJobs(ctx context.Context, nc *nats.Conn) {
 	}
 }
 
-func (w *Instance) jobsConsumer(ctx context.Context, js jetstream.JetStream) (jetstream.Consumer, error) {
+// jobsThere looks whether the worker has stored messages at all.
+func (w *Instance) jobsThere(ctx context.Context, js jetstream.JetStream, stream string) error {
 	ctx, cancel := context.WithTimeout(ctx, askTime)
 	defer cancel()
-	return js.Consumer(ctx, bucket.JobsStream(w.opts.prefix, w.cfg.Name), bucket.JobsConsumer)
+	_, err := js.Consumer(ctx, stream, bucket.JobsConsumer)
+	return err
 }
 
-// pullFrom pulls until something goes wrong.
-func (w *Instance) pullFrom(ctx context.Context, cons jetstream.Consumer) error {
+// pull pulls until something goes wrong. What is asked for and what is in hand
+// is never more than mpu has room for.
+func (p *puller) pull(ctx context.Context) error {
+	p.mu.Lock()
+	p.left, p.trouble, p.heardAt = 0, nil, clock()
+	p.mu.Unlock()
+	d := p.w.dispatch
+	defer d.forget()
+	ticker := time.NewTicker(pullBeat)
+	defer ticker.Stop()
 	for {
-		room, err := w.dispatch.awaitRoom(ctx)
-		if err != nil {
+		if err := p.check(); err != nil {
 			return err
 		}
-		if err := w.pullOnce(ctx, cons, room); err != nil {
-			return err
+		if n := d.free(); n > 0 {
+			d.expect(n)
+			if err := p.ask(n); err != nil {
+				return err
+			}
+			continue
+		}
+		select {
+		case <-d.freed():
+		case <-ticker.C:
+		case <-ctx.Done():
+			return ctx.Err()
 		}
 	}
 }
 
-func (w *Instance) pullOnce(ctx context.Context, cons jetstream.Consumer, room int) error {
-	short, cancel := context.WithTimeout(ctx, pullTime)
-	defer cancel()
-	batch, err := cons.Fetch(room, jetstream.FetchContext(short), jetstream.FetchHeartbeat(pullBeat))
+var errPullSilent = errors.New("the broker has forgotten what was asked of it")
+
+func (p *puller) check() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.trouble == nil && p.left > 0 && clock().since(p.heardAt) > 3*pullBeat {
+		return errPullSilent
+	}
+	return p.trouble
+}
+
+func (p *puller) ask(n int) error {
+	request, err := json.Marshal(struct {
+		Batch     int           `json:"batch"`
+		Expires   time.Duration `json:"expires"`
+		Heartbeat time.Duration `json:"idle_heartbeat"`
+	}{n, pullTime, pullBeat})
 	if err != nil {
 		return err
 	}
-	for m := range batch.Messages() {
-		// Also what comes after ctx has ended: it is handed back by the stop.
-		w.takeJob(context.WithoutCancel(ctx), m)
+	p.mu.Lock()
+	if p.left == 0 {
+		p.heardAt = clock()
 	}
-	if err := batch.Error(); err != nil && !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, nats.ErrTimeout) {
-		return err
+	p.left += n
+	p.mu.Unlock()
+	return p.nc.PublishRequest(p.next, p.sub.Subject, request)
+}
+
+// receive takes jobs and what the broker says of pulls.
+func (p *puller) receive(m *nats.Msg) {
+	status := ""
+	if len(m.Data) == 0 && m.Header != nil {
+		status = m.Header.Get(statusHeader)
 	}
-	return ctx.Err()
+	came := 0
+	p.mu.Lock()
+	p.heardAt = clock()
+	switch status {
+	case "":
+		came = 1
+	case "100": // a heartbeat
+	case "408": // a pull's time is up
+		came, _ = strconv.Atoi(m.Header.Get("Nats-Pending-Messages"))
+	default:
+		p.trouble = fmt.Errorf("the broker says %s %s", status, m.Header.Get("Description"))
+	}
+	came = min(came, p.left)
+	p.left -= came
+	p.mu.Unlock()
+	if status == "" {
+		p.w.takeJob(context.Background(), m)
+	}
+	p.w.dispatch.expect(-came)
 }

@@ -70,6 +70,8 @@ func rows() []row {
 		{"bridge", "a plain client through damrey.out", "msg/s", 0.15, 40_000, openBridge},
 		{"channel", "SendChannel → RecvChannel", "msg/s", 0.4, 60_000, openChannel},
 		{"routes", "publish → subscribe, 10,000 commands against 10", "msg/s", 0.95, 100_000, openRoutes},
+		{"durable-send", "store on a durable route, acknowledged", "msg/s", 0.9, 20_000, openDurableSend},
+		{"durable-work", "pull, handle and acknowledge what is stored", "msg/s", 0.9, 20_000, openDurableWork},
 		{"idle", "memory of an idle instance, 1,000 in one process", "bytes", 0, 1_000, openIdle},
 	}
 }

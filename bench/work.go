@@ -48,6 +48,30 @@ func (a *arrivals) throughput(n int, send func() error, flush func() error) (flo
 	return float64(n) / time.Since(began).Seconds(), nil
 }
 
+// await starts something and gives the throughput until n have arrived.
+func (a *arrivals) await(n int, start func() (stop func(), err error)) (float64, error) {
+	a.left.Store(int64(n))
+	began := time.Now()
+	stop, err := start()
+	if err != nil {
+		return 0, err
+	}
+	defer stop()
+	select {
+	case <-a.all:
+		return float64(n) / time.Since(began).Seconds(), nil
+	case <-time.After(patience):
+		return 0, errors.New("not all messages arrived")
+	}
+}
+
+// timed returns how many seconds f takes.
+func timed(f func() error) (seconds float64, err error) {
+	began := time.Now()
+	err = f()
+	return time.Since(began).Seconds(), err
+}
+
 // calls makes n calls, some at a time: throughput, or for one at a time the
 // microseconds of each.
 func calls(inFlight int, call func() error) measure {

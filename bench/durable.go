@@ -1,0 +1,160 @@
+package bench
+
+import (
+	"context"
+	"fmt"
+	"sync/atomic"
+
+	"github.com/damrey/damrey"
+	"github.com/damrey/damrey/internal/bucket"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/rs/zerolog"
+)
+
+// rawPrefix names the stream by hand, which is set as ours is.
+const rawPrefix = "raw"
+
+// jobs makes the streams of the worker sink, as the proxy would: one for us
+// and one by hand.
+func (s *site) jobs() (jetstream.JetStream, error) {
+	err := s.register(
+		damrey.Registration{Name: "src", Commands: []damrey.Command{{Name: "ask", Worker: "sink", Delivery: damrey.Durable}}},
+		damrey.Registration{Name: "sink"})
+	if err != nil {
+		return nil, err
+	}
+	nc, err := s.connect(s.broker.ClientURL())
+	if err != nil {
+		return nil, err
+	}
+	js, err := jetstream.New(nc)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	if err := bucket.EnsureDead(ctx, js, damrey.DefaultPrefix); err != nil {
+		return nil, err
+	}
+	for _, prefix := range []string{rawPrefix, damrey.DefaultPrefix} {
+		if err := bucket.EnsureJobs(ctx, js, prefix, "sink", bucket.Limits{}); err != nil {
+			return nil, err
+		}
+	}
+	return js, nil
+}
+
+func purge(js jetstream.JetStream, prefix string) error {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	stream, err := js.Stream(ctx, bucket.JobsStream(prefix, "sink"))
+	if err != nil {
+		return err
+	}
+	return stream.Purge(ctx)
+}
+
+// publishJobs stores n messages, each under an id of its own.
+func publishJobs(js jetstream.JetStream, prefix string, n int) error {
+	var failed atomic.Pointer[error]
+	for range n {
+		m := &nats.Msg{Subject: prefix + ".job.sink.ask.src", Data: []byte(payload)}
+		future, err := js.PublishMsgAsync(m, jetstream.WithMsgID(fmt.Sprint("raw-", ids.Add(1))))
+		if err != nil {
+			return err
+		}
+		select {
+		case err := <-future.Err():
+			failed.CompareAndSwap(nil, &err)
+		default:
+		}
+	}
+	<-js.PublishAsyncComplete()
+	if err := failed.Load(); err != nil {
+		return *err
+	}
+	return nil
+}
+
+var ids atomic.Int64
+
+func openDurableSend(s *site) (raw, ours measure, err error) {
+	js, err := s.jobs()
+	if err != nil {
+		return nil, nil, err
+	}
+	raw = func(n int) (float64, error) {
+		took, err := timed(func() error { return publishJobs(js, rawPrefix, n) })
+		if err != nil {
+			return 0, err
+		}
+		return float64(n) / took, purge(js, rawPrefix)
+	}
+	w, err := s.instance(s.broker.ClientURL(), "src", nil)
+	if err != nil {
+		return nil, nil, err
+	}
+	ctx := context.Background()
+	ours = func(n int) (float64, error) {
+		before := w.Stats().Stored
+		took, err := timed(func() error {
+			for range n {
+				w.SendAsync(ctx, message[1], message[2], message[3])
+			}
+			return w.Flush(ctx)
+		})
+		if err != nil {
+			return 0, err
+		}
+		if stored := w.Stats().Stored - before; stored != uint64(n) {
+			return 0, fmt.Errorf("%d of %d were stored", stored, n)
+		}
+		return float64(n) / took, purge(js, damrey.DefaultPrefix)
+	}
+	return raw, ours, nil
+}
+
+func openDurableWork(s *site) (raw, ours measure, err error) {
+	js, err := s.jobs()
+	if err != nil {
+		return nil, nil, err
+	}
+	raw = func(n int) (float64, error) {
+		if err := publishJobs(js, rawPrefix, n); err != nil {
+			return 0, err
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		defer cancel()
+		cons, err := js.Consumer(ctx, bucket.JobsStream(rawPrefix, "sink"), bucket.JobsConsumer)
+		if err != nil {
+			return 0, err
+		}
+		a := newArrivals()
+		return a.await(n, func() (func(), error) {
+			running, err := cons.Consume(func(m jetstream.Msg) {
+				if m.Ack() == nil {
+					a.one()
+				}
+			}, jetstream.PullMaxMessages(damrey.DefaultMPU))
+			if err != nil {
+				return nil, err
+			}
+			return func() { running.Drain(); <-running.Closed() }, nil
+		})
+	}
+	ours = func(n int) (float64, error) {
+		if err := publishJobs(js, damrey.DefaultPrefix, n); err != nil {
+			return 0, err
+		}
+		a := newArrivals()
+		return a.await(n, func() (func(), error) {
+			w := damrey.New(damrey.Config{Name: "sink"}, zerolog.Nop(), damrey.WithConnect(damrey.ConnectConfig{URL: s.broker.ClientURL()}))
+			w.Handle("*", func(context.Context, damrey.Msg) (damrey.Msg, error) { a.one(); return nil, nil })
+			failed := make(chan error, 1)
+			go func() { failed <- w.Serve(context.Background()) }()
+			return func() { w.Stop(); <-failed }, nil
+		})
+	}
+	return raw, ours, nil
+}
