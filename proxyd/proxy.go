@@ -23,6 +23,7 @@ type Proxy struct {
 	store  *store
 	table  *table
 	leases *leases
+	dead   *deadLetters
 	ln     net.Listener
 	server *http.Server
 
@@ -44,6 +45,7 @@ func New(nc *nats.Conn, cfg Config) (*Proxy, error) {
 	p := &Proxy{
 		cfg: cfg, store: store, table: newTable(store), leases: newLeases(store, cfg.Lease), ready: make(chan struct{}),
 	}
+	p.dead = newDeadLetters(store, p.table)
 	handler, err := p.handler()
 	if err != nil {
 		return nil, err
