@@ -52,19 +52,19 @@ func (l *link) storePayload(ctx context.Context, r *Route, payload []byte, j job
 	}
 	m.Header.Set(HeaderID, j.id)
 	if j.reply != "" {
-		m.Header.Set(headerReply, j.reply)
+		m.Header.Set(HeaderReply, j.reply)
 	}
 	if j.hops > 0 {
-		m.Header.Set(headerHops, strconv.Itoa(j.hops))
+		m.Header.Set(HeaderHops, strconv.Itoa(j.hops))
 	}
 	if r.Cost != DefaultCommandMPU {
-		m.Header.Set(headerCost, strconv.Itoa(r.Cost))
+		m.Header.Set(HeaderCost, strconv.Itoa(r.Cost))
 	}
 	if r.Attempts != DefaultAttempts {
-		m.Header.Set(headerAttempts, strconv.Itoa(r.Attempts))
+		m.Header.Set(HeaderAttempts, strconv.Itoa(r.Attempts))
 	}
 	if r.Backoff != DefaultBackoff {
-		m.Header.Set(headerBackoff, r.Backoff.String())
+		m.Header.Set(HeaderBackoff, r.Backoff.String())
 	}
 	return l.store(ctx, m, r.String(), deadline, done)
 }

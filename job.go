@@ -32,6 +32,7 @@ const (
 	HeaderDeadTime     = "Damrey-Time"      // RFC 3339
 	HeaderDeadSequence = "Damrey-Sequence"  // in the worker's stream of jobs
 	HeaderDeadHandouts = "Damrey-Delivered" // how often it was handed out
+	HeaderOriginalID   = "Damrey-ID"        // under which it was stored as a job
 )
 
 // job is a stored message in the hand of this instance. It ends once: done,
@@ -111,6 +112,9 @@ func (w *Instance) keepJobs(ctx context.Context) {
 	}
 }
 
+// noName stands in a dead letter's subject for what is no name.
+const noName = "_"
+
 // takeJob queues one stored message. It runs in the puller's goroutine.
 func (w *Instance) takeJob(ctx context.Context, m *nats.Msg) {
 	w.stats.received.Add(1)
@@ -122,16 +126,16 @@ func (w *Instance) takeJob(ctx context.Context, m *nats.Msg) {
 	}
 	w.jobs.add(j)
 	typ, from, ok := strings.Cut(strings.TrimPrefix(m.Subject, w.jobHead), ".")
-	if err != nil || !ok {
-		w.bury(&inbound{envelope: envelope{typ: typ, from: from, to: w.cfg.Name}, job: j}, "the subject is no job's: "+m.Subject)
+	if err != nil || !ok || CheckName(typ) != nil || CheckName(from) != nil {
+		w.bury(&inbound{envelope: envelope{typ: noName, from: noName, to: w.cfg.Name}, job: j}, "the subject is no job's: "+m.Subject)
 		return
 	}
 	all := make([]inbound, 1)
 	in := &all[0]
 	in.envelope = w.jobEnvelope(m.Header, typ, from)
 	in.job = j
-	j.attempts = headerNumber(m.Header, headerAttempts, DefaultAttempts)
-	j.backoff = headerDuration(m.Header, headerBackoff, DefaultBackoff)
+	j.attempts = headerNumber(m.Header, HeaderAttempts, DefaultAttempts)
+	j.backoff = headerDuration(m.Header, HeaderBackoff, DefaultBackoff)
 	if j.handouts > 1 {
 		w.stats.redelivered.Add(1)
 		if !w.remember(ctx, j) {
@@ -154,13 +158,13 @@ func (w *Instance) takeJob(ctx context.Context, m *nats.Msg) {
 }
 
 func (w *Instance) jobEnvelope(h nats.Header, typ, from string) envelope {
-	e := envelope{typ: typ, from: from, to: w.cfg.Name, reply: h.Get(headerReply)}
+	e := envelope{typ: typ, from: from, to: w.cfg.Name, reply: h.Get(HeaderReply)}
 	if e.reply != "" && !w.link.mayAnswer(e.reply) {
 		w.link.refuse(e.reply)
 		e.reply = ""
 	}
-	e.hops = int32(headerNumber(h, headerHops, 0))
-	e.cost = int32(headerNumber(h, headerCost, DefaultCommandMPU))
+	e.hops = int32(headerNumber(h, HeaderHops, 0))
+	e.cost = int32(headerNumber(h, HeaderCost, DefaultCommandMPU))
 	return e
 }
 
@@ -290,11 +294,14 @@ func (w *Instance) bury(in *inbound, why string) {
 	j := in.job
 	m := &nats.Msg{Subject: deadSubject(w.opts.prefix, w.cfg.Name, in.typ, in.from), Data: j.msg.Data, Header: nats.Header{}}
 	for name, values := range j.msg.Header {
-		m.Header[name] = values
+		// What was asked of JetStream then would be asked again.
+		if !strings.HasPrefix(name, "Nats-") {
+			m.Header[name] = values
+		}
 	}
 	for name, value := range map[string]string{
 		HeaderID:           fmt.Sprintf("dead.%s.%d.%s", w.cfg.Name, j.sequence, j.id()),
-		headerOriginalID:   j.id(),
+		HeaderOriginalID:   j.id(),
 		HeaderDeadError:    headerText(why),
 		HeaderDeadFailures: strconv.Itoa(j.tried.Failures),
 		HeaderDeadHandouts: strconv.FormatUint(j.handouts, 10),
@@ -310,9 +317,6 @@ func (w *Instance) bury(in *inbound, why string) {
 		w.buried(in, why, err)
 	}
 }
-
-// headerOriginalID is a dead letter's id when it was a job.
-const headerOriginalID = "Damrey-ID"
 
 func (w *Instance) buried(in *inbound, why string, err error) {
 	if err != nil {

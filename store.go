@@ -18,11 +18,11 @@ import (
 // What a message of a durable route says in headers.
 const (
 	HeaderID       = jetstream.MsgIDHeader // under which a message that is stored twice is known
-	headerReply    = "Damrey-Reply"        // where an answer goes; JetStream takes the reply subject for itself
-	headerHops     = "Damrey-Hops"         // behind the message; absent: 0
-	headerCost     = "Damrey-Cost"         // of the receiving instance's mpu; absent: 1
-	headerAttempts = "Damrey-Attempts"     // how often it may fail; absent: DefaultAttempts
-	headerBackoff  = "Damrey-Backoff"      // after the first failure; absent: DefaultBackoff
+	HeaderReply    = "Damrey-Reply"        // where an answer goes; JetStream takes the reply subject for itself
+	HeaderHops     = "Damrey-Hops"         // behind the message; absent: 0
+	HeaderCost     = "Damrey-Cost"         // of the receiving instance's mpu; absent: 1
+	HeaderAttempts = "Damrey-Attempts"     // how often it may fail; absent: DefaultAttempts
+	HeaderBackoff  = "Damrey-Backoff"      // after the first failure; absent: DefaultBackoff
 )
 
 const (

@@ -9,5 +9,6 @@ var (
 	errConflict   = errors.New("somebody else changed the entry first")           // lost a race; read again
 	errPayload    = errors.New("the entry is larger than the broker's limit")     // refused before it was sent
 	errIncomplete = errors.New("the broker does not give all entries it has")     // a damaged store
+	errNoLetters  = errors.New("there is no stream of dead letters")              // the proxy makes it with the first durable route
 	errForeign    = errors.New("the entry is not a registration of its own name") // written by hand
 )

@@ -64,6 +64,7 @@ func TestProxy_DescribesAllItsPaths(t *testing.T) {
 		"/worker/add": {"post"}, "/worker/del": {"post"}, "/worker/chg": {"post"}, "/workers/get": {"get"},
 		"/v1/workers": {"get"}, "/v1/workers/{name}": {"get", "put", "delete"}, "/v1/fabric": {"get"},
 		"/v1/agents": {"get"}, "/v1/agents/{name}": {"put", "delete"}, "/healthz": {"get"}, "/readyz": {"get"},
+		"/v1/dead": {"get"}, "/v1/dead/{sequence}": {"get", "delete"}, "/v1/dead/{sequence}/retry": {"post"},
 	} {
 		for _, m := range methods {
 			if doc.Paths[path][m] == nil {

@@ -68,6 +68,7 @@ func TestProxy_SaysThatTheBrokerIsAway(t *testing.T) {
 		{"POST", "/worker/add", `{"name":"w"}`}, {"POST", "/worker/chg", seed}, {"DELETE", "/v1/workers/entry", ""},
 		{"GET", "/v1/workers", ""}, {"GET", "/v1/workers/entry", ""}, {"GET", "/v1/agents", ""},
 		{"PUT", "/v1/agents/a:1", `{"id":"a","host":"h","pid":1}`},
+		{"GET", "/v1/dead", ""}, {"POST", "/v1/dead/1/retry", ""}, {"DELETE", "/v1/dead/1", ""},
 	} {
 		p := r.must(503, ask[0], ask[1], ask[2]).problem(t)
 		if !strings.Contains(p.Detail, "broker is away") || !strings.Contains(p.Detail, "not stored, nothing was changed") {

@@ -31,6 +31,7 @@ func (p *Proxy) handler() (http.Handler, error) {
 	p.routeWorkers(a)
 	p.routeFabric(a)
 	p.routeAgents(a)
+	p.routeDead(a)
 	p.routeHealth(a)
 
 	document, err := json.Marshal(a.OpenAPI())

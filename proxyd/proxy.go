@@ -24,6 +24,7 @@ type Proxy struct {
 	table  *table
 	leases *leases
 	keeper *keeper
+	dead   *deadLetters
 	ln     net.Listener
 	server *http.Server
 
@@ -46,6 +47,7 @@ func New(nc *nats.Conn, cfg Config) (*Proxy, error) {
 		cfg: cfg, store: store, table: newTable(store), leases: newLeases(store, cfg.Lease), keeper: newKeeper(store),
 		ready: make(chan struct{}),
 	}
+	p.dead = newDeadLetters(store, p.table)
 	handler, err := p.handler()
 	if err != nil {
 		return nil, err

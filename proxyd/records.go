@@ -121,12 +121,17 @@ func lastMessages(ctx context.Context, stream jetstream.Stream, filter string) (
 	if info.NumPending == 0 {
 		return nil, nil
 	}
-	// Not waiting: the server says when it has no more, also when that is fewer than it promised.
-	batch, err := consumer.FetchNoWait(int(info.NumPending))
+	return fetchNow(ctx, consumer, int(info.NumPending))
+}
+
+// fetchNow takes what a consumer has, at most n. Not waiting: the server says when it has no more, also when that is fewer
+// than it promised.
+func fetchNow(ctx context.Context, consumer jetstream.Consumer, n int) ([]jetstream.Msg, error) {
+	batch, err := consumer.FetchNoWait(n)
 	if err != nil {
 		return nil, err
 	}
-	messages := make([]jetstream.Msg, 0, info.NumPending)
+	messages := make([]jetstream.Msg, 0, n)
 	for {
 		select {
 		case m, ok := <-batch.Messages():

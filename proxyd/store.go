@@ -41,18 +41,12 @@ func newStore(nc *nats.Conn, prefix string, log zerolog.Logger) (*store, error) 
 // end when the one who asked hangs up, because a change that was begun is also to be logged and told; it ends when the
 // time for the broker is used up, or at ctx's own deadline when that is earlier.
 func (s *store) use(ctx context.Context, name string, f func(context.Context, jetstream.KeyValue) error) error {
-	deadline := time.Now().Add(patience)
-	if d, ok := ctx.Deadline(); ok && d.Before(deadline) {
-		deadline = d
+	ctx, cancel, err := s.bound(ctx)
+	if err != nil {
+		return err
 	}
-	ctx, cancel := context.WithDeadline(context.WithoutCancel(ctx), deadline)
 	defer cancel()
-
-	// A write on a connection that is away would wait in its buffer and be stored long after it was refused.
-	if !s.nc.IsConnected() {
-		return fmt.Errorf("%w: no connection to NATS", errAway)
-	}
-	err := s.try(ctx, name, f)
+	err = s.try(ctx, name, f)
 	if !gone(err) {
 		return away(err)
 	}
@@ -61,6 +55,20 @@ func (s *store) use(ctx context.Context, name string, f func(context.Context, je
 		return fmt.Errorf("%w: %w", errAway, err)
 	}
 	return away(s.try(ctx, name, f))
+}
+
+// bound is the context of use, or an error while the broker is away.
+func (s *store) bound(ctx context.Context) (context.Context, context.CancelFunc, error) {
+	// A write on a connection that is away would wait in its buffer and be stored long after it was refused.
+	if !s.nc.IsConnected() {
+		return nil, nil, fmt.Errorf("%w: no connection to NATS", errAway)
+	}
+	deadline := time.Now().Add(patience)
+	if d, ok := ctx.Deadline(); ok && d.Before(deadline) {
+		deadline = d
+	}
+	ctx, cancel := context.WithDeadline(context.WithoutCancel(ctx), deadline)
+	return ctx, cancel, nil
 }
 
 func (s *store) try(ctx context.Context, name string, f func(context.Context, jetstream.KeyValue) error) error {

@@ -6,9 +6,7 @@ import (
 	"io"
 	"slices"
 	"strings"
-	"time"
 
-	"github.com/jedib0t/go-pretty/v6/progress"
 	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/jedib0t/go-pretty/v6/text"
 	"github.com/spf13/cobra"
@@ -65,7 +63,7 @@ func checkBench(cfg bench.Config) error {
 func (a *app) runBench(ctx context.Context, cfg bench.Config, out *output) error {
 	ctx, release := a.untilSignal(ctx, func() {})
 	defer release()
-	bar := newBenchProgress(a.stderr)
+	bar := newProgressBars(a.stderr)
 	cfg.Progress = bar.show
 	results, err := bench.Run(ctx, cfg)
 	bar.end()
@@ -103,54 +101,4 @@ func figure(v float64) string {
 		return fmt.Sprintf("%.1f", v)
 	}
 	return fmt.Sprintf("%.0f", v)
-}
-
-// benchProgress is a bar a row on a terminal, and nothing elsewhere.
-type benchProgress struct {
-	writer  progress.Writer // nil: not a terminal
-	row     string
-	tracker *progress.Tracker
-}
-
-func newBenchProgress(w io.Writer) *benchProgress {
-	if !isTerminal(w) {
-		return &benchProgress{}
-	}
-	p := progress.NewWriter()
-	p.SetOutputWriter(w)
-	p.SetAutoStop(false)
-	p.SetUpdateFrequency(200 * time.Millisecond)
-	p.SetTrackerLength(30)
-	p.Style().Visibility.ETA = true
-	go p.Render()
-	return &benchProgress{writer: p}
-}
-
-func (b *benchProgress) show(row string, done, of int) {
-	if b.writer == nil {
-		return
-	}
-	if row != b.row {
-		b.finishRow()
-		b.row, b.tracker = row, &progress.Tracker{Message: row, Total: int64(of)}
-		b.writer.AppendTracker(b.tracker)
-	}
-	b.tracker.SetValue(int64(done))
-}
-
-func (b *benchProgress) finishRow() {
-	if b.tracker != nil {
-		b.tracker.MarkAsDone()
-	}
-}
-
-func (b *benchProgress) end() {
-	if b.writer == nil {
-		return
-	}
-	b.finishRow()
-	b.writer.Stop()
-	for b.writer.IsRenderInProgress() {
-		time.Sleep(10 * time.Millisecond)
-	}
 }

@@ -15,6 +15,7 @@ says what its output is; one live table at the proxy says where that goes; NATS 
   damrey proxy        the proxy, with the broker inside
   damrey agent        one on each further machine
   damrey worker       look at the table and change it, or run any program as a worker
+  damrey dead         look at the messages that failed too often, retry or purge them
 
 Every flag can be set by an environment variable, --nats-port by DAMREY_NATS_PORT. Logs are on
 stderr, stdout is data. The first Ctrl-C ends a daemon in order, the second at once.
@@ -48,8 +49,8 @@ func newRoot(a *app) *cobra.Command {
 		a.running = err == nil
 		return err
 	}
-	root.AddCommand(newDevCommand(a), newProxyCommand(a), newAgentCommand(a), newWorkerCommand(a), newRequestCommand(a),
-		newSendCommand(a), newBenchCommand(a), newVersionCommand(a))
+	root.AddCommand(newDevCommand(a), newProxyCommand(a), newAgentCommand(a), newWorkerCommand(a), newDeadCommand(a),
+		newRequestCommand(a), newSendCommand(a), newBenchCommand(a), newVersionCommand(a))
 	root.InitDefaultHelpCmd()
 	root.InitDefaultCompletionCmd()
 	nameEnvironment(root)

@@ -13,9 +13,13 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/damrey/damrey"
 	"github.com/damrey/damrey/broker"
+	"github.com/damrey/damrey/internal/bucket"
 )
 
 // The commands that the scripts have beyond testscript's own.
@@ -174,4 +178,22 @@ func portOf(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("%q has no port", args[1])
 	}
 	ts.Setenv(args[0], args[1][i+1:])
+}
+
+// streams makes what stores messages of durable routes to some workers: streams NATS WORKER…
+func streams(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: streams NATS WORKER...")
+	}
+	nc, err := nats.Connect(args[0])
+	ts.Check(err)
+	defer nc.Close()
+	js, err := jetstream.New(nc)
+	ts.Check(err)
+	ctx, cancel := context.WithTimeout(context.Background(), bound)
+	defer cancel()
+	ts.Check(bucket.EnsureDead(ctx, js, damrey.DefaultPrefix))
+	for _, worker := range args[1:] {
+		ts.Check(bucket.EnsureJobs(ctx, js, damrey.DefaultPrefix, worker, bucket.Limits{}))
+	}
 }

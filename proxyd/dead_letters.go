@@ -1,0 +1,145 @@
+package proxyd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/damrey/damrey"
+	"github.com/damrey/damrey/internal/api"
+	"github.com/damrey/damrey/internal/bucket"
+	"github.com/damrey/damrey/internal/wire"
+)
+
+// deadLetters is the stream into which instances write what failed too often.
+type deadLetters struct {
+	store *store
+	table *table
+	name  string
+	hands hands
+}
+
+func newDeadLetters(s *store, t *table) *deadLetters {
+	return &deadLetters{store: s, table: t, name: bucket.DeadStream(s.prefix), hands: newHands()}
+}
+
+// use calls f with the stream, with fresh information, as store.use does with a bucket. Without a stream it is
+// errNoLetters.
+func (d *deadLetters) use(ctx context.Context, f func(context.Context, jetstream.Stream) error) error {
+	ctx, cancel, err := d.store.bound(ctx)
+	if err != nil {
+		return err
+	}
+	defer cancel()
+	stream, err := d.store.js.Stream(ctx, d.name)
+	switch {
+	case errors.Is(err, jetstream.ErrStreamNotFound):
+		return errNoLetters
+	case err == nil:
+		err = f(ctx, stream)
+	}
+	return away(err)
+}
+
+// useLetter is use for what is done with one letter.
+func (d *deadLetters) useLetter(ctx context.Context, sequence uint64, f func(context.Context, jetstream.Stream) error) error {
+	err := d.use(ctx, f)
+	if errors.Is(err, errNoLetters) || errors.Is(err, jetstream.ErrMsgNotFound) {
+		return problem(http.StatusNotFound, "there is no dead letter %d (any more); `damrey dead ls` shows those that are there", sequence)
+	}
+	return err
+}
+
+func (d *deadLetters) get(ctx context.Context, sequence uint64) (letter *jetstream.RawStreamMsg, err error) {
+	err = d.useLetter(ctx, sequence, func(ctx context.Context, stream jetstream.Stream) error {
+		letter, err = stream.GetMsg(ctx, sequence)
+		return err
+	})
+	return letter, err
+}
+
+func (d *deadLetters) purge(ctx context.Context, sequence uint64) error {
+	return d.useLetter(ctx, sequence, func(ctx context.Context, stream jetstream.Stream) error {
+		release, err := d.hands.take(ctx, sequence)
+		if err != nil {
+			return err
+		}
+		defer release()
+		return remove(ctx, stream, sequence)
+	})
+}
+
+// remove is jetstream.ErrMsgNotFound when the letter is gone already, which the client library says only as text.
+func remove(ctx context.Context, stream jetstream.Stream, sequence uint64) error {
+	err := stream.DeleteMsg(ctx, sequence)
+	if errors.Is(err, jetstream.ErrMsgDeleteUnsuccessful) {
+		if _, missing := stream.GetMsg(ctx, sequence); errors.Is(missing, jetstream.ErrMsgNotFound) {
+			return missing
+		}
+	}
+	return err
+}
+
+// letterOf reads a letter as far as it can be read: somebody may have written it by hand.
+func letterOf(prefix, subject string, sequence uint64, h nats.Header, payload []byte) api.DeadLetter {
+	l := api.DeadLetter{
+		Sequence: sequence, Size: len(payload),
+		ID: h.Get(damrey.HeaderOriginalID), Error: h.Get(damrey.HeaderDeadError), Instance: h.Get(damrey.HeaderDeadInstance),
+		Failures: headerNumber(h, damrey.HeaderDeadFailures), Delivered: headerNumber(h, damrey.HeaderDeadHandouts),
+	}
+	l.Worker, l.Type, l.From = parseDeadSubject(prefix, subject)
+	if msg, err := wire.Decode(payload); err == nil && utf8.ValidString(strings.Join(msg, "")) {
+		l.Message = msg
+	}
+	return l
+}
+
+// detailOf is a letter as it was got, without the headers that the broker adds to tell what it gives.
+func detailOf(prefix string, m *jetstream.RawStreamMsg) api.DeadDetail {
+	l := api.DeadDetail{DeadLetter: letterOf(prefix, m.Subject, m.Sequence, m.Header, m.Data), Headers: maps.Clone(m.Header)}
+	l.Time = m.Time.UTC()
+	if l.Headers == nil {
+		l.Headers = map[string][]string{}
+	}
+	for _, name := range []string{jetstream.StreamHeader, jetstream.SequenceHeader, jetstream.TimeStampHeaer, jetstream.SubjectHeader} {
+		delete(l.Headers, name)
+	}
+	if l.Message == nil {
+		l.Payload = m.Data
+	}
+	return l
+}
+
+// deadSubject is that of the letters of a route, each part of which may be "*".
+func deadSubject(prefix, worker, typ, from string) string {
+	return prefix + ".dead." + worker + "." + typ + "." + from
+}
+
+// parseDeadSubject is the opposite of deadSubject. What is missing is empty.
+func parseDeadSubject(prefix, subject string) (worker, typ, from string) {
+	worker, rest, _ := strings.Cut(strings.TrimPrefix(subject, prefix+".dead."), ".")
+	typ, from, _ = strings.Cut(rest, ".")
+	return worker, typ, from
+}
+
+// headerNumber is 0 for what is no count.
+func headerNumber(h nats.Header, name string) int {
+	n, err := strconv.ParseUint(h.Get(name), 10, 31)
+	if err != nil {
+		return 0
+	}
+	return int(n)
+}
+
+// stays is the problem of a letter that could not be retried.
+func stays(format string, args ...any) error {
+	return problem(http.StatusConflict, "%s; the letter stays", fmt.Sprintf(format, args...))
+}
