@@ -431,11 +431,13 @@ func TestDead_LettersWithoutARouteStay(t *testing.T) {
 	}{
 		{func() { r.register("src") }, []string{`no route for type "order"`, "`damrey worker chg src --command order=w`"}},
 		{func() { r.must(200, "DELETE", "/v1/workers/src", "") }, []string{`worker "src" is not registered`, "`damrey worker add src --command order=w`"}},
-		{func() { r.register("src", durably("order", "none")) }, []string{"stream DAMREY_JOBS_none is missing", "src→order→none"}},
 		{func() {
-			if err := bucket.EnsureJobs(t.Context(), r.js, "damrey", "none", bucket.Limits{Messages: 1}); err != nil {
-				t.Fatal(err)
-			}
+			r.must(201, "POST", "/worker/add", `{"name":"none","max_messages":1}`)
+			r.register("src", durably("order", "none"))
+			eventually(t, "the proxy has made the stream", func() bool {
+				_, err := r.js.Stream(t.Context(), "DAMREY_JOBS_none")
+				return err == nil
+			})
 			r.write("damrey.job.none.x.y", "1")
 		}, []string{"takes no more", "maximum messages exceeded", "raise max_messages"}},
 		{func() {
