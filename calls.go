@@ -16,7 +16,8 @@ type call struct {
 	deadline moment
 	hops     int
 	attempts int
-	stored   bool // on a durable route, and the broker has it
+	given    string // the application's id, on a durable route
+	stored   bool   // on a durable route, and the broker has it
 	// One of the two takes the answer.
 	done    chan answer  // of one place; for a caller that waits
 	deliver func(answer) // for a channel's message; must not block

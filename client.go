@@ -18,6 +18,10 @@ import (
 // with a handler's context it counts as a hop of the handled message. Safe for
 // concurrent use.
 func (w *Instance) Request(ctx context.Context, typ string, args ...string) (Msg, error) {
+	return w.request(ctx, sendOptions{}, typ, args)
+}
+
+func (w *Instance) request(ctx context.Context, o sendOptions, typ string, args []string) (Msg, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, notBegun(err)
 	}
@@ -27,13 +31,16 @@ func (w *Instance) Request(ctx context.Context, typ string, args ...string) (Msg
 	if err != nil {
 		return nil, err
 	}
+	if err := o.check(route); err != nil {
+		return nil, err
+	}
 	hops := hopsOf(ctx)
 	if hops > maxHops {
 		w.stats.looped.Add(1)
 		return nil, replyError(loopError(route.String()).message(typ))
 	}
 	c := w.newCall()
-	c.route, c.hops, c.deadline, c.began = route, hops, deadline, now
+	c.route, c.hops, c.deadline, c.began, c.given = route, hops, deadline, now, o.id
 	c.payload = appendRequest(c.payload[:0], typ, args)
 	if err := w.link.checkSize(c.payload, route); err != nil {
 		w.recycle(c)
@@ -84,10 +91,14 @@ func (w *Instance) await(ctx context.Context, c *call) (answer, error) {
 // deadline for 15 s. Then it is [ErrNotStored], and whether it is stored is not
 // known; [ErrFull] says that it is not, because the worker's stream is full.
 func (w *Instance) Send(ctx context.Context, typ string, args ...string) error {
+	return w.send(ctx, sendOptions{}, typ, args)
+}
+
+func (w *Instance) send(ctx context.Context, o sendOptions, typ string, args []string) error {
 	if err := ctx.Err(); err != nil {
 		return notBegun(err)
 	}
-	return w.sendBy(ctx, 0, w.cfg.Timeout, typ, args)
+	return w.sendWith(ctx, 0, w.cfg.Timeout, o, typ, args, nil)
 }
 
 func notBegun(err error) error { return fmt.Errorf("damrey: not begun: %w", err) }
@@ -95,14 +106,17 @@ func notBegun(err error) error { return fmt.Errorf("damrey: not begun: %w", err)
 // sendBy is Send with a budget of its own. A zero deadline is when that ends,
 // from when the message leaves.
 func (w *Instance) sendBy(ctx context.Context, deadline moment, budget time.Duration, typ string, args []string) error {
-	return w.sendWith(ctx, deadline, budget, typ, args, nil)
+	return w.sendWith(ctx, deadline, budget, sendOptions{}, typ, args, nil)
 }
 
 // sendWith is sendBy and tells done how the send ended. When it returns an
 // error it does not. A nil done on a durable route waits for the end.
-func (w *Instance) sendWith(ctx context.Context, deadline moment, budget time.Duration, typ string, args []string, done func(error)) error {
+func (w *Instance) sendWith(ctx context.Context, deadline moment, budget time.Duration, o sendOptions, typ string, args []string, done func(error)) error {
 	route, err := w.route(ctx, typ, deadline)
 	if err != nil {
+		return err
+	}
+	if err := o.check(route); err != nil {
 		return err
 	}
 	hops := hopsOf(ctx)
@@ -120,9 +134,9 @@ func (w *Instance) sendWith(ctx context.Context, deadline moment, budget time.Du
 	case !route.Durable:
 		return w.sendPayload(ctx, route, *buf, hops, deadline, budget, tell(done, route))
 	case done == nil:
-		return w.sendStored(ctx, route, *buf, hops)
+		return w.sendStored(ctx, route, *buf, jobHeader{given: o.id, hops: hops})
 	}
-	return w.storeSend(ctx, route, *buf, jobHeader{hops: hops}, done)
+	return w.storeSend(ctx, route, *buf, jobHeader{given: o.id, hops: hops}, done)
 }
 
 // Flush waits until every Send before it has reached somebody, was given up, or

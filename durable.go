@@ -15,12 +15,16 @@ import (
 // [ErrUndelivered] or [ErrDropped]. It waits only while 4,096 sends of this
 // instance are under way, until ctx or Config.Timeout ends.
 func (w *Instance) SendAsync(ctx context.Context, typ string, args ...string) *Future {
+	return w.sendAsync(ctx, sendOptions{}, typ, args)
+}
+
+func (w *Instance) sendAsync(ctx context.Context, o sendOptions, typ string, args []string) *Future {
 	f := newFuture()
 	if err := ctx.Err(); err != nil {
 		f.end(notBegun(err))
 		return f
 	}
-	if err := w.sendWith(ctx, 0, w.cfg.Timeout, typ, args, f.end); err != nil {
+	if err := w.sendWith(ctx, 0, w.cfg.Timeout, o, typ, args, f.end); err != nil {
 		f.end(err)
 	}
 	return f
@@ -47,10 +51,16 @@ func tell(done func(error), r *Route) func(fate) {
 // when it is known whether it is. An empty id is made up.
 func (l *link) storePayload(ctx context.Context, r *Route, payload []byte, j jobHeader, deadline moment, done func(error)) error {
 	m := &nats.Msg{Subject: r.subject, Data: append([]byte(nil), payload...), Header: make(nats.Header, 4)}
-	if j.id == "" {
-		j.id = l.inboxToken() + "-" + strconv.FormatUint(l.jobs.Add(1), 36)
+	var marker *nats.Msg
+	switch {
+	case j.given != "":
+		marker = idMarker(l.prefix, r, j.given, payload)
+		m.Header.Set(HeaderOriginalID, j.given)
+	case j.id != "":
+		m.Header.Set(HeaderID, j.id)
+	default:
+		m.Header.Set(HeaderID, l.inboxToken()+"-"+strconv.FormatUint(l.jobs.Add(1), 36))
 	}
-	m.Header.Set(HeaderID, j.id)
 	if j.reply != "" {
 		m.Header.Set(HeaderReply, j.reply)
 	}
@@ -66,12 +76,13 @@ func (l *link) storePayload(ctx context.Context, r *Route, payload []byte, j job
 	if r.Backoff != DefaultBackoff {
 		m.Header.Set(HeaderBackoff, r.Backoff.String())
 	}
-	return l.store(ctx, m, r.String(), deadline, done)
+	return l.store(ctx, storing{msg: m, marker: marker, at: r.String(), deadline: deadline, done: done})
 }
 
 // jobHeader is what a stored message carries beside its payload.
 type jobHeader struct {
-	id    string
+	id    string // so that it is stored once; empty: one is made up
+	given string // the application's, instead of id
 	reply string // where an answer goes; empty: none is wanted
 	hops  int
 }
@@ -86,9 +97,9 @@ func (w *Instance) storeDeadline(ctx context.Context) moment {
 }
 
 // sendStored is Send on a durable route. It returns when the broker has it.
-func (w *Instance) sendStored(ctx context.Context, r *Route, payload []byte, hops int) error {
+func (w *Instance) sendStored(ctx context.Context, r *Route, payload []byte, j jobHeader) error {
 	result := make(chan error, 1)
-	err := w.storeSend(ctx, r, payload, jobHeader{hops: hops}, func(err error) { result <- err })
+	err := w.storeSend(ctx, r, payload, j, func(err error) { result <- err })
 	if err != nil {
 		return err
 	}
@@ -120,7 +131,7 @@ func (l *link) beginStored(c *call) {
 	l.count.requests.Add(1)
 	id, r, deadline := c.id, c.route, c.deadline
 	t := tail{kind: kindRequest, call: id, budget: deadline.left(), hops: c.hops, cost: r.Cost}
-	j := jobHeader{reply: string(t.appendTo(nil, l.inbox)), hops: c.hops}
+	j := jobHeader{given: c.given, reply: string(t.appendTo(nil, l.inbox)), hops: c.hops}
 	ctx, cancel := context.WithDeadline(context.Background(), deadline.time())
 	defer cancel()
 	err := l.storePayload(ctx, r, c.payload, j, deadline, func(err error) { l.callStored(id, r, err) })
@@ -148,7 +159,7 @@ func (l *link) callStored(id uint64, r *Route, err error) {
 
 // kindOfStore is what a requester is told when its message could not be stored.
 func kindOfStore(err error) error {
-	for _, kind := range []error{ErrFull, ErrTooLarge} {
+	for _, kind := range []error{ErrFull, ErrTooLarge, ErrIDConflict} {
 		if errors.Is(err, kind) {
 			return kind
 		}

@@ -238,3 +238,65 @@ func TestDurable_StopHandsBack(t *testing.T) {
 		t.Errorf("%+v", s)
 	}
 }
+
+func TestDurable_AnIDIsStoredOnce(t *testing.T) {
+	t.Parallel()
+	f := newFabric(t)
+	f.register("src", durably("pay", "w"), to("now", "w"))
+	f.register("w")
+	js := f.jobs("w")
+	src := f.serve(f.instance(damrey.Config{Name: "src"}))
+	order := src.With(damrey.WithID("order 42"))
+	for range 5 {
+		must(t, order.Send(f.context(), "pay", "7"))
+	}
+	must(t, order.SendAsync(f.context(), "pay", "7").Wait(f.context()))
+	if err := order.Send(f.context(), "pay", "8"); !errors.Is(err, damrey.ErrIDConflict) {
+		t.Errorf("another content: %v", err)
+	}
+	if _, err := order.Request(f.context(), "pay", "8"); !errors.Is(err, damrey.ErrIDConflict) {
+		t.Errorf("another content, asked: %v", err)
+	}
+	if err := order.Send(f.context(), "now"); !errors.Is(err, damrey.ErrNotStored) {
+		t.Errorf("on a direct route: %v", err)
+	}
+	if err := src.With(damrey.WithID("a\nb")).Send(f.context(), "pay"); !errors.Is(err, damrey.ErrNotStored) {
+		t.Errorf("a line feed in it: %v", err)
+	}
+	if s := src.Stats(); s.Deduplicated != 5 {
+		t.Errorf("%d were stored before, not 5", s.Deduplicated)
+	}
+	waiting := func() uint64 {
+		c, err := js.Consumer(t.Context(), "DAMREY_JOBS_w", "work")
+		must(t, err)
+		return c.CachedInfo().NumPending
+	}
+	if n := waiting(); n != 1 {
+		t.Fatalf("%d wait, 1 should", n)
+	}
+	ids := make(chan string, 10)
+	f.worker("w", func(ctx context.Context, _ damrey.Msg) (damrey.Msg, error) {
+		ids <- damrey.MessageID(ctx)
+		return damrey.Reply("paid"), nil
+	})
+	if id := await(t, "the message", ids); id != "order 42" {
+		t.Errorf("the handler sees id %q", id)
+	}
+	eventually(t, "it is done", func() bool { return waiting() == 0 })
+
+	// JetStream forgets the ids of a work queue when the server restarts and the
+	// message is done; this one holds.
+	f.restart()
+	eventually(t, "stored before", func() bool { return order.Send(f.context(), "pay", "7") == nil })
+	if n := src.Stats().Deduplicated; n != 6 {
+		t.Errorf("%d were stored before, not 6", n)
+	}
+	got, err := src.With(damrey.WithID("order 43")).Request(f.context(), "pay", "1")
+	must(t, err)
+	if got.Arg(0) != "paid" || await(t, "the message", ids) != "order 43" {
+		t.Errorf("got %q", got)
+	}
+	if len(ids) != 0 {
+		t.Errorf("%s ran too", <-ids)
+	}
+}

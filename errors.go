@@ -23,6 +23,7 @@ var (
 	ErrPanic        = errors.New("damrey: handler panicked")                                                                  // a handler panicked
 	ErrTooLarge     = errors.New("damrey: message too large")                                                                 // over the broker's max_payload
 	ErrFull         = errors.New("damrey: full")                                                                              // no room is left where it is stored
+	ErrIDConflict   = errors.New("damrey: another message was stored under this id")                                          // within the window, with another content
 	ErrFailed       = errors.New("damrey: handler failed")                                                                    // a handler's output was no message
 	ErrUndelivered  = errors.New("damrey: sends were not delivered")                                                          // Flush: some sends reached nobody
 	ErrAlreadyRun   = errors.New("damrey: Run or Serve was called before")                                                    // an instance runs once
@@ -46,6 +47,7 @@ var codes = []struct {
 	{"panic", ErrPanic},
 	{"too_large", ErrTooLarge},
 	{"full", ErrFull},
+	{"id_conflict", ErrIDConflict},
 	{"failed", ErrFailed},
 }
 

@@ -15,6 +15,7 @@ type handleContext struct {
 	hops     int32       // of what the handler begins
 	unasked  bool        // it is a send: nobody waits for an answer
 	over     atomic.Bool // the handler has returned
+	job      *job        // nil: it came directly
 	timed    atomic.Pointer[timedContext]
 }
 
@@ -48,6 +49,9 @@ func (c *handleContext) Err() error {
 func (c *handleContext) Value(key any) any {
 	if _, ok := key.(hopsKey); ok {
 		return int(c.hops)
+	}
+	if _, ok := key.(jobKey); ok {
+		return c.job
 	}
 	return c.inner().Value(key)
 }

@@ -3,6 +3,7 @@ package damrey_test
 import (
 	"context"
 	"encoding/json"
+	"net"
 	"testing"
 	"time"
 
@@ -52,6 +53,18 @@ func (f *fabric) start(opts *server.Options) {
 	}
 	f.srv = srv
 	f.t.Cleanup(func() { f.srv.Shutdown(); f.srv.WaitForShutdown() })
+}
+
+// restart stops the broker and starts it again at the same address.
+func (f *fabric) restart() {
+	f.t.Helper()
+	port := f.srv.Addr().(*net.TCPAddr).Port
+	dir := f.srv.StoreDir()
+	f.srv.Shutdown()
+	f.srv.WaitForShutdown()
+	f.start(&server.Options{
+		ServerName: "broker", Host: "127.0.0.1", Port: port, NoSigs: true, NoLog: true, JetStream: true, StoreDir: dir,
+	})
 }
 
 func (f *fabric) context() context.Context {

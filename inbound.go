@@ -149,7 +149,7 @@ func (w *Instance) process(in *inbound) {
 	deadline := min(in.deadline, now.add(w.cfg.Timeout))
 	ctx := &in.ctx
 	ctx.parent, ctx.deadline, ctx.hops, ctx.unasked = w.handling, deadline, in.hops+1, in.answerTo() == ""
-	ctx.unasked = ctx.unasked && in.job == nil
+	ctx.job, ctx.unasked = in.job, ctx.unasked && in.job == nil
 	out, err := w.call(ctx, h, in)
 	ctx.end()
 	w.stats.handled.Add(1)

@@ -1,6 +1,7 @@
 package damrey
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -191,7 +192,7 @@ func (w *Instance) remember(ctx context.Context, j *job) bool {
 	ctx, cancel := context.WithTimeout(ctx, askTime)
 	defer cancel()
 	subject := triedSubject(w.opts.prefix, w.cfg.Name, j.sequence)
-	m, err := w.link.nc.RequestWithContext(ctx, "$JS.API.DIRECT.GET."+bucket.TriedStream(w.opts.prefix)+"."+subject, nil)
+	m, err := w.link.nc.RequestWithContext(ctx, directGet(bucket.TriedStream(w.opts.prefix), subject), nil)
 	if err != nil {
 		w.log.warn("what is known of a job's failures cannot be read; the job is handed back", func(e *zerolog.Event) {
 			e.Err(err).Str("stream", bucket.TriedStream(w.opts.prefix))
@@ -205,7 +206,10 @@ func (w *Instance) remember(ctx context.Context, j *job) bool {
 	return true
 }
 
-func (j *job) id() string { return j.msg.Header.Get(HeaderID) }
+// id is the application's, or the one that was made up.
+func (j *job) id() string {
+	return cmp.Or(j.msg.Header.Get(HeaderOriginalID), j.msg.Header.Get(HeaderID))
+}
 
 // finish ends a job that is done.
 func (w *Instance) jobDone(in *inbound) {
@@ -264,12 +268,12 @@ func (w *Instance) postpone(in *inbound, text string, wait time.Duration) {
 			Subject: triedSubject(w.opts.prefix, w.cfg.Name, j.sequence), Data: data,
 			Header: nats.Header{HeaderID: {fmt.Sprintf("%s.%s.%d", w.cfg.Name, j.id(), j.tried.Failures)}},
 		}
-		err = w.link.store(context.Background(), m, in.where(), clock().add(storeTime), func(err error) {
+		err = w.link.store(context.Background(), storing{msg: m, at: in.where(), deadline: clock().add(storeTime), done: func(err error) {
 			if err != nil {
 				w.log.warn("a failed job could not be counted; it may be tried once more than it should", func(e *zerolog.Event) { e.Err(err).Str("route", in.where()) })
 			}
 			w.letComeAgain(in, wait)
-		})
+		}})
 	}
 	if err != nil {
 		w.letComeAgain(in, wait)
@@ -312,7 +316,9 @@ func (w *Instance) bury(in *inbound, why string) {
 	} {
 		m.Header.Set(name, value)
 	}
-	err := w.link.store(context.Background(), m, in.where(), clock().add(storeTime), func(err error) { w.buried(in, why, err) })
+	err := w.link.store(context.Background(), storing{
+		msg: m, at: in.where(), deadline: clock().add(storeTime), done: func(err error) { w.buried(in, why, err) },
+	})
 	if err != nil {
 		w.buried(in, why, err)
 	}

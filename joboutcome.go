@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 
 	"github.com/damrey/damrey/internal/wire"
 )
@@ -81,7 +82,7 @@ func (w *Instance) pushOutput(in *inbound, route *Route, payload []byte, ended f
 	deadline := clock().add(storeTime)
 	switch {
 	case route.Durable:
-		j := jobHeader{id: in.job.id() + outputMark, reply: in.answerTo(), hops: hops}
+		j := jobHeader{id: in.job.outputID(), reply: in.answerTo(), hops: hops}
 		return w.link.storePayload(context.Background(), route, payload, j, deadline, ended)
 	case in.answerTo() == "":
 		deadline = clock().add(w.cfg.Timeout)
@@ -100,8 +101,9 @@ func (w *Instance) pushOutput(in *inbound, route *Route, payload []byte, ended f
 	return err
 }
 
-// outputMark makes the id of a job's output from its own.
-const outputMark = ".o"
+// outputID is the id of a job's output: the same whenever the job runs, and
+// another when its own id is used again.
+func (j *job) outputID() string { return j.id() + "." + strconv.FormatUint(j.sequence, 36) }
 
 // giveUpJob is for what trying again would not change.
 func (w *Instance) giveUpJob(in *inbound, fe *fabricError) {

@@ -57,6 +57,9 @@ type Command struct {
 	// one up to [MaxBackoff], each time between half and one and a half times;
 	// 0 means [DefaultBackoff].
 	Backoff Duration `json:"backoff,omitzero"`
+	// Window is how long an id that the application gave a message of a durable
+	// route is remembered, in whole seconds; 0 means [DefaultWindow].
+	Window Duration `json:"window,omitzero"`
 	// Extra are the fields that this version does not know, kept as they were.
 	Extra map[string]json.RawMessage `json:"-"`
 }
@@ -77,6 +80,8 @@ const (
 	MaxAttempts     = 1000
 	DefaultBackoff  = time.Second
 	MaxBackoff      = time.Hour
+	DefaultWindow   = 2 * time.Minute
+	MaxWindow       = 30 * 24 * time.Hour
 )
 
 // MPU counts message processing units. In JSON it is a string ("100"), as in
@@ -159,8 +164,8 @@ func checkCounts(r Registration) error {
 func (c Command) validateDelivery(at string) error {
 	switch c.Delivery {
 	case "", Direct:
-		if c.Attempts != 0 || c.Backoff != 0 {
-			return &FieldError{Field: at + ".delivery", Problem: `attempts and backoff are of durable routes; set "delivery": "durable", or leave them out`}
+		if c.Attempts != 0 || c.Backoff != 0 || c.Window != 0 {
+			return &FieldError{Field: at + ".delivery", Problem: `attempts, backoff and window are of durable routes; set "delivery": "durable", or leave them out`}
 		}
 		return nil
 	case Durable:
@@ -176,6 +181,9 @@ func (c Command) validateDelivery(at string) error {
 	if c.Backoff < 0 || time.Duration(c.Backoff) > MaxBackoff {
 		return &FieldError{Field: at + ".backoff", Problem: fmt.Sprintf("%v is out of range; use up to %v, or leave it out for %v",
 			time.Duration(c.Backoff), MaxBackoff, DefaultBackoff)}
+	}
+	if w := time.Duration(c.Window); w != 0 && (w < time.Second || w > MaxWindow) {
+		return &FieldError{Field: at + ".window", Problem: fmt.Sprintf("%v is out of range; use 1s to %v, or leave it out for %v", w, MaxWindow, DefaultWindow)}
 	}
 	return nil
 }
@@ -215,4 +223,11 @@ func (c Command) backoff() time.Duration {
 		return DefaultBackoff
 	}
 	return time.Duration(c.Backoff)
+}
+
+func (c Command) window() time.Duration {
+	if c.Window == 0 {
+		return DefaultWindow
+	}
+	return time.Duration(c.Window)
 }

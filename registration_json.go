@@ -66,7 +66,7 @@ func decodeRegistration(data []byte) (Registration, error) {
 		c, at := &r.Commands[i], fmt.Sprintf("commands[%d]", i)
 		c.Extra, err = decodeObject(row, at, at+".", map[string]any{
 			"name": &c.Name, "worker": &c.Worker, "mpu": &c.MPU, "batch": &c.Batch,
-			"delivery": &c.Delivery, "attempts": &c.Attempts, "backoff": &c.Backoff,
+			"delivery": &c.Delivery, "attempts": &c.Attempts, "backoff": &c.Backoff, "window": &c.Window,
 		})
 		if err != nil {
 			return Registration{}, err
@@ -136,7 +136,7 @@ func (r Registration) refuseUnknown() error {
 		return err
 	}
 	for i, c := range r.Commands {
-		if err := refuse(c.Extra, fmt.Sprintf("commands[%d].", i), "name, worker, mpu, batch, delivery, attempts, backoff"); err != nil {
+		if err := refuse(c.Extra, fmt.Sprintf("commands[%d].", i), "name, worker, mpu, batch, delivery, attempts, backoff, window"); err != nil {
 			return err
 		}
 	}

@@ -14,10 +14,12 @@ type Route struct {
 	// Batch is how many waiting sends may share one NATS message; 1 is off.
 	Batch int
 	// Durable says that messages are stored at the broker until they were
-	// handled. Attempts and Backoff are of failures then.
+	// handled. Attempts and Backoff are of failures then; Window is how long an
+	// application's id is remembered.
 	Durable  bool
 	Attempts int
 	Backoff  time.Duration
+	Window   time.Duration
 	subject  string
 }
 
@@ -51,7 +53,7 @@ func newRow(prefix string, reg Registration, revision uint64) *Row {
 		r := &Route{
 			From: reg.Name, Type: c.Name, To: c.Worker,
 			Cost: c.Cost(), Batch: max(1, int(c.Batch)),
-			Durable: c.Delivery == Durable, Attempts: c.attempts(), Backoff: c.backoff(),
+			Durable: c.Delivery == Durable, Attempts: c.attempts(), Backoff: c.backoff(), Window: c.window(),
 		}
 		r.subject = r.subjectOf(prefix)
 		if c.Name == anyType {

@@ -5,11 +5,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
+	"github.com/damrey/damrey/internal/bucket"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/rs/zerolog"
@@ -46,7 +49,8 @@ var errNotAcknowledged = errors.New("no acknowledgement; it may be stored: store
 type storing struct {
 	id       uint64
 	msg      *nats.Msg
-	at       string // the route, for people
+	marker   *nats.Msg // not nil: stored together with msg, both or none
+	at       string    // the route, for people
 	deadline moment
 	next     moment // when to try again
 	made     uint64 // reconnects when it was last published
@@ -65,16 +69,17 @@ type stores struct {
 	closed  bool
 }
 
-// store publishes msg until it is stored. done is called once with what became
-// of it, and must not block. It waits while too many are under way, until ctx
-// ends; its error then is the only word.
-func (l *link) store(ctx context.Context, msg *nats.Msg, at string, deadline moment, done func(error)) error {
+// store publishes the message of s until it is stored. s.done is called once
+// with what became of it, and must not block. It waits while too many are under
+// way, until ctx ends; its error then is the only word.
+func (l *link) store(ctx context.Context, begun storing) error {
+	s := &begun
 	t := &l.stores
 	t.mu.Lock()
 	for !t.closed && len(t.byID) >= storeLimit {
-		if err := t.wait(ctx, deadline); err != nil {
+		if err := t.wait(ctx, s.deadline); err != nil {
 			t.mu.Unlock()
-			return fmt.Errorf("%w: %d messages wait to be stored (%s): %w", ErrFull, storeLimit, at, err)
+			return fmt.Errorf("%w: %d messages wait to be stored (%s): %w", ErrFull, storeLimit, s.at, err)
 		}
 	}
 	if t.closed {
@@ -82,20 +87,27 @@ func (l *link) store(ctx context.Context, msg *nats.Msg, at string, deadline mom
 		return ErrClosed
 	}
 	t.next++
-	s := &storing{id: t.next, msg: msg, at: at, deadline: deadline, done: done}
+	s.id = t.next
 	if t.byID == nil {
 		t.byID = make(map[uint64]*storing)
 	}
 	t.byID[s.id] = s
-	msg.Reply = l.inbox + "." + storeKind + strconv.FormatUint(s.id, 36)
+	s.msg.Reply = l.inbox + "." + storeKind + strconv.FormatUint(s.id, 36)
 	l.prepareStore(s)
+	attempt := s.attempts
 	if !t.looking {
 		t.looking = true
 		time.AfterFunc(storeLook, l.lookAfterStores)
 	}
 	t.mu.Unlock()
-	l.publishStore(s)
+	l.publishStore(s, attempt)
 	return nil
+}
+
+// attempt is a storing with the number of its attempt.
+type attempt struct {
+	*storing
+	attempt int
 }
 
 // prepareStore counts an attempt. mu is held.
@@ -105,8 +117,8 @@ func (l *link) prepareStore(s *storing) {
 	s.made = l.reconnects()
 }
 
-func (l *link) publishStore(s *storing) {
-	err := l.nc.PublishMsg(s.msg)
+func (l *link) publishStore(s *storing, attempt int) {
+	err := l.publishBoth(s, attempt)
 	switch {
 	case err == nil:
 	case notConnected(err):
@@ -118,6 +130,33 @@ func (l *link) publishStore(s *storing) {
 		l.endStore(s.id, fmt.Errorf("%w: %w (%s)", ErrNotConnected, err, s.at))
 	}
 }
+
+// publishBoth publishes the marker and the message as a batch of JetStream's,
+// or the message alone.
+func (l *link) publishBoth(s *storing, attempt int) error {
+	if s.marker == nil {
+		return l.nc.PublishMsg(s.msg)
+	}
+	// What was begun before is given up by the server. Headers are copied, since
+	// an attempt before may still be held up in publishing.
+	batch := fmt.Sprintf("%s-%d-%d", l.inboxToken(), s.id, attempt)
+	first, last := *s.marker, *s.msg
+	first.Header, last.Header = maps.Clone(first.Header), maps.Clone(last.Header)
+	first.Header[headerBatchID], last.Header[headerBatchID] = []string{batch}, []string{batch}
+	first.Header[headerBatchSequence], last.Header[headerBatchSequence] = []string{"1"}, []string{"2"}
+	last.Header[headerBatchCommit] = []string{"1"}
+	if err := l.nc.PublishMsg(&first); err != nil {
+		return err
+	}
+	return l.nc.PublishMsg(&last)
+}
+
+// JetStream's for an atomic batch.
+const (
+	headerBatchID       = "Nats-Batch-Id"
+	headerBatchSequence = "Nats-Batch-Sequence"
+	headerBatchCommit   = "Nats-Batch-Commit"
+)
 
 // onStored is called in the inbox's order with what follows the mark.
 func (l *link) onStored(text string, m *nats.Msg) {
@@ -145,6 +184,10 @@ func (l *link) onStored(text string, m *nats.Msg) {
 		l.endStore(id, nil)
 	case ack.Error.ErrorCode == codeStoreFailed:
 		l.endStore(id, fmt.Errorf("%w: %s", ErrFull, ack.Error.Description))
+	case ack.Error.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence, ack.Error.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequenceConstant:
+		go l.compareMarker(id)
+	case ack.Error.ErrorCode == codeBatchIncomplete, ack.Error.ErrorCode == codeBatchesTooMany:
+		l.stores.later(id, backoff(1), ack.Error)
 	case ack.Error.Code == http.StatusServiceUnavailable:
 		l.stores.later(id, backoff(2), ack.Error)
 	default:
@@ -155,6 +198,47 @@ func (l *link) onStored(text string, m *nats.Msg) {
 // codeStoreFailed is JetStream's for a stream at its limit that refuses new
 // messages: "maximum messages exceeded", "maximum bytes exceeded".
 const codeStoreFailed = 10077
+
+// JetStream's for an atomic batch that lost a part, and for too many at a time.
+const (
+	codeBatchIncomplete = 10176
+	codeBatchesTooMany  = 10210
+)
+
+// compareMarker looks what was stored under an id that was used before.
+func (l *link) compareMarker(id uint64) {
+	t := &l.stores
+	t.mu.Lock()
+	s := t.byID[id]
+	t.mu.Unlock()
+	if s == nil {
+		return
+	}
+	if s.marker == nil {
+		l.endStore(id, fmt.Errorf("%w: the broker expects another sequence", ErrNotStored))
+		return
+	}
+	to, _, _ := strings.Cut(strings.TrimPrefix(s.marker.Subject, l.prefix+".id."), ".")
+	ctx, cancel := context.WithTimeout(context.Background(), askTime)
+	defer cancel()
+	m, err := l.nc.RequestWithContext(ctx, directGet(bucket.JobsStream(l.prefix, to), s.marker.Subject), nil)
+	switch {
+	case err != nil:
+		l.stores.later(id, backoff(1), err)
+	case m.Header.Get(statusHeader) != "":
+		l.stores.later(id, 0, fmt.Errorf("the id was forgotten just now")) // and is free
+	case string(m.Data) == string(s.marker.Data):
+		l.count.deduplicated.Add(1)
+		l.endStore(id, nil)
+	default:
+		l.endStore(id, ErrIDConflict)
+	}
+}
+
+// directGet is where the last message of a subject is asked for.
+func directGet(stream, subject string) string {
+	return jetstream.DefaultAPIPrefix + "DIRECT.GET." + stream + "." + subject
+}
 
 // endStore tells what became of a storing, once.
 func (l *link) endStore(id uint64, err error) {
@@ -189,7 +273,8 @@ func (t *stores) later(id uint64, wait time.Duration, why error) {
 // connection that is gone, and ends what is past its deadline.
 func (l *link) lookAfterStores() {
 	t := &l.stores
-	var again, over []*storing
+	var over []*storing
+	var again []attempt
 	t.mu.Lock()
 	now, made := clock(), l.reconnects()
 	for id, s := range t.byID {
@@ -202,7 +287,7 @@ func (l *link) lookAfterStores() {
 				s.why = errNotAcknowledged
 			}
 			l.prepareStore(s)
-			again = append(again, s)
+			again = append(again, attempt{s, s.attempts})
 		}
 	}
 	t.looking = len(t.byID) > 0
@@ -220,7 +305,7 @@ func (l *link) lookAfterStores() {
 	}
 	for _, s := range again {
 		l.count.retried.Add(1)
-		l.publishStore(s)
+		l.publishStore(s.storing, s.attempt)
 	}
 }
 

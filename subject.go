@@ -29,6 +29,9 @@ func deadSubject(prefix, to, typ, from string) string {
 	return prefix + ".dead." + to + "." + typ + "." + from
 }
 
+// idSubject is where it is kept that an application's id was used for a worker.
+func idSubject(prefix, to, digest string) string { return prefix + ".id." + to + "." + digest }
+
 // triedSubject is where the failures of one stored message are kept.
 func triedSubject(prefix, to string, sequence uint64) string {
 	return prefix + ".tried." + to + "." + strconv.FormatUint(sequence, 10)

@@ -161,14 +161,15 @@ func (p *Proxy) checkJobs(ctx context.Context, worker, jobs string) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	stream, err := p.store.js.Stream(ctx, bucket.JobsStream(p.store.prefix, worker))
-	if errors.Is(err, jetstream.ErrStreamNotFound) {
+	work, err := p.store.js.Consumer(ctx, bucket.JobsStream(p.store.prefix, worker), bucket.JobsConsumer)
+	if errors.Is(err, jetstream.ErrStreamNotFound) || errors.Is(err, jetstream.ErrConsumerNotFound) {
 		return nil
 	}
 	if err != nil {
 		return away(err)
 	}
-	if n := stream.CachedInfo().State.Msgs; n > 0 {
+	info := work.CachedInfo()
+	if n := info.NumPending + uint64(info.NumAckPending); n > 0 {
 		return problem(http.StatusConflict,
 			"%d messages are stored for worker %q; let its instances work them off, or keep them until it is added again: "+
 				"`damrey worker del %s --jobs keep`, or ?jobs=keep", n, worker, worker)

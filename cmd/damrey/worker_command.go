@@ -36,16 +36,20 @@ func setOption(c *damrey.Command, spec, option string) error {
 		}
 		c.Delivery = damrey.Durable
 		return nil
-	case "backoff":
+	case "backoff", "window":
 		d, err := time.ParseDuration(value)
 		if err != nil {
-			return usageError("--command %q: backoff needs a duration such as 500ms or 2s, not %q", spec, value)
+			return usageError("--command %q: %s needs a duration such as 2s or 5m, not %q", spec, key, value)
 		}
-		c.Backoff = damrey.Duration(d)
+		if key == "backoff" {
+			c.Backoff = damrey.Duration(d)
+		} else {
+			c.Window = damrey.Duration(d)
+		}
 		return nil
 	case "mpu", "batch", "attempts":
 	default:
-		return usageError("--command %q: unknown option %q; known are mpu=N, batch=N, durable, attempts=N and backoff=DURATION", spec, key)
+		return usageError("--command %q: unknown option %q; known are mpu=N, batch=N, durable, attempts=N, backoff=DURATION and window=DURATION", spec, key)
 	}
 	n, err := strconv.Atoi(value)
 	if err != nil {

@@ -78,12 +78,14 @@ type jobs struct {
 
 func (s jobs) stream() string  { return JobsStream(s.prefix, s.worker) }
 func (s jobs) subject() string { return s.prefix + ".job." + s.worker + ".>" }
+func (s jobs) ids() string     { return s.prefix + ".id." + s.worker + ".>" }
 
 func (s jobs) create(ctx context.Context, js jetstream.JetStream) error {
 	return createStream(ctx, js, jetstream.StreamConfig{
-		Name: s.stream(), Subjects: []string{s.subject()}, Description: "Damrey: jobs of " + s.worker,
+		Name: s.stream(), Subjects: []string{s.subject(), s.ids()}, Description: "Damrey: jobs of " + s.worker,
 		Retention: jetstream.WorkQueuePolicy, Discard: jetstream.DiscardNew, AllowDirect: true,
 		MaxMsgs: unlimited(s.limits.Messages), MaxBytes: unlimited(s.limits.Bytes), Duplicates: duplicates,
+		AllowAtomicPublish: true, AllowMsgTTL: true, // for ids of the application's own
 	})
 }
 
