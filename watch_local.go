@@ -16,7 +16,7 @@ const localTime = time.Second
 // read from the bucket: a worker that is restarted while the broker is away
 // becomes ready too.
 func (w *Watcher) askAgent(ctx context.Context) {
-	if w.cfg.Worker == "" || w.Table() != nil || ctx.Err() != nil {
+	if w.cfg.Worker == "" || w.Table() != nil || ctx.Err() != nil || !w.nc.IsConnected() {
 		return
 	}
 	t, err := w.localTable(ctx)

@@ -301,6 +301,8 @@ func openIdle(s *site) (raw, ours measure, err error) {
 				return w.Stop, nil
 			case err := <-failed:
 				return nil, err
+			case <-time.After(patience):
+				return nil, errors.New("an instance was not ready in time")
 			}
 		})
 	}

@@ -109,6 +109,7 @@ func (c Config) options() *server.Options {
 	o.Username, o.Password = c.User, c.Password
 	o.JetStream = true
 	o.JetStreamDomain = c.Domain
+	o.JetStreamLimits.DefaultMaxConsumers = -1 // every instance watches the table by one, and 1,000 is the default
 	o.LeafNode.Host, o.LeafNode.Port = c.LeafHost, c.LeafPort
 	o.LeafNode.Username, o.LeafNode.Password = c.User, c.Password
 	o.LeafNode.NoAdvertise = true // agents keep to the address they were given: behind a port mapping ours is wrong

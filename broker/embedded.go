@@ -2,6 +2,7 @@ package broker
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/url"
@@ -28,6 +29,7 @@ type embedded struct {
 
 	mu  sync.Mutex
 	srv *server.Server // guarded by mu; nil before the server is ready and after it began to stop
+	why error          // guarded by mu; not nil while nothing can be stored
 }
 
 func newEmbedded(log zerolog.Logger, login ...nats.Option) *embedded {
@@ -46,16 +48,39 @@ func (e *embedded) ClientURL() string {
 // Connect opens a connection within the process. It reconnects for ever; opts may change that and everything else. The
 // caller closes it, best before Run's context ends.
 func (e *embedded) Connect(opts ...nats.Option) (*nats.Conn, error) {
-	srv := e.server()
-	if srv == nil {
+	if e.server() == nil {
 		return nil, fmt.Errorf("%w: connect after Ready and before Run returns", ErrNotRunning)
 	}
-	all := append([]nats.Option{nats.InProcessServer(srv), nats.MaxReconnects(-1)}, e.login...)
+	all := append([]nats.Option{nats.InProcessServer(inProcess{e}), nats.MaxReconnects(-1)}, e.login...)
 	nc, err := nats.Connect(e.ClientURL(), append(all, opts...)...)
 	if err != nil {
 		return nil, fmt.Errorf("broker: connect within the process: %w", err)
 	}
 	return nc, nil
+}
+
+// inProcess connects to the server that runs now: after a lack of room it is another.
+type inProcess struct{ e *embedded }
+
+func (p inProcess) InProcessConn() (net.Conn, error) {
+	srv := p.e.server()
+	if srv == nil {
+		return nil, ErrNotRunning
+	}
+	return srv.InProcessConn()
+}
+
+// Trouble says why nothing can be stored now; nil while all is well.
+func (e *embedded) Trouble() error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.why
+}
+
+func (e *embedded) setTrouble(why error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.why = why
 }
 
 // claimRun makes sure that Run is called once.
@@ -67,7 +92,20 @@ func (e *embedded) claimRun() error {
 }
 
 // serve runs a server until ctx ends, which is no error, and returns when it is gone. started is called before Ready.
-func (e *embedded) serve(ctx context.Context, opts *server.Options, started func(*server.Server)) error {
+// After a lack of room on the disk, once there is room again, it is started anew at the same ports: nats-server 2.15.2
+// refuses or swallows every write to a stream whose file once failed, and the clients just reconnect.
+func (e *embedded) serve(ctx context.Context, opts *server.Options, started func(*server.Server, *server.Options)) error {
+	for {
+		next := opts.Clone()
+		err := e.serveOnce(ctx, next, started)
+		if !errors.Is(err, errRoomAgain) {
+			return err
+		}
+		opts.Port, opts.LeafNode.Port = next.Port, next.LeafNode.Port
+	}
+}
+
+func (e *embedded) serveOnce(ctx context.Context, opts *server.Options, started func(*server.Server, *server.Options)) error {
 	if ctx.Err() != nil {
 		return nil
 	}
@@ -92,7 +130,7 @@ func (e *embedded) serve(ctx context.Context, opts *server.Options, started func
 	if !srv.ReadyForConnections(settleTime) {
 		return fmt.Errorf("%w: its listeners did not open within %v", ErrStart, settleTime)
 	}
-	started(srv)
+	started(srv, opts)
 	e.open(srv, opts.Host)
 	defer e.close()
 	log.started()
@@ -100,6 +138,8 @@ func (e *embedded) serve(ctx context.Context, opts *server.Options, started func
 	select {
 	case <-ctx.Done():
 		return nil
+	case err := <-log.full:
+		return e.awaitRoom(ctx, opts.StoreDir, err)
 	case <-log.died:
 	case <-stopped:
 	}
@@ -114,7 +154,11 @@ func (e *embedded) open(srv *server.Server, host string) {
 	e.mu.Lock()
 	e.srv = srv
 	e.mu.Unlock()
-	close(e.ready)
+	select {
+	case <-e.ready:
+	default:
+		close(e.ready)
+	}
 }
 
 func (e *embedded) close() {

@@ -41,5 +41,5 @@ func (l *Leaf) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return l.serve(ctx, opts, func(*server.Server) {})
+	return l.serve(ctx, opts, func(*server.Server, *server.Options) {})
 }

@@ -21,6 +21,7 @@ type serverLog struct {
 	log     zerolog.Logger
 	running atomic.Bool   // the banner is over
 	died    chan struct{} // closed by the first fatal line
+	full    chan error    // of one place: something could not be written for lack of room
 	once    sync.Once     // closes died
 
 	mu    sync.Mutex
@@ -29,7 +30,7 @@ type serverLog struct {
 }
 
 func newServerLog(log zerolog.Logger) *serverLog {
-	return &serverLog{log: log, died: make(chan struct{}), limit: logLimit{}}
+	return &serverLog{log: log, died: make(chan struct{}), full: make(chan error, 1), limit: logLimit{}}
 }
 
 func (s *serverLog) Noticef(format string, v ...any) {
@@ -90,6 +91,7 @@ func (s *serverLog) flush() {
 }
 
 func (s *serverLog) write(level zerolog.Level, format string, v []any) {
+	s.lookForRoom(v)
 	s.mu.Lock()
 	ok, dropped := s.limit.pass(kind(level, format), time.Now())
 	s.mu.Unlock()
@@ -101,6 +103,18 @@ func (s *serverLog) write(level zerolog.Level, format string, v []any) {
 		event = event.Int("suppressed", dropped)
 	}
 	event.Msgf(format, v...)
+}
+
+// lookForRoom looks for an error of a full disk among what is logged: nats-server tells nobody else.
+func (s *serverLog) lookForRoom(v []any) {
+	for _, value := range v {
+		if err, ok := value.(error); ok && lacksRoom(err) {
+			select {
+			case s.full <- err:
+			default: // it is known
+			}
+		}
+	}
 }
 
 // kind is the format without what nats-server puts before it to name a connection: "10.1.2.3:55 - lid:7 - Text %s".

@@ -40,6 +40,9 @@ type Config struct {
 	// Lease is how long a claim of an agent's name holds after its last renewal. Short ones are lost to a slow network,
 	// long ones keep the name of a dead machine that lost its disk. Default [DefaultLease].
 	Lease time.Duration
+	// Trouble says why the broker cannot store anything now, nil when it can. Changes are refused with it, and the proxy is
+	// not ready. Nil: nobody knows.
+	Trouble func() error
 	// Log takes one line for every change and what goes wrong. The zero value is silent.
 	Log zerolog.Logger
 }
@@ -48,6 +51,9 @@ func (c Config) withDefaults() Config {
 	c.Listen = cmp.Or(c.Listen, DefaultListen)
 	c.Prefix = cmp.Or(c.Prefix, damrey.DefaultPrefix)
 	c.Lease = cmp.Or(c.Lease, DefaultLease)
+	if c.Trouble == nil {
+		c.Trouble = func() error { return nil }
+	}
 	return c
 }
 

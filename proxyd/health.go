@@ -39,6 +39,9 @@ func (p *Proxy) readiness(ctx context.Context, _ *struct{}) (*statusAnswer, erro
 		_, err := kv.Status(ctx)
 		return err
 	})
+	if err == nil {
+		err = p.store.refuse()
+	}
 	if err != nil {
 		return nil, problem(http.StatusServiceUnavailable, "not ready: bucket %s: %v", name, err)
 	}

@@ -34,6 +34,8 @@ func problemOf(err error) error {
 		return err
 	}
 	switch {
+	case errors.Is(err, errTrouble) && !errors.Is(err, errUnsure):
+		return problem(http.StatusInsufficientStorage, "%v; not stored, nothing was changed", err)
 	case errors.Is(err, errUnsure):
 		return problem(http.StatusServiceUnavailable, "%v; whether it was stored is not known: look before you repeat it", err)
 	case errors.Is(err, errAway):

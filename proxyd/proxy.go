@@ -39,7 +39,7 @@ func New(nc *nats.Conn, cfg Config) (*Proxy, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
-	store, err := newStore(nc, cfg.Prefix, cfg.Log)
+	store, err := newStore(nc, cfg.Prefix, cfg.Log, cfg.Trouble)
 	if err != nil {
 		return nil, err
 	}

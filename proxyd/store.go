@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/danielgtaylor/huma/v2"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/rs/zerolog"
@@ -24,17 +25,19 @@ type store struct {
 	js     jetstream.JetStream
 	prefix string
 	log    zerolog.Logger
+	// trouble says why the broker cannot store anything.
+	trouble func() error
 
 	mu      sync.Mutex // guards handles
 	handles map[string]jetstream.KeyValue
 }
 
-func newStore(nc *nats.Conn, prefix string, log zerolog.Logger) (*store, error) {
+func newStore(nc *nats.Conn, prefix string, log zerolog.Logger, trouble func() error) (*store, error) {
 	js, err := jetstream.New(nc)
 	if err != nil {
 		return nil, fmt.Errorf("cannot use JetStream on this connection: %w", err)
 	}
-	return &store{nc: nc, js: js, prefix: prefix, log: log, handles: make(map[string]jetstream.KeyValue, 2)}, nil
+	return &store{nc: nc, js: js, prefix: prefix, log: log, trouble: trouble, handles: make(map[string]jetstream.KeyValue, 2)}, nil
 }
 
 // use calls f with the bucket. f may run twice, the second time after the buckets were made again. Its context does not
@@ -69,6 +72,25 @@ func (s *store) bound(ctx context.Context) (context.Context, context.CancelFunc,
 	}
 	ctx, cancel := context.WithDeadline(context.WithoutCancel(ctx), deadline)
 	return ctx, cancel, nil
+}
+
+// refuse is not nil when it is known that nothing can be stored.
+func (s *store) refuse() error {
+	if why := s.trouble(); why != nil {
+		return fmt.Errorf("%w: %w", errTrouble, why)
+	}
+	return nil
+}
+
+// explain adds to a failure why the broker could not store.
+func (s *store) explain(err error) error {
+	if _, isProblem := errors.AsType[huma.StatusError](err); err == nil || isProblem {
+		return err
+	}
+	if why := s.refuse(); why != nil {
+		return fmt.Errorf("%w: %w", err, why)
+	}
+	return err
 }
 
 func (s *store) try(ctx context.Context, name string, f func(context.Context, jetstream.KeyValue) error) error {

@@ -94,7 +94,10 @@ func (t *table) del(ctx context.Context, name string, allow guard) (removed *ent
 func (t *table) change(ctx context.Context, name string, allow guard,
 	write func(context.Context, jetstream.KeyValue, *entry) error,
 ) error {
-	return t.store.use(ctx, t.name, func(ctx context.Context, kv jetstream.KeyValue) error {
+	if err := t.store.refuse(); err != nil {
+		return err
+	}
+	err := t.store.use(ctx, t.name, func(ctx context.Context, kv jetstream.KeyValue) error {
 		for attempt := 1; ; attempt++ {
 			current, err := readEntry(ctx, kv, name)
 			if err != nil {
@@ -111,6 +114,7 @@ func (t *table) change(ctx context.Context, name string, allow guard,
 			}
 		}
 	})
+	return t.store.explain(err)
 }
 
 // backOff also gives a follower that answers reads the time to learn of the change that was lost to.

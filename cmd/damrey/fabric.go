@@ -103,7 +103,7 @@ func reachNATS(ctx context.Context, g *group, cfg *fabricConfig) (*nats.Conn, fa
 		return nil, fabric{}, err
 	}
 	g.cleanup(nc.Close)
-	cfg.Proxy.Domain = b.Domain()
+	cfg.Proxy.Domain, cfg.Proxy.Trouble = b.Domain(), b.Trouble
 	return nc, fabric{nats: []string{b.ClientURL()}, leaf: []string{b.LeafURL()}}, nil
 }
 

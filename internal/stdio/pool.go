@@ -144,8 +144,10 @@ func (p *Pool) start() (*process, error) {
 	return proc, nil
 }
 
-func (p *Pool) end(proc *process, grace time.Duration) {
-	proc.stop(grace)
+func (p *Pool) end(proc *process, grace time.Duration) { p.endBy(proc, func() { proc.stop(grace) }) }
+
+func (p *Pool) endBy(proc *process, stop func()) {
+	stop()
 	p.mu.Lock()
 	delete(p.running, proc)
 	p.mu.Unlock()

@@ -109,6 +109,17 @@ func TestPool_TellsTheDeathOfTheProcessThatHadTheMessage(t *testing.T) {
 	}
 }
 
+func TestPool_TellsThatTheProgramClosedItsOutput(t *testing.T) {
+	pool, _ := startPool(t, 1)
+	_, err := do(t, pool, bound, "mute")
+	if err == nil || !strings.Contains(err.Error(), "closed its standard output") {
+		t.Errorf("got %v", err)
+	}
+	if got := mustDo(t, pool, "echo", "alive"); got.Arg(0) != "alive" {
+		t.Errorf("after it, got %q", got)
+	}
+}
+
 func TestPool_TakesALastLineWithoutLineFeed(t *testing.T) {
 	pool, _ := startPool(t, 1)
 	if got := mustDo(t, pool, "unended", "last words"); got.Arg(0) != "last words" {

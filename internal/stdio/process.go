@@ -13,6 +13,9 @@ import (
 	"github.com/rs/zerolog"
 )
 
+// lastWords is how long a process may take to end by itself that has closed its standard output.
+const lastWords = 200 * time.Millisecond
+
 // leftover is how long the streams of a process that has ended are read on, where something that it left behind still
 // holds them.
 const leftover = time.Second
@@ -27,6 +30,7 @@ type process struct {
 	quit   chan struct{} // closed by stop: nobody takes lines any more
 	exited chan struct{}
 	status error // how it ended, once exited is closed
+	ended  bool  // by stop and not by itself, once exited is closed
 	gone   sync.WaitGroup
 	once   sync.Once
 }
@@ -115,6 +119,7 @@ func (p *process) stop(grace time.Duration) {
 		case <-p.exited:
 			return
 		default:
+			p.ended = true
 			terminate(p.cmd)
 		}
 		timer := time.NewTimer(grace)
@@ -129,8 +134,22 @@ func (p *process) stop(grace time.Duration) {
 	p.gone.Wait()
 }
 
-// end says how the process ended, after stop.
+// leave is stop for a process that has closed its standard output, which most do by ending.
+func (p *process) leave() {
+	timer := time.NewTimer(lastWords)
+	defer timer.Stop()
+	select {
+	case <-p.exited:
+	case <-timer.C:
+	}
+	p.stop(restartGrace)
+}
+
+// end says how the process ended, after stop or leave.
 func (p *process) end() error {
+	if p.ended {
+		return fmt.Errorf("%w and was stopped", errClosed)
+	}
 	if exit, ok := errors.AsType[*exec.ExitError](p.status); ok {
 		return fmt.Errorf("%w: %s", ErrEnded, exit.ProcessState)
 	}

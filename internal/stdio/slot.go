@@ -65,10 +65,11 @@ func (s *slot) once(ctx context.Context) (lived time.Duration, why error) {
 		s.pool.end(p, s.pool.cfg.DrainTime)
 		return 0, nil
 	}
-	s.pool.end(p, restartGrace)
 	if errors.Is(why, errClosed) {
-		why = p.end()
+		s.pool.endBy(p, p.leave)
+		return time.Since(p.began), p.end()
 	}
+	s.pool.end(p, restartGrace)
 	return time.Since(p.began), why
 }
 
@@ -152,7 +153,7 @@ func (s *slot) answered(l line, j *job) error {
 
 // lost tells the requester how the process ended that had the message.
 func (s *slot) lost(p *process, j *job) error {
-	s.pool.end(p, restartGrace)
+	s.pool.endBy(p, p.leave)
 	j.done <- result{err: fmt.Errorf("%w (it had this message in hand)", p.end())}
 	return errClosed
 }

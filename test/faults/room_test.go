@@ -1,0 +1,69 @@
+//go:build linux
+
+package faults
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+	"unsafe"
+
+	"github.com/damrey/damrey"
+)
+
+// limitFiles sets how large a file the process may write.
+func (p *process) limitFiles(bytes uint64) {
+	p.t.Helper()
+	limit := syscall.Rlimit{Cur: bytes, Max: ^uint64(0)}
+	_, _, errno := syscall.RawSyscall6(syscall.SYS_PRLIMIT64, uintptr(p.cmd.Process.Pid), syscall.RLIMIT_FSIZE,
+		uintptr(unsafe.Pointer(&limit)), 0, 0, 0)
+	if errno != 0 {
+		p.t.Fatalf("limit the size of its files: %v", errno)
+	}
+}
+
+// No room is left where the broker stores, here by the process's own limit,
+// which is there on every machine. It is said, and when there is room again all
+// goes on by itself.
+func TestFault_NoRoomToStore(t *testing.T) {
+	s := newSite(t)
+	_, echo := s.line(s.hubURL())
+	l := s.load(s.entry(s.hubURL()), loadConfig{})
+	big := damrey.Registration{Name: "big"}
+	for i := range 500 {
+		big.Commands = append(big.Commands, damrey.Command{Name: fmt.Sprintf("type-%d", i), Worker: strings.Repeat("x", 60)})
+	}
+	s.hub.limitFiles(128 << 10)
+	var refused string
+	eventually(t, "changes are refused", func() bool {
+		_, err := s.client.Put(context.Background(), big, "")
+		if err != nil && strings.Contains(err.Error(), "no room left to store") {
+			refused = err.Error()
+			return true
+		}
+		return false
+	})
+	t.Log(refused)
+	ready, err := http.Get("http://" + s.rest + "/readyz")
+	must(t, err)
+	ready.Body.Close()
+	if ready.StatusCode != http.StatusServiceUnavailable {
+		t.Errorf("readyz is %d", ready.StatusCode)
+	}
+	l.recovers("no room: messages go on")
+
+	s.hub.limitFiles(^uint64(0))
+	began := time.Now()
+	s.put(damrey.Registration{Name: "healed"})
+	l.times = append(l.times, fmt.Sprintf("stored again %v", time.Since(began).Round(time.Millisecond)))
+	l.recovers("room again")
+	s.changesAreSeen(l.w, "with room again")
+	l.stop()
+	if echo.stats().Stats.Received == 0 {
+		t.Error("echo received nothing")
+	}
+}
