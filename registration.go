@@ -175,7 +175,7 @@ func (c Command) validateDelivery(at string) error {
 	}
 	if c.Paused {
 		return &FieldError{Field: at + ".paused", Problem: fmt.Sprintf(
-			"a durable route cannot be paused by itself; leave it out, and pause the worker that it leads to with `damrey worker pause %s`", c.Worker)}
+			"a durable route cannot be paused by itself; resume it, and pause the worker that it leads to with `damrey worker pause %s`", c.Worker)}
 	}
 	if c.Batch > 1 {
 		return &FieldError{Field: at + ".batch", Problem: "a durable route stores every message by itself; leave batch out"}
