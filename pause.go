@@ -9,11 +9,11 @@ import "fmt"
 // paused, and so the sender knows, which refuses by itself.
 //
 // A durable route cannot be paused by itself. Its jobs share one stream and one
-// consumer with those of all other routes to the worker. nats-server never
-// goes back to what a narrower filter of a consumer has passed over, so that
-// those jobs would be stranded when the filter is widened again; and jobs that
-// are kept on other subjects and moved back on resume would be overtaken by
-// those that senders store meanwhile.
+// consumer with those of all other routes to the worker. A consumer does not go
+// back to what a narrower filter has passed over (TestTrap_AWiderFilterDoesNotGoBack),
+// so that those jobs would be stranded; and jobs that are kept on other subjects
+// and moved back on resume would be overtaken by those that senders store
+// meanwhile.
 
 // paused says whether the worker itself is. A nil view is not.
 func (v *view) paused() bool { return v != nil && v.row.paused() }
