@@ -154,10 +154,15 @@ func (b *Bridge) prepare(o *outgoing, m *nats.Msg) *fabricError {
 		return &fabricError{ErrMalformed, err.Error(), at}
 	}
 	o.push.count = count
-	seen := &view{row: b.cfg.Table().Row(o.from)}
+	table := b.cfg.Table()
+	seen := &view{row: table.Row(o.from)}
 	route, err := seen.route(o.from, o.typ)
 	if err != nil {
 		return &fabricError{ErrNoRoute, err.Error(), at}
+	}
+	if fe := refusalOf(table, route); fe != nil {
+		b.stats.paused.Add(1)
+		return fe
 	}
 	if o.push.hops > maxHops {
 		b.stats.looped.Add(1)
@@ -170,6 +175,15 @@ func (b *Bridge) prepare(o *outgoing, m *nats.Msg) *fabricError {
 		return fe
 	}
 	return nil
+}
+
+// refusalOf is a route's refusal, or that of a paused worker at its end: the
+// bridge knows all rows, and a send that waits for its fate learns of it.
+func refusalOf(table *Table, r *Route) *fabricError {
+	if !r.Durable && table.Row(r.To).paused() {
+		return workerPaused(r.To, r.String())
+	}
+	return r.refusal()
 }
 
 // pass pushes on. A request's answer comes past the bridge; with confirm it is

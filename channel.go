@@ -197,6 +197,11 @@ func (w *Instance) postRequest(msg Msg, rch chan []string, deadline moment) {
 		answerNow((&fabricError{ErrNoRoute, err.Error(), where(w.cfg.Name, typ, "")}).message(typ))
 		return
 	}
+	if fe := route.refusal(); fe != nil {
+		w.stats.paused.Add(1)
+		answerNow(fe.message(typ))
+		return
+	}
 	c := &call{route: route, began: clock(), deadline: deadline, payload: wire.Append(nil, msg)}
 	if fe := w.link.checkSize(c.payload, route); fe != nil {
 		answerNow(fe.message(typ))

@@ -11,7 +11,8 @@ import (
 
 // Request sends a request along this worker's route for typ and waits for its
 // answer. It returns the RESPONSE. For an ERROR it returns that and a
-// *[ReplyError]; else an error that is [ErrNoRoute], [ErrNoInstance],
+// *[ReplyError], as it does while the route is paused; else an error that is
+// [ErrNoRoute], [ErrNoInstance],
 // [ErrTimeout] or [ErrClosed], or the context's when that was cancelled.
 //
 // The budget is what is left of ctx, else Config.Timeout, at most 1 h. Called
@@ -33,6 +34,11 @@ func (w *Instance) request(ctx context.Context, o sendOptions, typ string, args 
 	}
 	if err := o.check(route); err != nil {
 		return nil, err
+	}
+	if fe := route.refusal(); fe != nil {
+		w.stats.paused.Add(1)
+		m := fe.message(typ)
+		return m, replyError(m)
 	}
 	hops := hopsOf(ctx)
 	if hops > maxHops {
@@ -82,7 +88,7 @@ func (w *Instance) await(ctx context.Context, c *call) (answer, error) {
 // is in the connection's buffer. Delivery is at most once and never lost
 // silently: when nobody is there it is pushed again, Rc attempts in all, then
 // counted, logged and told as an event; Flush returns it. Errors: no route,
-// too large, stopped, no connection or no room until ctx or Config.Timeout
+// route paused, too large, stopped, no connection or no room until ctx or Config.Timeout
 // ends. The message's own budget is Config.Timeout, whatever ctx says: it is
 // done with Send when Send returns. Safe for concurrent use.
 //
@@ -118,6 +124,10 @@ func (w *Instance) sendWith(ctx context.Context, deadline moment, budget time.Du
 	}
 	if err := o.check(route); err != nil {
 		return err
+	}
+	if fe := route.refusal(); fe != nil {
+		w.stats.paused.Add(1)
+		return fe
 	}
 	hops := hopsOf(ctx)
 	if hops > maxHops {

@@ -17,7 +17,7 @@ var (
 	ErrNotConnected = errors.New("damrey: not connected")                                                                     // no connection to NATS within the time
 	ErrNoHandler    = errors.New("damrey: no such handler")                                                                   // no handler for the type there
 	ErrBusy         = errors.New("damrey: busy")                                                                              // the instance's queue is full
-	ErrPaused       = errors.New("damrey: paused")                                                                            // the route is paused
+	ErrPaused       = errors.New("damrey: paused")                                                                            // the route or the worker is paused
 	ErrLoop         = errors.New("damrey: too many hops")                                                                     // the message went round
 	ErrMalformed    = errors.New("damrey: malformed message")                                                                 // the payload could not be read
 	ErrPanic        = errors.New("damrey: handler panicked")                                                                  // a handler panicked

@@ -103,7 +103,7 @@ func (w *Instance) join(ctx context.Context, nc *nats.Conn) *nats.Subscription {
 		return nil
 	}
 	w.joined.Store(sub)
-	w.puller.start(func(ctx context.Context) { w.pullJobs(ctx, nc) })
+	w.puller.start(func(ctx context.Context) { w.keepPulling(ctx, nc) })
 	w.probe(ctx, nc)
 	w.receives.Store(true)
 	select {

@@ -123,6 +123,10 @@ func (w *Instance) malformed(in *inbound, err error) {
 
 // enqueue takes over all.
 func (w *Instance) enqueue(all []inbound) {
+	if w.view.Load().paused() {
+		w.refusePaused(all)
+		return
+	}
 	taken := w.dispatch.submit(all)
 	for i := range all[taken:] {
 		in := &all[taken+i]

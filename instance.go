@@ -47,6 +47,7 @@ type Instance struct {
 	handling context.Context
 	stall    stall
 	gate     chan struct{} // look again whether to receive
+	pulling  chan struct{} // look again whether to pull
 	receives atomic.Bool
 	over     atomic.Bool
 	joined   atomic.Pointer[nats.Subscription] // the last one, for what it dropped
@@ -68,6 +69,7 @@ func New(cfg Config, log zerolog.Logger, opts ...Option) *Instance {
 		stopping: make(chan struct{}),
 		ended:    make(chan struct{}),
 		gate:     make(chan struct{}, 1),
+		pulling:  make(chan struct{}, 1),
 	}
 	w.log = newThrottledLog(log.With().Str("worker", cfg.Name).Str("instance", w.id).Logger())
 	w.wrong = errors.Join(w.cfg.validate(), w.opts.validate())
@@ -221,14 +223,18 @@ func (w *Instance) runWatcher(ctx context.Context, watcher *Watcher) {
 // look takes a new table into use, between two messages.
 func (w *Instance) look(t *Table, stale bool) {
 	row := t.Row(w.cfg.Name)
-	first := w.view.Swap(&view{row: row, stale: stale}) == nil
+	before := w.view.Swap(&view{row: row, stale: stale})
 	if row != nil {
 		w.dispatch.resize(row.Registration.Capacity())
 	}
-	if first {
+	if paused := row.paused(); paused != before.paused() {
+		w.sayPaused(paused)
+	}
+	if before == nil {
 		close(w.loaded)
 	}
 	w.link.kick(w.gate)
+	w.link.kick(w.pulling)
 }
 
 // Stop ends the instance and returns when all is over. What was received is

@@ -53,6 +53,7 @@ type job struct {
 type tried struct {
 	ID       string    `json:"id"`
 	Failures int       `json:"failures"`
+	Held     int       `json:"held,omitempty"` // met something paused, which is no failure
 	Error    string    `json:"error"`
 	Instance string    `json:"instance"`
 	At       time.Time `json:"at"`
@@ -143,7 +144,7 @@ func (w *Instance) takeJob(ctx context.Context, m *nats.Msg) {
 			w.handBackJob(in)
 			return
 		}
-		if j.handouts > uint64(j.tried.Failures)+deathLimit {
+		if j.handouts > uint64(j.tried.Failures+j.tried.Held)+deathLimit {
 			w.bury(in, fmt.Sprintf("handed out %d times and failed %d times: its instances die of it, or lose the broker", j.handouts, j.tried.Failures))
 			return
 		}
@@ -153,7 +154,8 @@ func (w *Instance) takeJob(ctx context.Context, m *nats.Msg) {
 		w.bury(in, err.Error())
 		return
 	}
-	if w.dispatch.submit(all) == 0 {
+	// What was on its way here when the worker was paused waits with the rest.
+	if w.view.Load().paused() || w.dispatch.submit(all) == 0 {
 		w.handBackJob(in)
 	}
 }
@@ -236,37 +238,51 @@ func (w *Instance) handBackJob(in *inbound) {
 // handBackPause keeps a job from coming back at once to where there is no room.
 const handBackPause = 50 * time.Millisecond
 
-// jobFailed postpones a job, or gives it up after its last attempt.
+// heldPause is the longest pause, beside the route's own backoff, between two
+// looks of a job at something paused, so that resuming is soon seen.
+const heldPause = 30 * time.Second
+
+// jobFailed postpones a job, or gives it up after its last attempt. One that
+// met a paused route or worker has not failed, however long that lasts.
 func (w *Instance) jobFailed(in *inbound, answer Msg, cause error) {
 	j := in.job
 	text := "the handler answered " + clip(strings.Join(answer, " "))
 	if cause != nil {
 		text = cause.Error()
 	}
-	j.tried.Failures++
 	var discard *discardError
-	if errors.As(cause, &discard) || j.tried.Failures >= j.attempts {
-		w.bury(in, text)
-		w.reply(in, answer)
-		return
+	given := errors.As(cause, &discard)
+	what := "a job failed and is tried again"
+	var wait time.Duration
+	if errors.Is(cause, ErrPaused) && !given {
+		what = "a job met something paused and is tried again"
+		j.tried.Held++
+		wait = min(doubling(j.backoff, j.tried.Held), jitter(max(j.backoff, heldPause)))
+	} else {
+		j.tried.Failures++
+		if given || j.tried.Failures >= j.attempts {
+			w.bury(in, text)
+			w.reply(in, answer)
+			return
+		}
+		wait = doubling(j.backoff, j.tried.Failures)
 	}
-	wait := doubling(j.backoff, j.tried.Failures)
 	var retry *retryError
 	if errors.As(cause, &retry) {
 		wait = retry.after
 	}
-	w.postpone(in, text, wait)
+	w.postpone(in, what, text, wait)
 }
 
-// postpone writes down that a job failed, and lets it come again.
-func (w *Instance) postpone(in *inbound, text string, wait time.Duration) {
+// postpone writes down what happened to a job, and lets it come again.
+func (w *Instance) postpone(in *inbound, what, text string, wait time.Duration) {
 	j := in.job
 	j.tried.ID, j.tried.Error, j.tried.Instance, j.tried.At = j.id(), text, w.id, time.Now().UTC()
 	data, err := json.Marshal(j.tried)
 	if err == nil {
 		m := &nats.Msg{
 			Subject: triedSubject(w.opts.prefix, w.cfg.Name, j.sequence), Data: data,
-			Header: nats.Header{HeaderID: {fmt.Sprintf("%s.%s.%d", w.cfg.Name, j.id(), j.tried.Failures)}},
+			Header: nats.Header{HeaderID: {fmt.Sprintf("%s.%s.%d", w.cfg.Name, j.id(), j.tried.Failures+j.tried.Held)}},
 		}
 		err = w.link.store(context.Background(), storing{msg: m, at: in.where(), deadline: clock().add(storeTime), done: func(err error) {
 			if err != nil {
@@ -279,7 +295,7 @@ func (w *Instance) postpone(in *inbound, text string, wait time.Duration) {
 		w.letComeAgain(in, wait)
 	}
 	w.stats.postponed.Add(1)
-	w.log.warn("a job failed and is tried again", func(e *zerolog.Event) {
+	w.log.warn(what, func(e *zerolog.Event) {
 		e.Str("route", in.where()).Str("id", j.id()).Str("why", text).Int("failures", j.tried.Failures).Int("attempts", j.attempts).Stringer("again_in", wait)
 	})
 }

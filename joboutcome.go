@@ -50,6 +50,11 @@ func (w *Instance) forwardJob(in *inbound, out Msg) {
 		w.fail(in, &fabricError{ErrNoRoute, err.Error(), where(w.cfg.Name, out.Type(), "")})
 		return
 	}
+	if fe := route.refusal(); fe != nil {
+		w.stats.paused.Add(1)
+		w.fail(in, fe)
+		return
+	}
 	if int(in.hops) >= maxHops {
 		w.stats.looped.Add(1)
 		w.giveUpJob(in, loopError(route.String()))

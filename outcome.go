@@ -108,6 +108,11 @@ func (w *Instance) forward(in *inbound, out Msg) {
 		w.fail(in, &fabricError{ErrNoRoute, err.Error(), at})
 		return
 	}
+	if fe := route.refusal(); fe != nil {
+		w.stats.paused.Add(1)
+		w.fail(in, fe)
+		return
+	}
 	if in.hops >= maxHops {
 		w.stats.looped.Add(1)
 		w.fail(in, loopError(route.String()))

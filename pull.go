@@ -42,6 +42,28 @@ type puller struct {
 	heardAt moment // the broker's last sign of life
 }
 
+// keepPulling pulls while the worker is not paused. It returns when ctx ends
+// and what was on its way has been taken.
+func (w *Instance) keepPulling(ctx context.Context, nc *nats.Conn) {
+	var puller background
+	defer puller.stop()
+	for pulls := false; ; {
+		switch paused := w.view.Load().paused(); {
+		case paused && pulls:
+			puller.stop()
+			pulls = false
+		case !paused && !pulls:
+			puller.start(func(ctx context.Context) { w.pullJobs(ctx, nc) })
+			pulls = true
+		}
+		select {
+		case <-w.pulling:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
 // pullJobs returns when ctx ends and what was on its way has been taken.
 func (w *Instance) pullJobs(ctx context.Context, nc *nats.Conn) {
 	p := &puller{w: w, nc: nc}

@@ -29,6 +29,9 @@ type Registration struct {
 	// durable routes; a send past it gets [ErrFull]. 0 means no bound.
 	MaxMessages Count `json:"max_messages,omitzero"`
 	MaxBytes    Count `json:"max_bytes,omitzero"`
+	// Paused holds back what others send to this worker: messages of durable
+	// routes wait at the broker, others get [ErrPaused].
+	Paused bool `json:"paused,omitzero"`
 	// Commands say where this worker's output goes. A type stands once.
 	Commands []Command `json:"commands"`
 	// Extra are the fields that this version does not know, kept as they were.
@@ -60,6 +63,9 @@ type Command struct {
 	// Window is how long an id that the application gave a message of a durable
 	// route is remembered, in whole seconds; 0 means [DefaultWindow].
 	Window Duration `json:"window,omitzero"`
+	// Paused refuses messages of this route with [ErrPaused] at their sender. Of
+	// direct routes only; for a durable one its Worker is paused.
+	Paused bool `json:"paused,omitzero"`
 	// Extra are the fields that this version does not know, kept as they were.
 	Extra map[string]json.RawMessage `json:"-"`
 }
@@ -171,6 +177,10 @@ func (c Command) validateDelivery(at string) error {
 	case Durable:
 	default:
 		return &FieldError{Field: at + ".delivery", Problem: fmt.Sprintf("%s is no delivery; use direct or durable", quoteClip(string(c.Delivery)))}
+	}
+	if c.Paused {
+		return &FieldError{Field: at + ".paused", Problem: fmt.Sprintf(
+			"a durable route cannot be paused by itself; resume it, and pause the worker that it leads to with `damrey worker pause %s`", c.Worker)}
 	}
 	if c.Batch > 1 {
 		return &FieldError{Field: at + ".batch", Problem: "a durable route stores every message by itself; leave batch out"}

@@ -6,9 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 )
 
@@ -55,7 +55,7 @@ func decodeRegistration(data []byte) (Registration, error) {
 	var rows []json.RawMessage
 	extra, err := decodeObject(data, "", "", map[string]any{
 		"name": &r.Name, "agent": &r.Agent, "mpu": &r.MPU, "commands": &rows,
-		"max_messages": &r.MaxMessages, "max_bytes": &r.MaxBytes,
+		"max_messages": &r.MaxMessages, "max_bytes": &r.MaxBytes, "paused": &r.Paused,
 	})
 	if err != nil {
 		return Registration{}, err
@@ -67,6 +67,7 @@ func decodeRegistration(data []byte) (Registration, error) {
 		c.Extra, err = decodeObject(row, at, at+".", map[string]any{
 			"name": &c.Name, "worker": &c.Worker, "mpu": &c.MPU, "batch": &c.Batch,
 			"delivery": &c.Delivery, "attempts": &c.Attempts, "backoff": &c.Backoff, "window": &c.Window,
+			"paused": &c.Paused,
 		})
 		if err != nil {
 			return Registration{}, err
@@ -116,8 +117,11 @@ func valueProblem(raw json.RawMessage, err error) string {
 		return err.Error()
 	}
 	want := "a string"
-	if strings.HasPrefix(typeErr.Type.String(), "[]") {
+	switch typeErr.Type.Kind() {
+	case reflect.Slice:
 		want = "a list"
+	case reflect.Bool:
+		want = "true or false"
 	}
 	return fmt.Sprintf("%s is needed, not %s", want, clip(string(raw)))
 }
@@ -132,11 +136,11 @@ func position(data []byte, offset int64) (line, column int) {
 }
 
 func (r Registration) refuseUnknown() error {
-	if err := refuse(r.Extra, "", "mpu, name, agent, max_messages, max_bytes, commands"); err != nil {
+	if err := refuse(r.Extra, "", "mpu, name, agent, max_messages, max_bytes, paused, commands"); err != nil {
 		return err
 	}
 	for i, c := range r.Commands {
-		if err := refuse(c.Extra, fmt.Sprintf("commands[%d].", i), "name, worker, mpu, batch, delivery, attempts, backoff, window"); err != nil {
+		if err := refuse(c.Extra, fmt.Sprintf("commands[%d].", i), "name, worker, mpu, batch, delivery, attempts, backoff, window, paused"); err != nil {
 			return err
 		}
 	}

@@ -40,8 +40,8 @@ func TestRegistration_RefusesWhatIsWrongByName(t *testing.T) {
 		{`null`, "is null; an object is needed"},
 		{`{}`, "name: is empty; 1 to 64 of A-Z a-z 0-9 _ - are allowed"},
 		{`{"name":7}`, "name: a string is needed, not 7"},
-		{`{"name":"w","color":"red"}`, "color: unknown field; known are mpu, name, agent, max_messages, max_bytes, commands"},
-		{cmd(`{"name":"a","worker":"b","x":1}`), "commands[0].x: unknown field; known are name, worker, mpu, batch, delivery, attempts, backoff, window"},
+		{`{"name":"w","color":"red"}`, "color: unknown field; known are mpu, name, agent, max_messages, max_bytes, paused, commands"},
+		{cmd(`{"name":"a","worker":"b","x":1}`), "commands[0].x: unknown field; known are name, worker, mpu, batch, delivery, attempts, backoff, window, paused"},
 		{`{"name":"a.b"}`, `name: "a.b": character '.' at position 2 is not allowed; use A-Z a-z 0-9 _ -`},
 		{`{"name":"größe"}`, `name: "größe": character 'ö' at position 3 is not allowed; use A-Z a-z 0-9 _ -`},
 		{`{"name":"damrey-x"}`, `name: "damrey-x": names beginning "damrey-" belong to the fabric; choose another`},
@@ -63,6 +63,10 @@ func TestRegistration_RefusesWhatIsWrongByName(t *testing.T) {
 		{cmd(`{"name":"a","worker":"b","delivery":"durable","backoff":"-1s"}`), "commands[0].backoff: -1s is out of range; use up to 1h0m0s, or leave it out for 1s"},
 		{cmd(`{"name":"a","worker":"b","delivery":"durable","batch":8}`), "commands[0].batch: a durable route stores every message by itself; leave batch out"},
 		{cmd(`{"name":"a","worker":"b","delivery":"durable","window":"10ms"}`), "commands[0].window: 10ms is out of range; use 1s to 720h0m0s, or leave it out for 2m0s"},
+		{`{"name":"w","paused":"yes"}`, `paused: true or false is needed, not "yes"`},
+		{cmd(`{"name":"a","worker":"b","paused":1}`), `commands[0].paused: true or false is needed, not 1`},
+		{cmd(`{"name":"a","worker":"b","delivery":"durable","paused":true}`), "commands[0].paused: a durable route cannot be paused by itself; " +
+			"resume it, and pause the worker that it leads to with `damrey worker pause b`"},
 		{`{"name":"w","max_messages":-1}`, "max_messages: -1 is negative; use 1 or more, or leave it out for no bound"},
 		{`{"name":"w","max_bytes":"many"}`, `max_bytes: "many" is not a whole number`},
 		{cmd(`{"name":"a","worker":"b"},{"name":"a","worker":"c"}`), `commands[1].name: type "a" stands twice: commands[0] sends it to "b", commands[1] to "c"; keep one`},
@@ -74,9 +78,28 @@ func TestRegistration_RefusesWhatIsWrongByName(t *testing.T) {
 	}
 }
 
+func TestRegistration_PausedStandsBehindTheOtherOptionalFields(t *testing.T) {
+	t.Parallel()
+	const doc = `{"name":"w","agent":"","max_bytes":9,"paused":true,"commands":[{"name":"a","worker":"b","batch":2,"paused":true},{"name":"c","worker":"d"}]}`
+	reg, err := ParseRegistration([]byte(doc))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !reg.Paused || !reg.Commands[0].Paused || reg.Commands[1].Paused {
+		t.Errorf("read %+v", reg)
+	}
+	out, err := json.Marshal(reg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(out) != doc {
+		t.Errorf("wrote %s", out)
+	}
+}
+
 func TestRegistration_ReadersKeepFieldsOfANewerVersion(t *testing.T) {
 	t.Parallel()
-	doc := `{"mpu":"7","name":"w","agent":"","commands":[{"name":"a","worker":"b","shadow":"c"}],"paused":true}`
+	doc := `{"mpu":"7","name":"w","agent":"","commands":[{"name":"a","worker":"b","shadow":"c"}],"shade":true}`
 	var reg Registration
 	if err := json.Unmarshal([]byte(doc), &reg); err != nil {
 		t.Fatal(err)

@@ -20,7 +20,10 @@ type Route struct {
 	Attempts int
 	Backoff  time.Duration
 	Window   time.Duration
-	subject  string
+	// Paused says that messages are refused with [ErrPaused] at From.
+	Paused  bool
+	subject string
+	command string // whose row it is: Type, or * for the default route
 }
 
 // String is how a route is written everywhere: from→type→to.
@@ -54,6 +57,7 @@ func newRow(prefix string, reg Registration, revision uint64) *Row {
 			From: reg.Name, Type: c.Name, To: c.Worker,
 			Cost: c.Cost(), Batch: max(1, int(c.Batch)),
 			Durable: c.Delivery == Durable, Attempts: c.attempts(), Backoff: c.backoff(), Window: c.window(),
+			Paused: c.Paused, command: c.Name,
 		}
 		r.subject = r.subjectOf(prefix)
 		if c.Name == anyType {

@@ -25,6 +25,7 @@ type Stats struct {
 	Undelivered uint64 `json:"undelivered"` // sends that nobody took after all attempts
 	Unconfirmed uint64 `json:"unconfirmed"` // pushed right before the connection was lost: fate unknown
 	Busy        uint64 `json:"busy"`        // came in when the queue was full
+	Paused      uint64 `json:"paused"`      // refused while the route or the worker was paused
 	Expired     uint64 `json:"expired"`     // came in with no budget left, not started
 	Malformed   uint64 `json:"malformed"`   // could not be read
 	Refused     uint64 `json:"refused"`     // dropped: the reply subject is no inbox
@@ -42,10 +43,10 @@ type Stats struct {
 
 // counters are the live counts behind Stats. They only grow.
 type counters struct {
-	received, handled, failed, answered, forwarded, requests, sends, retried atomic.Uint64
-	undelivered, unconfirmed, busy, expired, malformed, refused, looped      atomic.Uint64
-	late, unasked, streamAcks, abandoned, stopped                            atomic.Uint64
-	stored, deduplicated, jobs, redelivered, postponed, handedBack, dead     atomic.Uint64
+	received, handled, failed, answered, forwarded, requests, sends, retried    atomic.Uint64
+	undelivered, unconfirmed, busy, paused, expired, malformed, refused, looped atomic.Uint64
+	late, unasked, streamAcks, abandoned, stopped                               atomic.Uint64
+	stored, deduplicated, jobs, redelivered, postponed, handedBack, dead        atomic.Uint64
 }
 
 func (c *counters) snapshot() Stats {
@@ -54,7 +55,7 @@ func (c *counters) snapshot() Stats {
 		Answered: c.answered.Load(), Forwarded: c.forwarded.Load(),
 		Requests: c.requests.Load(), Sends: c.sends.Load(), Retried: c.retried.Load(),
 		Undelivered: c.undelivered.Load(), Unconfirmed: c.unconfirmed.Load(),
-		Busy: c.busy.Load(), Expired: c.expired.Load(), Malformed: c.malformed.Load(),
+		Busy: c.busy.Load(), Paused: c.paused.Load(), Expired: c.expired.Load(), Malformed: c.malformed.Load(),
 		Refused: c.refused.Load(), Looped: c.looped.Load(), Late: c.late.Load(),
 		Unasked: c.unasked.Load(), StreamAcks: c.streamAcks.Load(),
 		Stored: c.stored.Load(), Deduplicated: c.deduplicated.Load(),

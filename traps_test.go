@@ -209,3 +209,42 @@ func TestConnect_FollowsTheNatsCommand(t *testing.T) {
 		t.Errorf("status %v", nc.Status())
 	}
 }
+
+// A consumer does not go back to what a narrower filter has passed over: a durable route is not paused by a filter.
+func TestTrap_AWiderFilterDoesNotGoBack(t *testing.T) {
+	t.Parallel()
+	f := newFabric(t)
+	js := f.jobs("w")
+	ctx := f.context()
+	filter := func(subject string) jetstream.Consumer {
+		t.Helper()
+		c, err := js.Consumer(ctx, "DAMREY_JOBS_w", "work")
+		must(t, err)
+		cfg := c.CachedInfo().Config
+		cfg.FilterSubject = subject
+		c, err = js.UpdateConsumer(ctx, "DAMREY_JOBS_w", cfg)
+		must(t, err)
+		return c
+	}
+	next := func(c jetstream.Consumer) string {
+		t.Helper()
+		m, err := c.Next(jetstream.FetchMaxWait(time.Second))
+		if errors.Is(err, nats.ErrTimeout) {
+			return "nothing"
+		}
+		must(t, err)
+		must(t, m.Ack())
+		return m.Subject()
+	}
+	c := filter("damrey.job.w.open.src")
+	for _, subject := range []string{"damrey.job.w.paused.src", "damrey.job.w.open.src"} {
+		_, err := js.Publish(ctx, subject, nil)
+		must(t, err)
+	}
+	if got := next(c); got != "damrey.job.w.open.src" {
+		t.Fatalf("filtered: %s", got)
+	}
+	if got := next(filter("damrey.job.w.>")); got != "nothing" || stored(t, js, "DAMREY_JOBS_w") != 1 {
+		t.Errorf("widened: %s; if the broker goes back now, durable routes can be paused by the consumer's filter", got)
+	}
+}

@@ -15,6 +15,7 @@ says what its output is; one live table at the proxy says where that goes; NATS 
   damrey proxy        the proxy, with the broker inside
   damrey agent        one on each further machine
   damrey worker       look at the table and change it, or run any program as a worker
+  damrey route        pause a route and resume it
   damrey dead         look at the messages that failed too often, retry or purge them
 
 Every flag can be set by an environment variable, --nats-port by DAMREY_NATS_PORT. Logs are on
@@ -49,7 +50,7 @@ func newRoot(a *app) *cobra.Command {
 		a.running = err == nil
 		return err
 	}
-	root.AddCommand(newDevCommand(a), newProxyCommand(a), newAgentCommand(a), newWorkerCommand(a), newDeadCommand(a),
+	root.AddCommand(newDevCommand(a), newProxyCommand(a), newAgentCommand(a), newWorkerCommand(a), newRouteCommand(a), newDeadCommand(a),
 		newRequestCommand(a), newSendCommand(a), newBenchCommand(a), newVersionCommand(a))
 	root.InitDefaultHelpCmd()
 	root.InitDefaultCompletionCmd()

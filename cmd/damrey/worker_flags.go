@@ -92,10 +92,11 @@ func (e *entryFlags) apply(flags *pflag.FlagSet, reg *damrey.Registration) error
 	return nil
 }
 
-// setCommand replaces the row of a type, or adds one.
+// setCommand replaces the row of a type, or adds one. A paused one stays so: only who resumes it lets it go.
 func setCommand(reg *damrey.Registration, c damrey.Command) {
 	for i := range reg.Commands {
 		if reg.Commands[i].Name == c.Name {
+			c.Paused = reg.Commands[i].Paused
 			reg.Commands[i] = c
 			return
 		}

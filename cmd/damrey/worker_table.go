@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"io"
+	"slices"
 	"strconv"
 
 	"github.com/jedib0t/go-pretty/v6/table"
@@ -25,9 +26,15 @@ func newTable(w io.Writer, header ...any) table.Writer {
 	return t
 }
 
-// printRegistrations prints one line for each row of the routing table. A worker without rows has a line too.
+// printRegistrations prints one line for each row of the routing table. A worker without rows has a line too. The
+// column PAUSED is there when something is.
 func printRegistrations(w io.Writer, regs []damrey.Registration) {
-	t := newTable(w, "NAME", "MPU", "AGENT", "TYPE", "WORKER", "COST", "BATCH", "DELIVERY")
+	header := []any{"NAME", "MPU", "AGENT", "TYPE", "WORKER", "COST", "BATCH", "DELIVERY"}
+	pauses := slices.ContainsFunc(regs, hasPaused)
+	if pauses {
+		header = append(header, "PAUSED")
+	}
+	t := newTable(w, header...)
 	t.SetColumnConfigs([]table.ColumnConfig{
 		{Name: "MPU", Align: text.AlignRight, AlignHeader: text.AlignRight},
 		{Name: "COST", Align: text.AlignRight, AlignHeader: text.AlignRight},
@@ -35,14 +42,38 @@ func printRegistrations(w io.Writer, regs []damrey.Registration) {
 	})
 	for _, reg := range regs {
 		own := table.Row{reg.Name, reg.Capacity(), orDash(reg.Agent)}
+		line := func(paused string, cells ...any) {
+			row := append(own[:len(own):len(own)], cells...)
+			if pauses {
+				row = append(row, paused)
+			}
+			t.AppendRow(row)
+		}
 		if len(reg.Commands) == 0 {
-			t.AppendRow(append(own, "-", "-", "-", "-", "-"))
+			line(pausedText(reg, damrey.Command{}), "-", "-", "-", "-", "-")
 		}
 		for _, c := range reg.Commands {
-			t.AppendRow(append(own[:len(own):len(own)], c.Name, c.Worker, c.Cost(), batchText(c), cmp.Or(c.Delivery, damrey.Direct)))
+			line(pausedText(reg, c), c.Name, c.Worker, c.Cost(), batchText(c), cmp.Or(c.Delivery, damrey.Direct))
 		}
 	}
 	t.Render()
+}
+
+func hasPaused(reg damrey.Registration) bool {
+	return reg.Paused || slices.ContainsFunc(reg.Commands, func(c damrey.Command) bool { return c.Paused })
+}
+
+// pausedText says which of a line's worker and route is paused.
+func pausedText(reg damrey.Registration, c damrey.Command) string {
+	switch {
+	case reg.Paused && c.Paused:
+		return "worker, route"
+	case reg.Paused:
+		return "worker"
+	case c.Paused:
+		return "route"
+	}
+	return "-"
 }
 
 func orDash(s string) string {

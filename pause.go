@@ -1,0 +1,54 @@
+package damrey
+
+import "fmt"
+
+// Pausing holds messages back without taking anybody out of the table. A
+// worker's row says that it is paused, and so each of its instances knows: it
+// stays subscribed, refuses what comes on direct routes, and asks the broker
+// for no stored messages, which wait there. A command says that its route is
+// paused, and so the sender knows, which refuses by itself.
+//
+// A durable route cannot be paused by itself. Its jobs share one stream and one
+// consumer with those of all other routes to the worker. A consumer does not go
+// back to what a narrower filter has passed over (TestTrap_AWiderFilterDoesNotGoBack),
+// so that those jobs would be stranded; and jobs that are kept on other subjects
+// and moved back on resume would be overtaken by those that senders store
+// meanwhile.
+
+// paused says whether the worker itself is. A nil view is not.
+func (v *view) paused() bool { return v != nil && v.row.paused() }
+
+func (row *Row) paused() bool { return row != nil && row.Registration.Paused }
+
+// refusal is what a sender is told on a paused route, nil on any other.
+func (r *Route) refusal() *fabricError {
+	if !r.Paused {
+		return nil
+	}
+	command := r.command
+	if command == anyType {
+		command = "'*'" // as a shell takes it
+	}
+	return &fabricError{ErrPaused, fmt.Sprintf("the route is paused; resume it with `damrey route resume %s %s`", r.From, command), r.String()}
+}
+
+// workerPaused is what a paused worker's instances answer.
+func workerPaused(worker, at string) *fabricError {
+	return &fabricError{ErrPaused, fmt.Sprintf("worker %q is paused; resume it with `damrey worker resume %s`", worker, worker), at}
+}
+
+// refusePaused answers what came on a direct route while the worker is paused.
+func (w *Instance) refusePaused(all []inbound) {
+	for i := range all {
+		w.stats.paused.Add(1)
+		w.fail(&all[i], workerPaused(w.cfg.Name, all[i].where()))
+	}
+}
+
+func (w *Instance) sayPaused(paused bool) {
+	if paused {
+		w.log.Info().Str("resume", "damrey worker resume "+w.cfg.Name).Msg("the worker is paused; stored messages wait, others are refused")
+		return
+	}
+	w.log.Info().Msg("the worker is resumed")
+}
