@@ -505,7 +505,6 @@ func TestDead_RetriedFromManyTerminalsIsStoredOnce(t *testing.T) {
 func TestDead_SaysThatItCouldNotBeRemoved(t *testing.T) {
 	t.Parallel()
 	r := newDeadRig(t)
-	r.register("src", durably("x", "w"))
 	stream, err := r.js.Stream(t.Context(), "DAMREY_DEAD")
 	if err != nil {
 		t.Fatal(err)
@@ -518,6 +517,7 @@ func TestDead_SaysThatItCouldNotBeRemoved(t *testing.T) {
 	if _, err := r.js.CreateStream(t.Context(), cfg); err != nil {
 		t.Fatal(err)
 	}
+	r.register("src", durably("x", "w")) // from now on the proxy makes the stream too
 	r.write("damrey.dead.w.x.src", `["REQUEST","x"]`)
 	for range 3 {
 		_, err := r.api.RetryDead(t.Context(), 1)
