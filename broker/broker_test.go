@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"go.uber.org/goleak"
@@ -267,6 +268,9 @@ func TestConfig_ErrorsNameTheField(t *testing.T) {
 		"User":       {User: "u"},
 		"Password":   {Password: "p"},
 		"bcrypt":     {User: "u", Password: "$2a$11$abcdefghijklmnopqrstuv"},
+		"Sync":       {Sync: -time.Second},
+		"use 1ms":    {Sync: time.Millisecond - 1},
+		"SyncAlways": {Sync: 2 * broker.SyncAlways},
 		"MaxPayload": {MaxPayload: -1},
 		"67108864":   {MaxPayload: 100 << 20},
 		"host":       {Host: "[::1]"},

@@ -42,6 +42,10 @@ type Config struct {
 	// Dir keeps streams and buckets over restarts. One process at a time owns it. Empty: they live in a temporary
 	// directory of at most 256 MiB that goes when Run returns.
 	Dir string
+	// Sync is how much time may pass until what JetStream has acknowledged is forced to the disk, which is what a power
+	// cut can take; a killed process loses nothing of it. SyncAlways forces first and acknowledges then, which is many
+	// times slower. At least MinSync. Default DefaultSync, or with an empty Dir, which nothing outlives, two minutes.
+	Sync time.Duration
 	// Domain is the JetStream domain, by which agents reach JetStream. Letters, digits, _ and -. Default "damrey".
 	Domain string
 	// Insecure allows to listen beyond loopback without User: whoever reaches the port may do everything.
@@ -61,6 +65,7 @@ func (c Config) withDefaults() Config {
 	c.Port = cmp.Or(c.Port, defaultPort)
 	c.LeafHost = cmp.Or(c.LeafHost, c.Host)
 	c.LeafPort = cmp.Or(c.LeafPort, defaultLeafPort)
+	c.Sync = cmp.Or(c.Sync, defaultSync(c.Dir))
 	c.Domain = cmp.Or(c.Domain, defaultName)
 	c.MaxPayload = cmp.Or(c.MaxPayload, defaultMaxPayload)
 	return c
@@ -75,6 +80,9 @@ func (c Config) validate() error {
 		return err
 	}
 	if err := checkMaxPayload(c.MaxPayload); err != nil {
+		return err
+	}
+	if err := checkSync(c.Sync); err != nil {
 		return err
 	}
 	if err := checkLogin(c.User, c.Password); err != nil {
@@ -110,6 +118,7 @@ func (c Config) options() *server.Options {
 	o.JetStream = true
 	o.JetStreamDomain = c.Domain
 	o.JetStreamLimits.DefaultMaxConsumers = -1 // every instance watches the table by one, and 1,000 is the default
+	setSync(o, c.Sync)
 	o.LeafNode.Host, o.LeafNode.Port = c.LeafHost, c.LeafPort
 	o.LeafNode.Username, o.LeafNode.Password = c.User, c.Password
 	o.LeafNode.NoAdvertise = true // agents keep to the address they were given: behind a port mapping ours is wrong

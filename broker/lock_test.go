@@ -5,13 +5,14 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"strings"
 	"testing"
 
 	"github.com/damrey/damrey/broker"
 )
 
 // holdElsewhere runs a broker on dir in another process until kill, or until the test ends.
-func holdElsewhere(t *testing.T, dir string) (pid int, kill func()) {
+func holdElsewhere(t *testing.T, dir string) (pid int, url string, kill func()) {
 	t.Helper()
 	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), holdEnv+"="+dir)
@@ -34,16 +35,17 @@ func holdElsewhere(t *testing.T, dir string) (pid int, kill func()) {
 		}
 	}
 	t.Cleanup(kill)
-	if line, err := bufio.NewReader(out).ReadString('\n'); line != "ready\n" {
+	line, err := bufio.NewReader(out).ReadString('\n')
+	if err != nil || !strings.HasPrefix(line, "nats://") {
 		t.Fatalf("the other process says %q, %v", line, err)
 	}
-	return cmd.Process.Pid, kill
+	return cmd.Process.Pid, strings.TrimSpace(line), kill
 }
 
 func TestBroker_TakesOverTheDirectoryOfAKilledProcess(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	pid, kill := holdElsewhere(t, dir)
+	pid, _, kill := holdElsewhere(t, dir)
 	_, err := broker.New(broker.Config{Port: -1, LeafPort: -1, Dir: dir})
 	wantError(t, err, broker.ErrDir, dir, fmt.Sprintf("pid %d", pid), "--data")
 

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
@@ -26,9 +27,10 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// hold runs a broker until standard input ends, and writes a line when it is ready.
+// hold runs a broker until standard input ends, and writes its URL in a line when it is ready. It forces nothing to the
+// disk within a test, so that what it keeps when it is killed was written before.
 func hold(dir string) error {
-	b, err := broker.New(broker.Config{Port: -1, LeafPort: -1, Dir: dir})
+	b, err := broker.New(broker.Config{Port: -1, LeafPort: -1, Dir: dir, Sync: time.Hour})
 	if err != nil {
 		return err
 	}
@@ -39,7 +41,7 @@ func hold(dir string) error {
 	}()
 	go func() {
 		<-b.Ready()
-		fmt.Println("ready")
+		fmt.Println(b.ClientURL())
 	}()
 	return b.Run(ctx)
 }

@@ -1,6 +1,9 @@
 package main
 
 import (
+	"fmt"
+	"time"
+
 	"github.com/spf13/cobra"
 
 	"github.com/damrey/damrey"
@@ -15,6 +18,7 @@ type fabricFlags struct {
 	advertise        string
 	prefix           string
 	data             string
+	sync             syncTime
 	insecure         bool
 }
 
@@ -27,6 +31,8 @@ func (f *fabricFlags) add(cmd *cobra.Command) {
 	flags.StringVar(&f.host, "host", "127.0.0.1", "address to listen on; beyond this machine it needs --insecure")
 	flags.StringVar(&f.advertise, "advertise", "", "`HOST` that others are told to connect to (default: the one they asked)")
 	flags.BoolVar(&f.insecure, "insecure", false, "allow to listen beyond this machine: who reaches a port may do everything")
+	flags.Var(&f.sync, "sync", fmt.Sprintf("how long after its acknowledgement what is stored is forced to the disk, which is "+
+		"what a power cut can take; always: before it (default %v; 2m when nothing is kept)", broker.DefaultSync))
 	addPrefix(flags, &f.prefix)
 }
 
@@ -35,7 +41,7 @@ func (f *fabricFlags) config(a *app) fabricConfig {
 	return fabricConfig{
 		Broker: broker.Config{
 			Host: f.host, Port: f.nats.forNATS(), LeafPort: f.leaf.forNATS(),
-			Dir: f.data, Insecure: f.insecure, Log: a.log,
+			Dir: f.data, Sync: time.Duration(f.sync), Insecure: f.insecure, Log: a.log,
 		},
 		Proxy: proxyd.Config{
 			Listen: f.rest.address(f.host), Insecure: f.insecure, Prefix: f.prefix,
