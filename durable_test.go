@@ -300,3 +300,36 @@ func TestDurable_AnIDIsStoredOnce(t *testing.T) {
 		t.Errorf("%s ran too", <-ids)
 	}
 }
+
+// A job that is handed back again and again by instances that stop has neither
+// failed nor died.
+func TestDurable_HandingBackIsNoDeath(t *testing.T) {
+	t.Parallel()
+	f := newFabric(t)
+	f.register("src", durably("x", "w"), to("now", "w"))
+	f.put(damrey.Registration{Name: "w", MPU: 1})
+	js := f.jobs("w")
+	src := f.serve(f.instance(damrey.Config{Name: "src"}))
+	must(t, src.Send(f.context(), "x", "stored"))
+	for range 30 {
+		began := make(chan struct{}, 1)
+		w := f.instance(damrey.Config{Name: "w"}, damrey.WithDrainTime(0))
+		w.Handle("*", func(ctx context.Context, _ damrey.Msg) (damrey.Msg, error) {
+			began <- struct{}{}
+			<-ctx.Done()
+			return nil, ctx.Err()
+		})
+		f.serve(w)
+		await(t, "the job", began)
+		w.Stop()
+	}
+	done := make(chan string, 1)
+	w := f.worker("w", func(_ context.Context, in damrey.Msg) (damrey.Msg, error) { done <- in.Arg(0); return nil, nil })
+	if got := await(t, "the job", done); got != "stored" {
+		t.Errorf("got %q", got)
+	}
+	eventually(t, "it is done", func() bool { return stored(t, js, "DAMREY_JOBS_w") == 0 })
+	if s := w.Stats(); s.Dead != 0 {
+		t.Errorf("%+v", s)
+	}
+}

@@ -53,7 +53,8 @@ type job struct {
 type tried struct {
 	ID       string    `json:"id"`
 	Failures int       `json:"failures"`
-	Held     int       `json:"held,omitempty"` // met something paused, which is no failure
+	Excused  uint64    `json:"excused,omitempty"` // hand-outs until the last that was given back on purpose
+	Held     int       `json:"held,omitempty"`    // met something paused, which is no failure
 	Error    string    `json:"error"`
 	Instance string    `json:"instance"`
 	At       time.Time `json:"at"`
@@ -84,6 +85,13 @@ func (h *jobsInHand) end(j *job) bool {
 	j.over = true
 	delete(h.all, j)
 	return true
+}
+
+// has says that j has not ended.
+func (h *jobsInHand) has(j *job) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return !j.over
 }
 
 func (h *jobsInHand) list() []*job {
@@ -141,10 +149,10 @@ func (w *Instance) takeJob(ctx context.Context, m *nats.Msg) {
 	if j.handouts > 1 {
 		w.stats.redelivered.Add(1)
 		if !w.remember(ctx, j) {
-			w.handBackJob(in)
+			w.handBackNow(in)
 			return
 		}
-		if j.handouts > uint64(j.tried.Failures+j.tried.Held)+deathLimit {
+		if j.handouts > j.tried.Excused+uint64(j.tried.Failures+j.tried.Held)+deathLimit {
 			w.bury(in, fmt.Sprintf("handed out %d times and failed %d times: its instances die of it, or lose the broker", j.handouts, j.tried.Failures))
 			return
 		}
@@ -224,8 +232,18 @@ func (w *Instance) jobDone(in *inbound) {
 }
 
 // handBackJob gives a job that was not started to another instance. That is no
-// failure.
+// failure, and no death: before it could be taken for one it is written down.
 func (w *Instance) handBackJob(in *inbound) {
+	j := in.job
+	if j.handouts < j.tried.Excused+deathLimit/2 {
+		w.handBackNow(in)
+		return
+	}
+	j.tried.Excused = j.handouts
+	w.writeTried(in, fmt.Sprint("excused.", j.handouts), func() { w.handBackNow(in) })
+}
+
+func (w *Instance) handBackNow(in *inbound) {
 	if !w.jobs.end(in.job) {
 		return
 	}
@@ -277,27 +295,38 @@ func (w *Instance) jobFailed(in *inbound, answer Msg, cause error) {
 // postpone writes down what happened to a job, and lets it come again.
 func (w *Instance) postpone(in *inbound, what, text string, wait time.Duration) {
 	j := in.job
-	j.tried.ID, j.tried.Error, j.tried.Instance, j.tried.At = j.id(), text, w.id, time.Now().UTC()
-	data, err := json.Marshal(j.tried)
-	if err == nil {
-		m := &nats.Msg{
-			Subject: triedSubject(w.opts.prefix, w.cfg.Name, j.sequence), Data: data,
-			Header: nats.Header{HeaderID: {fmt.Sprintf("%s.%s.%d", w.cfg.Name, j.id(), j.tried.Failures+j.tried.Held)}},
-		}
-		err = w.link.store(context.Background(), storing{msg: m, at: in.where(), deadline: clock().add(storeTime), done: func(err error) {
-			if err != nil {
-				w.log.warn("a failed job could not be counted; it may be tried once more than it should", func(e *zerolog.Event) { e.Err(err).Str("route", in.where()) })
-			}
-			w.letComeAgain(in, wait)
-		}})
-	}
-	if err != nil {
-		w.letComeAgain(in, wait)
-	}
+	j.tried.Error = text
+	w.writeTried(in, fmt.Sprintf("failed.%d.%d", j.tried.Failures, j.tried.Held), func() { w.letComeAgain(in, wait) })
 	w.stats.postponed.Add(1)
 	w.log.warn(what, func(e *zerolog.Event) {
 		e.Str("route", in.where()).Str("id", j.id()).Str("why", text).Int("failures", j.tried.Failures).Int("attempts", j.attempts).Stringer("again_in", wait)
 	})
+}
+
+// writeTried stores what is known of a job's failures, and goes on then, also
+// when it cannot be stored. what tells this note of the job from its others.
+func (w *Instance) writeTried(in *inbound, what string, then func()) {
+	j := in.job
+	j.tried.ID, j.tried.Instance, j.tried.At = j.id(), w.id, time.Now().UTC()
+	data, err := json.Marshal(j.tried)
+	if err != nil {
+		data = nil // strings, numbers and a time always marshal
+	}
+	m := &nats.Msg{
+		Subject: triedSubject(w.opts.prefix, w.cfg.Name, j.sequence), Data: data,
+		Header: nats.Header{HeaderID: {fmt.Sprintf("%s.%d.%s.%s", w.cfg.Name, j.sequence, j.id(), what)}},
+	}
+	done := func(err error) {
+		if err != nil {
+			w.log.warn("what is known of a job's failures could not be stored; it may be tried more often than it should",
+				func(e *zerolog.Event) { e.Err(err).Str("route", in.where()) })
+		}
+		then()
+	}
+	err = w.link.store(context.Background(), storing{msg: m, at: in.where(), deadline: clock().add(storeTime), done: done})
+	if err != nil {
+		done(err)
+	}
 }
 
 func (w *Instance) letComeAgain(in *inbound, wait time.Duration) {

@@ -15,6 +15,9 @@ import (
 // durable route then has the same id and is there once.
 func (w *Instance) concludeJob(in *inbound, out Msg, err error) {
 	switch {
+	case !w.jobs.has(in.job):
+		// It was handed back when the instance stopped: another does it, and what
+		// came of it here, mostly the end of its context, counts for nothing.
 	case errors.Is(err, errNotTaken):
 		w.handBackJob(in)
 	case err != nil:
