@@ -216,3 +216,61 @@ func ExampleWorker() {
 	close(client.SendChannel())
 	// Output: [RESPONSE hello hello world]
 }
+
+// A durable route stores its messages until an instance has handled them. An id
+// of the application's own is stored once.
+func ExampleInstance_With() {
+	f := exampleFabric(
+		damrey.Registration{Name: "entry", Commands: []damrey.Command{{Name: "pay", Worker: "bank", Delivery: damrey.Durable}}},
+		damrey.Registration{Name: "bank"},
+	)
+	defer closeExample(f)
+
+	entry := damrey.New(damrey.Config{Name: "entry"}, zerolog.Nop(), f.Option())
+	f.Serve(entry)
+	ctx := context.Background()
+	order := entry.With(damrey.WithID("order-42"))
+	fmt.Println(order.Send(ctx, "pay", "7"), order.Send(ctx, "pay", "7"))
+	fmt.Println(errors.Is(order.Send(ctx, "pay", "8"), damrey.ErrIDConflict))
+
+	paid := make(chan string, 2)
+	bank := damrey.New(damrey.Config{Name: "bank"}, zerolog.Nop(), f.Option())
+	bank.Handle("pay", func(ctx context.Context, in damrey.Msg) (damrey.Msg, error) {
+		paid <- damrey.MessageID(ctx) + ": " + in.Arg(0)
+		return nil, nil
+	})
+	f.Serve(bank)
+	fmt.Println(<-paid)
+	// Output:
+	// <nil> <nil>
+	// true
+	// order-42: 7
+}
+
+// A future tells what became of a send, here of many that are under way at once.
+func ExampleInstance_SendAsync() {
+	f := exampleFabric(
+		damrey.Registration{Name: "entry", Commands: []damrey.Command{{Name: "pay", Worker: "bank", Delivery: damrey.Durable}}},
+		damrey.Registration{Name: "bank", MaxMessages: 3},
+	)
+	defer closeExample(f)
+
+	entry := damrey.New(damrey.Config{Name: "entry"}, zerolog.Nop(), f.Option())
+	f.Serve(entry)
+	ctx := context.Background()
+	var futures []*damrey.Future
+	for i := range 5 {
+		futures = append(futures, entry.SendAsync(ctx, "pay", strconv.Itoa(i)))
+	}
+	stored, full := 0, 0
+	for _, future := range futures {
+		switch err := future.Wait(ctx); {
+		case err == nil:
+			stored++
+		case errors.Is(err, damrey.ErrFull):
+			full++
+		}
+	}
+	fmt.Println(stored, "stored,", full, "refused")
+	// Output: 3 stored, 2 refused
+}

@@ -40,13 +40,16 @@ type Fabric struct {
 	t      testing.TB // nil for New
 	broker *broker.Broker
 	nc     *nats.Conn
+	js     jetstream.JetStream
 	kv     jetstream.KeyValue
 	stop   context.CancelFunc
 	ended  chan error
 
-	mu      sync.Mutex // guards serving and closed
+	mu      sync.Mutex // guards what follows
 	serving []*serving
 	closed  bool
+	jobs    map[string]bool // workers that durable routes lead to
+	limits  map[string]bucket.Limits
 }
 
 type serving struct {
@@ -105,6 +108,7 @@ func (f *Fabric) setUp() error {
 	if err != nil {
 		return err
 	}
+	f.js = js
 	if err := bucket.Ensure(ctx, js, damrey.DefaultPrefix); err != nil {
 		return err
 	}
@@ -145,6 +149,9 @@ func (f *Fabric) register(reg damrey.Registration) error {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
+	if err := f.ensureJobs(ctx, reg); err != nil {
+		return err
+	}
 	_, err = f.kv.Put(ctx, reg.Name, row)
 	return err
 }

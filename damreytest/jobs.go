@@ -1,0 +1,44 @@
+package damreytest
+
+import (
+	"context"
+
+	"github.com/damrey/damrey"
+	"github.com/damrey/damrey/internal/bucket"
+)
+
+// ensureJobs makes the streams that the durable routes of reg need, as a proxy
+// would, and changes the limits of reg's own.
+func (f *Fabric) ensureJobs(ctx context.Context, reg damrey.Registration) error {
+	f.mu.Lock()
+	if f.jobs == nil {
+		f.jobs, f.limits = make(map[string]bool), make(map[string]bucket.Limits)
+	}
+	f.limits[reg.Name] = bucket.Limits{Messages: int64(reg.MaxMessages), Bytes: int64(reg.MaxBytes)}
+	needed := make(map[string]bucket.Limits)
+	if f.jobs[reg.Name] {
+		needed[reg.Name] = f.limits[reg.Name]
+	}
+	for _, c := range reg.Commands {
+		if c.Delivery == damrey.Durable {
+			f.jobs[c.Worker] = true
+			needed[c.Worker] = f.limits[c.Worker]
+		}
+	}
+	f.mu.Unlock()
+	if len(needed) == 0 {
+		return nil
+	}
+	if err := bucket.EnsureDead(ctx, f.js, damrey.DefaultPrefix); err != nil {
+		return err
+	}
+	for worker, limits := range needed {
+		if err := bucket.EnsureJobs(ctx, f.js, damrey.DefaultPrefix, worker, limits); err != nil {
+			return err
+		}
+		if err := f.nc.Publish(damrey.JobsSubject(damrey.DefaultPrefix, worker), nil); err != nil {
+			return err
+		}
+	}
+	return nil
+}
