@@ -42,9 +42,11 @@ type Config struct {
 	// Dir keeps streams and buckets over restarts. One process at a time owns it. Empty: they live in a temporary
 	// directory of at most 256 MiB that goes when Run returns.
 	Dir string
-	// Sync is how much time may pass until what JetStream has acknowledged is forced to the disk, which is what a power
-	// cut can take; a killed process loses nothing of it. SyncAlways forces first and acknowledges then, which is many
-	// times slower. At least MinSync. Default DefaultSync, or with an empty Dir, which nothing outlives, two minutes.
+	// Sync is about how much time may pass until what JetStream has acknowledged is forced to the disk, which is what a
+	// power cut can take; a killed process loses nothing of it. nats-server forces messages only, not the file that
+	// describes a stream: one made or changed in the last half minute can go whole, unless Sync is SyncAlways, which forces
+	// first and acknowledges then and is many times slower. At least MinSync. Default DefaultSync, or with an empty Dir,
+	// which nothing outlives, two minutes.
 	Sync time.Duration
 	// Domain is the JetStream domain, by which agents reach JetStream. Letters, digits, _ and -. Default "damrey".
 	Domain string
