@@ -118,8 +118,8 @@ func (a *app) startAgent(g *group, leaf *broker.Leaf, member *agentd.Membership,
 	if err := g.start("agent", agent.Run, agent.Ready()); err != nil {
 		return err
 	}
-	fmt.Fprintf(a.stdout, "agent %s\nnats %s\nready\n", member.Name, leaf.ClientURL())
-	return nil
+	_, err = fmt.Fprintf(a.stdout, "agent %s\nnats %s\nready\n", member.Name, leaf.ClientURL())
+	return err // whoever waits for ready would wait for ever
 }
 
 func newLeaf(member *agentd.Membership, f *agentFlags, a *app) (*broker.Leaf, error) {

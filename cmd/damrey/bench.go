@@ -73,12 +73,11 @@ func (a *app) runBench(ctx context.Context, cfg bench.Config, out *output) error
 	if !out.forPeople() {
 		return out.print(a.stdout, results)
 	}
-	printBench(a.stdout, results)
-	return nil
+	return printBench(a.stdout, results)
 }
 
-func printBench(w io.Writer, results []bench.Result) {
-	t := newTable(w, "ROW", "UNIT", "RAW", "DAMREY", "MIN", "MEDIAN", "MAX", "TARGET")
+func printBench(w io.Writer, results []bench.Result) error {
+	t := newTable("ROW", "UNIT", "RAW", "DAMREY", "MIN", "MEDIAN", "MAX", "TARGET")
 	var right []table.ColumnConfig
 	for _, name := range []string{"RAW", "DAMREY", "MIN", "MEDIAN", "MAX", "TARGET"} {
 		right = append(right, table.ColumnConfig{Name: name, Align: text.AlignRight, AlignHeader: text.AlignRight})
@@ -92,7 +91,7 @@ func printBench(w io.Writer, results []bench.Result) {
 		t.AppendRow(table.Row{r.Name, r.Unit, figure(r.Raw), figure(r.Damrey),
 			fmt.Sprintf("%.2f", r.Ratio.Min), fmt.Sprintf("%.2f", r.Ratio.Median), fmt.Sprintf("%.2f", r.Ratio.Max), target})
 	}
-	t.Render()
+	return printTable(w, t)
 }
 
 // figure has as many digits as a person reads.

@@ -43,7 +43,7 @@ func (a *app) runDev(ctx context.Context, f *fabricFlags) error {
 	if err == nil {
 		a.printFabric(running)
 		a.printNext(running, f.prefix)
-		fmt.Fprintln(a.stdout, "ready")
+		_, err = fmt.Fprintln(a.stdout, "ready") // whoever waits for it would wait for ever
 	}
 	return g.finish(err)
 }

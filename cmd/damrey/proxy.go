@@ -92,7 +92,7 @@ func (a *app) runProxy(ctx context.Context, f *proxyFlags) error {
 	running, err := startFabric(ctx, g, cfg)
 	if err == nil {
 		a.printFabric(running)
-		fmt.Fprintln(a.stdout, "ready")
+		_, err = fmt.Fprintln(a.stdout, "ready") // whoever waits for it would wait for ever
 	}
 	return g.finish(err)
 }

@@ -33,8 +33,10 @@ worker, it is refused; with --jobs keep they stay until the worker is added agai
 				if err != nil {
 					return err
 				}
-				_, err = fmt.Fprintf(a.stdout, "deleted %s\n", args[0])
-				return err
+				if _, err = fmt.Fprintf(a.stdout, "deleted %s\n", args[0]); err != nil {
+					return fmt.Errorf("deleted %s, but that could not be printed: %w", args[0], err)
+				}
+				return nil
 			})
 		},
 		ValidArgsFunction: proxy.completeWorkers(a),

@@ -30,8 +30,7 @@ leave in one NATS message.`,
 				if !out.forPeople() {
 					return out.print(a.stdout, list)
 				}
-				a.printWorkers(list)
-				return nil
+				return a.printWorkers(list)
 			})
 		},
 	}
@@ -40,12 +39,12 @@ leave in one NATS message.`,
 	return cmd
 }
 
-func (a *app) printWorkers(list api.WorkerList) {
+func (a *app) printWorkers(list api.WorkerList) error {
 	regs := make([]damrey.Registration, len(list.Workers))
 	for i, w := range list.Workers {
 		regs[i] = w.Registration
 	}
-	printRegistrations(a.stdout, regs)
+	err := printRegistrations(a.stdout, regs)
 	for _, d := range list.Damaged {
 		fmt.Fprintf(a.stderr, "damrey: the entry %s is damaged: %s; put it again with `damrey worker chg %s`, or delete it\n",
 			d.Name, d.Problem, d.Name)
@@ -53,4 +52,5 @@ func (a *app) printWorkers(list api.WorkerList) {
 	if len(regs) == 0 {
 		fmt.Fprintln(a.stderr, "The table is empty. Add a worker with `damrey worker add NAME --command TYPE=WORKER`.")
 	}
+	return err
 }

@@ -112,7 +112,7 @@ func (a *app) runWorker(ctx context.Context, f *workerRunFlags, name string, arg
 		err = g.start("worker", instance.Serve, instance.Ready())
 	}
 	if err == nil {
-		fmt.Fprintln(a.stdout, "ready")
+		_, err = fmt.Fprintln(a.stdout, "ready") // whoever waits for it would wait for ever
 	}
 	return g.finish(err)
 }

@@ -12,9 +12,8 @@ import (
 )
 
 // newTable is a table for people: no borders, so that lines can be cut and searched.
-func newTable(w io.Writer, header ...any) table.Writer {
+func newTable(header ...any) table.Writer {
 	t := table.NewWriter()
-	t.SetOutputMirror(w)
 	style := table.StyleLight
 	style.Options = table.OptionsNoBordersAndSeparators
 	style.Box.PaddingLeft, style.Box.PaddingRight = "", "  "
@@ -25,9 +24,15 @@ func newTable(w io.Writer, header ...any) table.Writer {
 	return t
 }
 
+// printTable returns what go-pretty would keep for itself: that the table could not be written.
+func printTable(w io.Writer, t table.Writer) error {
+	_, err := io.WriteString(w, t.Render()+"\n")
+	return err
+}
+
 // printRegistrations prints one line for each row of the routing table. A worker without rows has a line too.
-func printRegistrations(w io.Writer, regs []damrey.Registration) {
-	t := newTable(w, "NAME", "MPU", "AGENT", "TYPE", "WORKER", "COST", "BATCH", "DELIVERY")
+func printRegistrations(w io.Writer, regs []damrey.Registration) error {
+	t := newTable("NAME", "MPU", "AGENT", "TYPE", "WORKER", "COST", "BATCH", "DELIVERY")
 	t.SetColumnConfigs([]table.ColumnConfig{
 		{Name: "MPU", Align: text.AlignRight, AlignHeader: text.AlignRight},
 		{Name: "COST", Align: text.AlignRight, AlignHeader: text.AlignRight},
@@ -42,7 +47,7 @@ func printRegistrations(w io.Writer, regs []damrey.Registration) {
 			t.AppendRow(append(own[:len(own):len(own)], c.Name, c.Worker, c.Cost(), batchText(c), cmp.Or(c.Delivery, damrey.Direct)))
 		}
 	}
-	t.Render()
+	return printTable(w, t)
 }
 
 func orDash(s string) string {
