@@ -57,9 +57,11 @@ func (t tags) hold(current *entry) bool {
 func (p precondition) check(name string, current *entry) error {
 	switch {
 	case p.match.given && current == nil:
-		return problem(http.StatusPreconditionFailed,
-			"worker %q is not registered, so it is at no revision that If-Match: %s asks for; leave If-Match out to register it",
-			name, shorten(p.match.raw))
+		absent := problem(http.StatusPreconditionFailed,
+			"worker %q is not registered (any more), so it is at no revision that If-Match: %s asks for; "+
+				"register it with `damrey worker add`, or leave If-Match out", name, shorten(p.match.raw))
+		absent.Type = api.TypeAbsent
+		return absent
 	case p.match.given && !p.match.hold(current):
 		return problem(http.StatusPreconditionFailed,
 			"worker %q is at revision %s, not %s: somebody changed it meanwhile; get it again and repeat your change on that",
