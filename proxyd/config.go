@@ -30,7 +30,7 @@ type Config struct {
 	// Version of this program. Only told to others; as a NATS service it is 0.0.0 when this is no semantic version.
 	Version string
 	// Advertise is the host that others are told in place of a loopback or wildcard one. Default: the host that the
-	// asker used to reach the proxy.
+	// asker used to reach the proxy. A Listen on loopback answers to this name besides localhost and IP addresses.
 	Advertise string
 	// NATSURLs is where clients connect. A loopback or wildcard host is replaced by Advertise; ports stay, and users and
 	// passwords are never told. Empty: nobody is told anything.
