@@ -134,7 +134,7 @@ func (r *rig) do(method, path, body string, headers ...string) reply {
 	}
 	for _, h := range headers {
 		name, value, _ := strings.Cut(h, ": ")
-		req.Header.Set(name, value)
+		req.Header.Add(name, value)
 	}
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {

@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/danielgtaylor/huma/v2"
+
 	"github.com/damrey/damrey/internal/api"
 )
 
@@ -23,6 +25,24 @@ type tags struct {
 	raw       string
 }
 
+// joinConditions makes one line of several, which mean the same (RFC 9110, section 5.3). A condition that is there but
+// empty is a problem 400: whoever sent it has lost the revision, and wants anything but no condition.
+func joinConditions(header http.Header) *huma.ErrorModel {
+	for _, name := range []string{"If-Match", "If-None-Match"} {
+		lines, given := header[name]
+		if !given {
+			continue
+		}
+		joined := strings.Join(lines, ", ")
+		if strings.Trim(joined, ", \t") == "" {
+			const message = "is empty; use what ETag said, such as \"7\", or *, or leave it out"
+			return at(problem(http.StatusBadRequest, "%s %s", name, message), "header."+name, message, nil)
+		}
+		header.Set(name, joined)
+	}
+	return nil
+}
+
 // parsePrecondition reads both headers. Weak tags count as strong ones, and the quotes may be missing, because a revision
 // has no two representations that could be told apart.
 func parsePrecondition(ifMatch, ifNoneMatch string) (p precondition, err error) {
@@ -38,7 +58,10 @@ func parseTags(header, value string) (tags, error) {
 		return t, nil
 	}
 	for tag := range strings.SplitSeq(value, ",") {
-		tag = strings.TrimPrefix(strings.TrimSpace(tag), "W/")
+		if tag = strings.TrimSpace(tag); tag == "" { // a list may have empty elements
+			continue
+		}
+		tag = strings.TrimPrefix(tag, "W/")
 		revision, err := strconv.ParseUint(strings.TrimSuffix(strings.TrimPrefix(tag, `"`), `"`), 10, 64)
 		if err != nil {
 			message := "is no entity tag of this proxy; use what ETag said, such as \"7\", or *"

@@ -62,6 +62,10 @@ func (d *doorman) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		writeProblem(w, r, problem(http.StatusForbidden, "a page of another site may not change the table from a browser: %v", err))
 		return
 	}
+	if p := joinConditions(r.Header); p != nil {
+		writeProblem(w, r, p)
+		return
+	}
 	if r.ContentLength > maxBody {
 		writeProblem(w, r, tooLarge(r.ContentLength))
 		return
