@@ -18,6 +18,9 @@ func parseDocument(body []byte, name string) (damrey.Registration, error) {
 	if err := reg.UnmarshalJSON(body); err != nil {
 		return reg, wrongDocument(body, err)
 	}
+	if err := damrey.CheckKeys(body); err != nil { // before what stands twice is lost in what is marshaled anew
+		return reg, wrongDocument(body, err)
+	}
 	changed := false
 	for _, field := range []string{api.FieldRevision, api.FieldUpdated} {
 		if _, there := reg.Extra[field]; there {
