@@ -3,6 +3,7 @@ package proxyd
 import (
 	"cmp"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -54,6 +55,9 @@ func (c Config) withDefaults() Config {
 func (c Config) validate() error {
 	if err := damrey.CheckPrefix(c.Prefix); err != nil {
 		return fmt.Errorf("prefix %w", err)
+	}
+	if strings.ContainsAny(c.Advertise, " /[]@") {
+		return fmt.Errorf("advertise %q is no host; use a name or an IP address, without scheme, port or brackets", c.Advertise)
 	}
 	if c.Lease < 0 {
 		return fmt.Errorf("lease %v is negative; use a duration such as %v", c.Lease, DefaultLease)

@@ -21,7 +21,7 @@ func newDevCommand(a *app) *cobra.Command {
 		Long:  devHelp,
 		Args:  exactly(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := checkPrefix(f.prefix); err != nil {
+			if err := f.check(false); err != nil {
 				return err
 			}
 			return a.runDev(cmd.Context(), &f)

@@ -90,6 +90,9 @@ func (f *workerRunFlags) check(name string) error {
 	case f.drain <= 0:
 		return usageError("--drain %v; use more than 0", f.drain)
 	}
+	if err := f.nats.check(); err != nil {
+		return err
+	}
 	return checkPrefix(f.prefix)
 }
 
