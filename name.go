@@ -1,6 +1,7 @@
 package damrey
 
 import (
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -23,8 +24,37 @@ const (
 // of A–Z a–z 0–9 _ -. The error names the character and its position.
 func CheckName(s string) error { return checkToken(s, maxName) }
 
-// CheckPrefix says whether s may be a fabric's prefix: one name of at most 16.
-func CheckPrefix(s string) error { return checkToken(s, maxPrefix) }
+// CheckPrefix says whether s may be a fabric's prefix: one name of at most 16
+// that begins with a letter or a digit. NATS keeps subjects that begin with _
+// for itself, such as _INBOX, and the inboxes of the fabric's own connections
+// are among them; a command line takes what begins with - for a flag.
+func CheckPrefix(s string) error {
+	if err := checkToken(s, maxPrefix); err != nil {
+		return err
+	}
+	switch s[0] {
+	case '_':
+		return fmt.Errorf("%q: NATS keeps subjects that begin with '_' for itself, such as _INBOX; begin with a letter or a digit", s)
+	case '-':
+		return fmt.Errorf("%q: begins with '-', as a flag does; begin with a letter or a digit", s)
+	}
+	return nil
+}
+
+// CheckAgentName says whether an agent may run under the name s: what a
+// registration may pin to, unless it is a URL or a path.
+func CheckAgentName(s string) error {
+	if err := checkAgent(s); err != nil {
+		return err
+	}
+	switch {
+	case s == "":
+		return errors.New("is empty; use the address that the agent advertises, such as 10.1.2.3:4222")
+	case s == "." || s == ".." || strings.Contains(s, "/"):
+		return fmt.Errorf("%q: an agent's name is an address such as 10.1.2.3:4222, no path and no URL", s)
+	}
+	return nil
+}
 
 // CheckWorkerName is CheckName, and refuses the names that the fabric keeps
 // for itself.

@@ -28,10 +28,13 @@ func (e *FieldError) Error() string {
 
 // ParseRegistration reads a registration as people write it and refuses what
 // this version does not know, with a *[FieldError]: line and column of broken
-// JSON, unknown fields by name, and all that [Registration.Validate] finds.
+// JSON, unknown fields by name, fields that stand twice, and all that [Registration.Validate] finds.
 func ParseRegistration(data []byte) (Registration, error) {
 	reg, err := decodeRegistration(data)
 	if err != nil {
+		return Registration{}, err
+	}
+	if err := CheckKeys(data); err != nil {
 		return Registration{}, err
 	}
 	if err := reg.refuseUnknown(); err != nil {

@@ -58,9 +58,8 @@ func (c Config) validate() error {
 	case c.Renew < 0:
 		return fmt.Errorf("%w: Renew is %v; use a positive duration, or 0 for %v", ErrConfig, c.Renew, DefaultRenew)
 	}
-	// The rule is the one for the agent that a registration names.
-	if err := (damrey.Registration{Name: "x", Agent: c.Name}).Validate(); err != nil {
-		return fmt.Errorf("%w: %w; give another name with -a", ErrConfig, err)
+	if err := damrey.CheckAgentName(c.Name); err != nil {
+		return fmt.Errorf("%w: name %w; give another name with -a", ErrConfig, err)
 	}
 	return nil
 }

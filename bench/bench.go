@@ -41,7 +41,7 @@ type Config struct {
 	// Rounds of every row; default 7. The first round of a row warms up and is
 	// not counted.
 	Rounds int
-	// Scale multiplies how much work a round does; default 1.
+	// Scale multiplies how much work a round does, up to MaxScale; default 1.
 	Scale float64
 	// Progress is told before each round. Nil: nobody is told.
 	Progress func(row string, done, of int)
@@ -85,13 +85,20 @@ func Names() []string {
 	return names
 }
 
-// Run measures. It stops between two rounds when ctx ends.
+// MaxScale is the largest Scale: a hundred times the work of a full run.
+const MaxScale = 100
+
+// Run measures. It stops between two rounds when ctx ends, and returns the rows that are measured with the context's
+// error.
 func Run(ctx context.Context, cfg Config) ([]Result, error) {
 	if cfg.Rounds == 0 {
 		cfg.Rounds = 7
 	}
 	if cfg.Scale == 0 {
 		cfg.Scale = 1
+	}
+	if !(cfg.Scale > 0 && cfg.Scale <= MaxScale) || cfg.Rounds < 0 { // NaN too
+		return nil, fmt.Errorf("bench: a scale of %v in %d rounds; use more than 0 and at most %d, in 1 or more", cfg.Scale, cfg.Rounds, MaxScale)
 	}
 	chosen, err := choose(cfg.Rows)
 	if err != nil {

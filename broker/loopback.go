@@ -14,8 +14,8 @@ func (l listener) refuseOpen(remedy string) error {
 	if remedy != "" {
 		remedy = "set " + remedy + ", or "
 	}
-	return fmt.Errorf("%w: %s would listen for %s on %s, beyond this machine, without authentication: %stype --insecure if that is meant",
-		ErrOpenListen, l.field, l.what, l.address(), remedy)
+	return fmt.Errorf("%w: %s is beyond this machine, and %s would connect there without authentication: %stype --insecure if that is meant",
+		ErrOpenListen, l.address(), l.what, remedy)
 }
 
 // isLoopback decides by the text alone: a name could resolve to something else a moment later.

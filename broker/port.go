@@ -48,5 +48,5 @@ func (l listener) check() error {
 		return fmt.Errorf("%w: port %d on %s, for %s, is not allowed to this user: choose one above 1023 with %s: %w",
 			ErrPort, l.port, l.host, l.what, l.flag, err)
 	}
-	return fmt.Errorf("%w: %s on %s, for %s: %w", ErrPort, l.field, l.address(), l.what, err)
+	return fmt.Errorf("%w: on %s, for %s: %w; is that an address of this machine?", ErrPort, l.address(), l.what, err)
 }

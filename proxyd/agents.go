@@ -78,10 +78,9 @@ func (p *Proxy) releaseAgent(ctx context.Context, in *releaseAgent) (*struct{}, 
 	return nil, p.leases.release(ctx, in.Name, in.ID)
 }
 
-// checkAgentName is by the rule for the agent that a registration names.
 func checkAgentName(name string) error {
-	if err := (damrey.Registration{Name: "x", Agent: name}).Validate(); err != nil {
-		return wrongField(http.StatusUnprocessableEntity, "path", err, shorten(name))
+	if err := damrey.CheckAgentName(name); err != nil {
+		return wrongField(http.StatusUnprocessableEntity, "path", &damrey.FieldError{Field: "agent", Problem: err.Error()}, shorten(name))
 	}
 	return nil
 }

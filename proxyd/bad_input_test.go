@@ -35,6 +35,10 @@ func TestProxy_NamesWhatIsWrong(t *testing.T) {
 		"unknown in command":  {"POST", "/worker/add", `{"name":"w","commands":[{"name":"a","worker":"b","to":"c"}]}`, "", 422, "body.commands[0].to", []string{"unknown field"}},
 		"no target":           {"POST", "/worker/add", `{"name":"w","commands":[{"name":"a","worker":"b"},{"name":"c"}]}`, "", 422, "body.commands[1].worker", []string{"is empty"}},
 		"type twice":          {"POST", "/worker/add", `{"name":"w","commands":[{"name":"a","worker":"b"},{"name":"a","worker":"c"}]}`, "", 422, "body.commands[1].name", []string{`commands[0] sends it to "b"`, `commands[1] to "c"`}},
+		"key twice":           {"POST", "/worker/add", `{"name":"w","mpu":1,"mpu":2}`, "", 422, "body.mpu", []string{"stands twice"}},
+		"key twice, one away": {"PUT", worker, `{"mpu":1,"revision":3,"mpu":2}`, "", 422, "body.mpu", []string{"stands twice"}},
+		"key twice below":     {"POST", "/worker/add", `{"name":"w","commands":[{"name":"a","worker":"b"},{"name":"c","worker":"d","worker":"e"}]}`, "", 422, "body.commands[1].worker", []string{"stands twice"}},
+		"revision twice":      {"PUT", worker, `{"revision":1,"revision":2}`, "", 422, "body.revision", []string{"stands twice"}},
 		"mpu":                 {"POST", "/worker/add", `{"name":"w","mpu":"much"}`, "", 422, "body.mpu", []string{"much", "not a whole number"}},
 		"negative mpu":        {"POST", "/worker/chg", `{"name":"there","mpu":-1}`, "", 422, "body.mpu", []string{"out of range"}},
 		"agent":               {"POST", "/worker/add", `{"name":"w","agent":"a b"}`, "", 422, "body.agent", []string{"position 2"}},
@@ -46,6 +50,10 @@ func TestProxy_NamesWhatIsWrong(t *testing.T) {
 		"other name":          {"PUT", worker, `{"name":"v"}`, "", 422, "body.name", []string{`"w"`, `"v"`}},
 		"If-Match":            {"PUT", worker, `{}`, "If-Match: seven", 400, "header.If-Match", []string{"seven", "entity tag"}},
 		"If-None-Match":       {"PUT", worker, `{}`, "If-None-Match: \"x\"", 400, "header.If-None-Match", []string{"x"}},
+		"empty If-Match":      {"PUT", worker, `{}`, "If-Match: ", 400, "header.If-Match", []string{"If-Match is empty", "leave it out"}},
+		"If-Match of commas":  {"DELETE", worker, "", "If-Match: , ,", 400, "header.If-Match", []string{"is empty"}},
+		"empty If-None-Match": {"PUT", worker, `{}`, "If-None-Match: ", 400, "header.If-None-Match", []string{"is empty"}},
+		"star among tags":     {"PUT", worker, `{}`, `If-Match: "1", *`, 400, "header.If-Match", []string{"entity tag"}},
 		"agent's path":        {"PUT", "/v1/agents/a%20b", `{"id":"a","host":"h","pid":1}`, "", 422, "path.agent", []string{"position 2"}},
 		"claim without id":    {"PUT", "/v1/agents/a:1", `{"host":"h","pid":1}`, "", 422, "body", []string{"id"}},
 		"claim with a bad id": {"PUT", "/v1/agents/a:1", `{"id":"a b","host":"h","pid":1}`, "", 422, "body.id", []string{"letters"}},
@@ -136,7 +144,7 @@ func TestProxy_LetsASlowClientGo(t *testing.T) {
 	r := newRig(t, proxyd.Config{})
 	for name, c := range map[string]struct{ sent, want string }{
 		"in the headers": {"POST /worker/add HTTP/1.1\r\nHost: x\r\nContent-Le", ""},
-		"in the body":    {"POST /worker/add HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{", "HTTP/1.1 408"},
+		"in the body":    {"POST /worker/add HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{", "HTTP/1.1 408"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -31,6 +31,9 @@ func (p *Proxy) addWorker(ctx context.Context, in *classicBody) (*registrationAn
 		if current == nil {
 			return nil
 		}
+		if current.damage != nil {
+			return damaged(http.StatusConflict, current)
+		}
 		return problem(http.StatusConflict, "worker %q is registered already, at revision %d; change it with POST /worker/chg, "+
 			"or delete it first with POST /worker/del", reg.Name, current.revision)
 	})
@@ -53,7 +56,7 @@ func (p *Proxy) changeWorker(ctx context.Context, in *classicBody) (*registratio
 // removeWorker is POST /worker/del.
 func (p *Proxy) removeWorker(ctx context.Context, in *classicBody) (*registrationAnswer, error) {
 	name, err := parseName(in.RawBody)
-	if err != nil {
+	if err := p.unlessStored(ctx, name, err); err != nil {
 		return nil, err
 	}
 	return p.del(ctx, name, "", func(*entry) error { return nil })

@@ -3,6 +3,7 @@ package proxyd
 import (
 	"cmp"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -30,7 +31,7 @@ type Config struct {
 	// Version of this program. Only told to others; as a NATS service it is 0.0.0 when this is no semantic version.
 	Version string
 	// Advertise is the host that others are told in place of a loopback or wildcard one. Default: the host that the
-	// asker used to reach the proxy.
+	// asker used to reach the proxy. A Listen on loopback answers to this name besides localhost and IP addresses.
 	Advertise string
 	// NATSURLs is where clients connect. A loopback or wildcard host is replaced by Advertise; ports stay, and users and
 	// passwords are never told. Empty: nobody is told anything.
@@ -60,6 +61,9 @@ func (c Config) withDefaults() Config {
 func (c Config) validate() error {
 	if err := damrey.CheckPrefix(c.Prefix); err != nil {
 		return fmt.Errorf("prefix %w", err)
+	}
+	if strings.ContainsAny(c.Advertise, " /[]@") {
+		return fmt.Errorf("advertise %q is no host; use a name or an IP address, without scheme, port or brackets", c.Advertise)
 	}
 	if c.Lease < 0 {
 		return fmt.Errorf("lease %v is negative; use a duration such as %v", c.Lease, DefaultLease)

@@ -18,6 +18,9 @@ func parseDocument(body []byte, name string) (damrey.Registration, error) {
 	if err := reg.UnmarshalJSON(body); err != nil {
 		return reg, wrongDocument(body, err)
 	}
+	if err := damrey.CheckKeys(body); err != nil { // before what stands twice is lost in what is marshaled anew
+		return reg, wrongDocument(body, err)
+	}
 	changed := false
 	for _, field := range []string{api.FieldRevision, api.FieldUpdated} {
 		if _, there := reg.Extra[field]; there {
@@ -46,14 +49,14 @@ func parseDocument(body []byte, name string) (damrey.Registration, error) {
 	return reg, nil
 }
 
-// parseName reads the only field that a deletion needs.
+// parseName reads the only field that a deletion needs. With an error there may be a name, which is no worker's.
 func parseName(body []byte) (string, error) {
 	var reg damrey.Registration
 	if err := reg.UnmarshalJSON(body); err != nil {
 		return "", wrongDocument(body, err)
 	}
 	if err := damrey.CheckWorkerName(reg.Name); err != nil {
-		return "", wrongDocument(body, &damrey.FieldError{Field: "name", Problem: err.Error()})
+		return reg.Name, wrongDocument(body, &damrey.FieldError{Field: "name", Problem: err.Error()})
 	}
 	return reg.Name, nil
 }

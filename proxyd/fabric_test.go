@@ -24,7 +24,7 @@ func TestProxy_TellsWhereTheFabricIs(t *testing.T) {
 			[]string{"nats://proxy.example:4222", "nats://nats.example:4333"}, []string{"nats://proxy.example:7422", "nats://proxy.example:7423"}},
 		"by the asker's IPv6": {"", "[fd00::1]:99",
 			[]string{"nats://[fd00::1]:4222", "nats://nats.example:4333"}, []string{"nats://[fd00::1]:7422", "nats://[fd00::1]:7423"}},
-		"by what is advertised": {"10.9.8.7", "proxy.example:99",
+		"by what is advertised": {"10.9.8.7", "localhost:99",
 			[]string{"nats://10.9.8.7:4222", "nats://nats.example:4333"}, []string{"nats://10.9.8.7:7422", "nats://10.9.8.7:7423"}},
 	}
 	for name, c := range cases {
@@ -32,6 +32,9 @@ func TestProxy_TellsWhereTheFabricIs(t *testing.T) {
 			t.Parallel()
 			cfg := cfg
 			cfg.Advertise = c.advertise
+			if c.advertise == "" {
+				cfg.Listen, cfg.Insecure = ":0", true // beyond this machine the proxy may have any name
+			}
 			r := newRig(t, cfg)
 			var got api.Fabric
 			if err := json.Unmarshal([]byte(r.getAs(c.host, "/v1/fabric")), &got); err != nil {

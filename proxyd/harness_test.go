@@ -2,6 +2,7 @@ package proxyd_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"io"
@@ -72,7 +73,7 @@ func newRig(t *testing.T, cfg proxyd.Config) *rig {
 func startProxy(t *testing.T, srv *server.Server, cfg proxyd.Config) *rig {
 	t.Helper()
 	r := &rig{t: t, srv: srv, nc: connect(t, srv)}
-	cfg.Listen = "127.0.0.1:0"
+	cfg.Listen = cmp.Or(cfg.Listen, "127.0.0.1:0")
 	var err error
 	if r.proxy, err = proxyd.New(r.nc, cfg); err != nil {
 		t.Fatal(err)
@@ -133,7 +134,7 @@ func (r *rig) do(method, path, body string, headers ...string) reply {
 	}
 	for _, h := range headers {
 		name, value, _ := strings.Cut(h, ": ")
-		req.Header.Set(name, value)
+		req.Header.Add(name, value)
 	}
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
@@ -186,6 +187,15 @@ const seed = `{"mpu":"100","name":"entry","agent":"10.1.2.3:8080","commands":[{"
 // getAs asks as if the proxy had been reached by that host.
 func (r *rig) getAs(host, path string) string {
 	r.t.Helper()
+	got := r.askAs(host, path)
+	if got.status != http.StatusOK {
+		r.t.Fatalf("%d: %s", got.status, got.body)
+	}
+	return got.body
+}
+
+func (r *rig) askAs(host, path string) reply {
+	r.t.Helper()
 	req, err := http.NewRequest(http.MethodGet, r.proxy.URL()+path, nil)
 	if err != nil {
 		r.t.Fatal(err)
@@ -197,8 +207,8 @@ func (r *rig) getAs(host, path string) string {
 	}
 	defer resp.Body.Close()
 	data, err := io.ReadAll(resp.Body)
-	if err != nil || resp.StatusCode != http.StatusOK {
-		r.t.Fatalf("%s, %v: %s", resp.Status, err, data)
+	if err != nil {
+		r.t.Fatal(err)
 	}
-	return string(data)
+	return reply{status: resp.StatusCode, header: resp.Header, body: string(data)}
 }

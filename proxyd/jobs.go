@@ -159,6 +159,9 @@ func (p *Proxy) checkJobs(ctx context.Context, worker, jobs string) error {
 		const message = "unknown; jobs=keep leaves the messages stored until the worker is added again"
 		return at(problem(http.StatusUnprocessableEntity, "jobs %q is %s", shorten(jobs), message), "query.jobs", message, shorten(jobs))
 	}
+	if damrey.CheckWorkerName(worker) != nil {
+		return nil // nothing can be stored for what is no worker's name
+	}
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	work, err := p.store.js.Consumer(ctx, bucket.JobsStream(p.store.prefix, worker), bucket.JobsConsumer)

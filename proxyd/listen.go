@@ -7,6 +7,19 @@ import (
 	"syscall"
 )
 
+// Check says whether a proxy could be made of cfg and listen now, and starts nothing.
+func Check(cfg Config) error {
+	cfg = cfg.withDefaults()
+	if err := cfg.validate(); err != nil {
+		return err
+	}
+	ln, err := listen(cfg)
+	if err != nil {
+		return err
+	}
+	return ln.Close()
+}
+
 // listen binds at once, so that a port that is taken is known before anything else starts.
 func listen(cfg Config) (net.Listener, error) {
 	addr, err := net.ResolveTCPAddr("tcp", cfg.Listen)
@@ -26,7 +39,7 @@ func listen(cfg Config) (net.Listener, error) {
 		return nil, fmt.Errorf("port %d of %s is not allowed for this user; choose one above 1023 with -p: %w",
 			addr.Port, cfg.Listen, err)
 	case err != nil:
-		return nil, fmt.Errorf("cannot listen on %s: %w", cfg.Listen, err)
+		return nil, fmt.Errorf("cannot listen on %s: %w; is that an address of this machine?", cfg.Listen, err)
 	}
 	return ln, nil
 }

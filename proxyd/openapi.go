@@ -14,8 +14,8 @@ import (
 	"github.com/damrey/damrey"
 )
 
-// handler has all routes, described in OpenAPI 3.1 at /openapi.json.
-func (p *Proxy) handler() (http.Handler, error) {
+// routes are all described in OpenAPI 3.1 at /openapi.json.
+func (p *Proxy) routes() (*http.ServeMux, error) {
 	mux := http.NewServeMux()
 	config := huma.DefaultConfig("Damrey", cmp.Or(p.cfg.Version, "0.0.0"))
 	config.Info.Description = "The routing table of a Damrey fabric. Errors are RFC 9457 problems that name the field."
@@ -42,7 +42,7 @@ func (p *Proxy) handler() (http.Handler, error) {
 		w.Header().Set("Content-Type", "application/openapi+json")
 		_, _ = w.Write(document) // the caller has gone; there is nobody to tell
 	})
-	return &doorman{routes: mux, origin: http.NewCrossOriginProtection(), log: p.cfg.Log}, nil
+	return mux, nil
 }
 
 // mpuSchema describes damrey.MPU, whose JSON is a string.

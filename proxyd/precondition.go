@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/danielgtaylor/huma/v2"
+
 	"github.com/damrey/damrey/internal/api"
 )
 
@@ -23,6 +25,24 @@ type tags struct {
 	raw       string
 }
 
+// joinConditions makes one line of several, which mean the same (RFC 9110, section 5.3). A condition that is there but
+// empty is a problem 400: whoever sent it has lost the revision, and wants anything but no condition.
+func joinConditions(header http.Header) *huma.ErrorModel {
+	for _, name := range []string{"If-Match", "If-None-Match"} {
+		lines, given := header[name]
+		if !given {
+			continue
+		}
+		joined := strings.Join(lines, ", ")
+		if strings.Trim(joined, ", \t") == "" {
+			const message = "is empty; use what ETag said, such as \"7\", or *, or leave it out"
+			return at(problem(http.StatusBadRequest, "%s %s", name, message), "header."+name, message, nil)
+		}
+		header.Set(name, joined)
+	}
+	return nil
+}
+
 // parsePrecondition reads both headers. Weak tags count as strong ones, and the quotes may be missing, because a revision
 // has no two representations that could be told apart.
 func parsePrecondition(ifMatch, ifNoneMatch string) (p precondition, err error) {
@@ -38,7 +58,10 @@ func parseTags(header, value string) (tags, error) {
 		return t, nil
 	}
 	for tag := range strings.SplitSeq(value, ",") {
-		tag = strings.TrimPrefix(strings.TrimSpace(tag), "W/")
+		if tag = strings.TrimSpace(tag); tag == "" { // a list may have empty elements
+			continue
+		}
+		tag = strings.TrimPrefix(tag, "W/")
 		revision, err := strconv.ParseUint(strings.TrimSuffix(strings.TrimPrefix(tag, `"`), `"`), 10, 64)
 		if err != nil {
 			message := "is no entity tag of this proxy; use what ETag said, such as \"7\", or *"
@@ -57,9 +80,11 @@ func (t tags) hold(current *entry) bool {
 func (p precondition) check(name string, current *entry) error {
 	switch {
 	case p.match.given && current == nil:
-		return problem(http.StatusPreconditionFailed,
-			"worker %q is not registered, so it is at no revision that If-Match: %s asks for; leave If-Match out to register it",
-			name, shorten(p.match.raw))
+		absent := problem(http.StatusPreconditionFailed,
+			"worker %q is not registered (any more), so it is at no revision that If-Match: %s asks for; "+
+				"register it with `damrey worker add`, or leave If-Match out", name, shorten(p.match.raw))
+		absent.Type = api.TypeAbsent
+		return absent
 	case p.match.given && !p.match.hold(current):
 		return problem(http.StatusPreconditionFailed,
 			"worker %q is at revision %s, not %s: somebody changed it meanwhile; get it again and repeat your change on that",

@@ -48,14 +48,14 @@ func New(nc *nats.Conn, cfg Config) (*Proxy, error) {
 		ready: make(chan struct{}),
 	}
 	p.dead = newDeadLetters(store, p.table)
-	handler, err := p.handler()
+	routes, err := p.routes()
 	if err != nil {
 		return nil, err
 	}
-	p.server = newServer(handler, cfg.Log)
 	if p.ln, err = listen(cfg); err != nil {
 		return nil, err
 	}
+	p.server = newServer(newDoorman(routes, newHosts(p.ln, cfg.Advertise), cfg.Log), cfg.Log)
 	return p, nil
 }
 

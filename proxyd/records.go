@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 )
 
@@ -70,7 +71,7 @@ func (s *store) snapshot(ctx context.Context, name string) (list []record, missi
 		key := strings.TrimPrefix(m.Subject(), under)
 		byKey[key] = record{
 			key: key, value: m.Data(), revision: meta.Sequence.Stream, created: meta.Timestamp,
-			deleted: m.Headers().Get("KV-Operation") != "" || m.Headers().Get(jetstream.MarkerReasonHeader) != "",
+			deleted: removed(m.Headers()),
 		}
 	}
 	for _, r := range byKey {
@@ -78,6 +79,11 @@ func (s *store) snapshot(ctx context.Context, name string) (list []record, missi
 	}
 	missing, err = notGiven(ctx, stream, under, byKey)
 	return list, missing, err
+}
+
+// removed says whether a record is the mark that the bucket keeps of a deleted one.
+func removed(h nats.Header) bool {
+	return h.Get("KV-Operation") != "" || h.Get(jetstream.MarkerReasonHeader) != ""
 }
 
 // unreadable are those of the missing keys that cannot be read one by one either. One damaged message ends a list, so most

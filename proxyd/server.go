@@ -42,14 +42,28 @@ func callerOf(ctx context.Context) caller {
 // ends a connection without one.
 type doorman struct {
 	routes *http.ServeMux
+	hosts  hosts
 	origin *http.CrossOriginProtection
 	log    zerolog.Logger
 }
 
+func newDoorman(routes *http.ServeMux, hosts hosts, log zerolog.Logger) *doorman {
+	return &doorman{routes: routes, hosts: hosts, origin: http.NewCrossOriginProtection(), log: log}
+}
+
 func (d *doorman) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer d.recover(w, r)
+	host := askedHost(r)
+	if p := d.hosts.check(host); p != nil {
+		writeProblem(w, r, p)
+		return
+	}
 	if err := d.origin.Check(r); err != nil {
 		writeProblem(w, r, problem(http.StatusForbidden, "a page of another site may not change the table from a browser: %v", err))
+		return
+	}
+	if p := joinConditions(r.Header); p != nil {
+		writeProblem(w, r, p)
 		return
 	}
 	if r.ContentLength > maxBody {
@@ -61,7 +75,7 @@ func (d *doorman) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		unmatched(w, r, handler)
 		return
 	}
-	c := caller{addr: r.RemoteAddr, host: askedHost(r)}
+	c := caller{addr: r.RemoteAddr, host: host}
 	d.routes.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), callerKey{}, c)))
 }
 

@@ -7,11 +7,13 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
+	"net/url"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/damrey/damrey"
+	"github.com/damrey/damrey/internal/api"
 	"github.com/damrey/damrey/internal/bucket"
 )
 
@@ -38,7 +40,7 @@ func newTable(s *store) *table { return &table{store: s, name: bucket.Name(s.pre
 // get returns nil when the worker is not registered.
 func (t *table) get(ctx context.Context, name string) (e *entry, err error) {
 	err = t.store.use(ctx, t.name, func(ctx context.Context, kv jetstream.KeyValue) error {
-		e, err = readEntry(ctx, kv, name)
+		e, err = t.read(ctx, kv, name)
 		return err
 	})
 	return e, err
@@ -85,7 +87,7 @@ func (t *table) del(ctx context.Context, name string, allow guard) (removed *ent
 		if current == nil {
 			return problem(http.StatusNotFound, "%s", notRegistered(name))
 		}
-		return written(kv.Delete(ctx, name, jetstream.LastRevision(current.revision)))
+		return written(t.remove(ctx, kv, name, current.revision))
 	})
 	return removed, err
 }
@@ -99,7 +101,7 @@ func (t *table) change(ctx context.Context, name string, allow guard,
 	}
 	err := t.store.use(ctx, t.name, func(ctx context.Context, kv jetstream.KeyValue) error {
 		for attempt := 1; ; attempt++ {
-			current, err := readEntry(ctx, kv, name)
+			current, err := t.read(ctx, kv, name)
 			if err != nil {
 				return err
 			}
@@ -152,6 +154,18 @@ func newEntry(name string, value []byte, revision uint64, updated time.Time) *en
 		e.reg = damrey.Registration{Name: name}
 	}
 	return e
+}
+
+// damaged says how to get out of it. Only what is at a worker's name can be replaced.
+func damaged(status int, e *entry) error {
+	name := e.reg.Name
+	way := fmt.Sprintf("remove it with `damrey worker del %s`, or DELETE /v1/workers/%s", name, url.PathEscape(name))
+	if damrey.CheckWorkerName(name) == nil {
+		way = "replace it with `damrey worker chg -f FILE`, or " + way
+	}
+	p := problem(status, "the entry %q at revision %d is damaged: %v; %s", name, e.revision, e.damage, way)
+	p.Type = api.TypeDamaged
+	return p
 }
 
 func notRegistered(name string) string {

@@ -81,8 +81,7 @@ func (p *Proxy) getWorker(ctx context.Context, in *getWorker) (*registrationAnsw
 		return nil, problem(http.StatusNotFound, "%s", notRegistered(in.Name))
 	case e.damage != nil:
 		p.logDamage(e)
-		return nil, problem(http.StatusInternalServerError,
-			"the entry of worker %q at revision %d cannot be read: %v; put it again or delete it", in.Name, e.revision, e.damage)
+		return nil, damaged(http.StatusInternalServerError, e)
 	case cond.none.hold(e):
 		return newAnswer(http.StatusNotModified, e), nil
 	}
@@ -107,7 +106,7 @@ func (p *Proxy) putWorker(ctx context.Context, in *putWorker) (*registrationAnsw
 
 // deleteWorker is DELETE /v1/workers/{name}.
 func (p *Proxy) deleteWorker(ctx context.Context, in *deleteWorker) (*registrationAnswer, error) {
-	if err := checkName(in.Name); err != nil {
+	if err := p.unlessStored(ctx, in.Name, checkName(in.Name)); err != nil {
 		return nil, err
 	}
 	cond, err := parsePrecondition(in.IfMatch, "")
@@ -166,6 +165,6 @@ func (p *Proxy) routeWorkers(a huma.API) {
 	huma.Register(a, huma.Operation{
 		OperationID: "delete-worker", Method: http.MethodDelete, Path: "/v1/workers/{name}", Tags: []string{"workers"},
 		Summary:     "Remove a worker from the table",
-		Description: "Answers with the registration that was removed.",
+		Description: "Answers with the registration that was removed. Whatever is stored can be removed, also under what is no worker's name.",
 	}, answer(p.deleteWorker))
 }

@@ -10,6 +10,8 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/nats-io/nats.go/jetstream"
+
 	"github.com/damrey/damrey"
 	"github.com/damrey/damrey/internal/api"
 	"github.com/damrey/damrey/proxyd"
@@ -45,7 +47,9 @@ func TestProxy_ReplacesOnlyTheRevisionThatWasSeen(t *testing.T) {
 	r.must(200, "PUT", path, `{}`)
 	r.must(200, "GET", path, "", `If-None-Match: "6"`)
 	r.must(412, "DELETE", path, "", `If-Match: "6"`)
-	r.must(200, "DELETE", path, "", `If-Match: "7"`)
+	r.must(412, "PUT", path, seed, `If-Match: "5"`, `If-Match: "6"`)
+	r.must(304, "GET", path, "", `If-None-Match: "6"`, `If-None-Match: , "7"`)
+	r.must(200, "DELETE", path, "", `If-Match: "6"`, `If-Match: "7"`)
 	r.must(412, "DELETE", path, "", `If-Match: *`)
 	r.must(412, "PUT", path, seed, `If-Match: *`)
 	r.must(412, "PUT", path, seed, `If-Match: "7"`)
@@ -229,5 +233,79 @@ func TestProxy_ListsBesideADamagedEntry(t *testing.T) {
 	r.must(200, "DELETE", "/v1/workers/foreign", "")
 	if list, err := client.Workers(t.Context()); err != nil || len(list.Workers) != 3 || list.Damaged != nil {
 		t.Errorf("after mending: %+v, %v", list, err)
+	}
+}
+
+// Whatever somebody stored beside the proxy can be removed through it.
+func TestProxy_RemovesWhatIsNoWorkersName(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, proxyd.Config{})
+	client := r.client()
+	names := []string{"c.d", "a=b", "damrey-x", "x/y", "ü$", "dmg"} // the KV client refuses the last but one
+	js, err := jetstream.New(r.nc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	store := func() {
+		for _, name := range names {
+			if _, err := js.Publish(t.Context(), "$KV.damrey_workers."+name, []byte("garbage")); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	store()
+	list, err := client.Workers(t.Context())
+	if err != nil || len(list.Damaged) != len(names) {
+		t.Fatalf("%+v, %v", list, err)
+	}
+	for _, name := range names {
+		stale := uint64(99)
+		if err := client.Delete(t.Context(), name, &stale); status(err) != 412 {
+			t.Errorf("%s at a revision that it is not at: %v", name, err)
+		}
+		if err := client.Delete(t.Context(), name, nil); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		want := 422
+		if damrey.CheckWorkerName(name) == nil {
+			want = 404
+		}
+		if err := client.Delete(t.Context(), name, nil); status(err) != want {
+			t.Errorf("%s again: %v, want %d", name, err, want)
+		}
+	}
+	store()
+	for _, name := range names {
+		r.must(200, "POST", "/worker/del", `{"name":"`+name+`"}`)
+	}
+	for _, name := range []string{"*", "%3E", "a..b", "c.*"} { // nothing can be stored there, and * must not mean all
+		r.must(422, "DELETE", "/v1/workers/"+name, "")
+	}
+	if list, err := client.Workers(t.Context()); err != nil || list.Damaged != nil {
+		t.Errorf("%+v, %v", list, err)
+	}
+}
+
+func TestProxy_SaysHowToGetRidOfADamagedEntry(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, proxyd.Config{})
+	if _, err := r.bucket("damrey_workers").PutString(t.Context(), "dmg", "garbage"); err != nil {
+		t.Fatal(err)
+	}
+	for _, got := range []reply{r.must(500, "GET", "/v1/workers/dmg", ""), r.must(409, "POST", "/worker/add", `{"name":"dmg"}`)} {
+		p := got.problem(t)
+		for _, text := range []string{"is damaged", "damrey worker del dmg", "damrey worker chg -f FILE", "DELETE /v1/workers/dmg"} {
+			if !strings.Contains(p.Detail, text) {
+				t.Errorf("says nothing of %q: %s", text, p.Detail)
+			}
+		}
+		if p.Type != api.TypeDamaged {
+			t.Errorf("type %s", p.Type)
+		}
+	}
+	r.must(200, "POST", "/worker/chg", `{"name":"dmg"}`)
+	p := r.must(412, "PUT", "/v1/workers/gone", `{}`, `If-Match: "1"`).problem(t)
+	if p.Type != api.TypeAbsent || !strings.Contains(p.Detail, "damrey worker add") {
+		t.Errorf("%+v", p)
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/spf13/cobra"
 
+	"github.com/damrey/damrey"
 	"github.com/damrey/damrey/agentd"
 	"github.com/damrey/damrey/broker"
 )
@@ -69,7 +70,16 @@ func (f *agentFlags) complete() error {
 	if f.rc < 1 {
 		return usageError("-r %d; use 1 or more attempts", f.rc)
 	}
+	if err := checkHost("--host", f.host); err != nil {
+		return err
+	}
+	if !f.insecure && !isLocal(f.host) {
+		return usageError("--host %s is beyond this machine, where nobody is asked who they are; type --insecure too if the network is trusted", f.host)
+	}
 	if f.name != "" {
+		if err := damrey.CheckAgentName(f.name); err != nil {
+			return usageError("%w; give another name with -a", err)
+		}
 		return nil
 	}
 	if f.port == 0 {
@@ -118,8 +128,8 @@ func (a *app) startAgent(g *group, leaf *broker.Leaf, member *agentd.Membership,
 	if err := g.start("agent", agent.Run, agent.Ready()); err != nil {
 		return err
 	}
-	fmt.Fprintf(a.stdout, "agent %s\nnats %s\nready\n", member.Name, leaf.ClientURL())
-	return nil
+	_, err = fmt.Fprintf(a.stdout, "agent %s\nnats %s\nready\n", member.Name, leaf.ClientURL())
+	return err // whoever waits for ready would wait for ever
 }
 
 func newLeaf(member *agentd.Membership, f *agentFlags, a *app) (*broker.Leaf, error) {

@@ -36,7 +36,7 @@ func (f *askFlags) add(cmd *cobra.Command) {
 
 // check refuses what would not be a subject.
 func (f *askFlags) check(from, typ string) error {
-	if err := damrey.CheckName(from); err != nil {
+	if err := damrey.CheckWorkerName(from); err != nil {
 		return usageError("FROM: %w", err)
 	}
 	if err := damrey.CheckName(typ); err != nil {
@@ -44,6 +44,9 @@ func (f *askFlags) check(from, typ string) error {
 	}
 	if f.timeout < time.Millisecond || f.timeout > time.Hour {
 		return usageError("--timeout %v is out of range; use 1ms to 1h", f.timeout)
+	}
+	if err := f.nats.check(); err != nil {
+		return err
 	}
 	return checkPrefix(f.prefix)
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -53,8 +54,8 @@ func checkBench(cfg bench.Config) error {
 	if cfg.Rounds < 1 {
 		return usageError("--rounds: %d; use 1 or more", cfg.Rounds)
 	}
-	if cfg.Scale <= 0 {
-		return usageError("--scale: %v; use more than 0", cfg.Scale)
+	if !(cfg.Scale > 0 && cfg.Scale <= bench.MaxScale) { // NaN is in no range
+		return usageError("--scale: %v; use more than 0 and at most %d", cfg.Scale, bench.MaxScale)
 	}
 	return nil
 }
@@ -67,18 +68,29 @@ func (a *app) runBench(ctx context.Context, cfg bench.Config, out *output) error
 	cfg.Progress = bar.show
 	results, err := bench.Run(ctx, cfg)
 	bar.end()
-	if err != nil {
-		return err
+	if err != nil && ctx.Err() != nil {
+		of := len(cfg.Rows)
+		if of == 0 {
+			of = len(bench.Names())
+		}
+		err = fmt.Errorf("interrupted: %d of %d rows are measured", len(results), of)
 	}
-	if !out.forPeople() {
-		return out.print(a.stdout, results)
-	}
-	printBench(a.stdout, results)
-	return nil
+	return errors.Join(a.printResults(results, out), err)
 }
 
-func printBench(w io.Writer, results []bench.Result) {
-	t := newTable(w, "ROW", "UNIT", "RAW", "DAMREY", "MIN", "MEDIAN", "MAX", "TARGET")
+// printResults prints what there is, also of a run that was cut short.
+func (a *app) printResults(results []bench.Result, out *output) error {
+	switch {
+	case !out.forPeople():
+		return out.print(a.stdout, append([]bench.Result{}, results...)) // an empty list is no null
+	case len(results) == 0:
+		return nil
+	}
+	return printBench(a.stdout, results)
+}
+
+func printBench(w io.Writer, results []bench.Result) error {
+	t := newTable("ROW", "UNIT", "RAW", "DAMREY", "MIN", "MEDIAN", "MAX", "TARGET")
 	var right []table.ColumnConfig
 	for _, name := range []string{"RAW", "DAMREY", "MIN", "MEDIAN", "MAX", "TARGET"} {
 		right = append(right, table.ColumnConfig{Name: name, Align: text.AlignRight, AlignHeader: text.AlignRight})
@@ -92,7 +104,7 @@ func printBench(w io.Writer, results []bench.Result) {
 		t.AppendRow(table.Row{r.Name, r.Unit, figure(r.Raw), figure(r.Damrey),
 			fmt.Sprintf("%.2f", r.Ratio.Min), fmt.Sprintf("%.2f", r.Ratio.Median), fmt.Sprintf("%.2f", r.Ratio.Max), target})
 	}
-	t.Render()
+	return printTable(w, t)
 }
 
 // figure has as many digits as a person reads.

@@ -43,8 +43,7 @@ from FROM to WORKER, where FAILED attempts ended with an error, the last one wit
 				if !out.forPeople() {
 					return out.print(a.stdout, list)
 				}
-				a.printDeadList(list, choose.isSet())
-				return nil
+				return a.printDeadList(list, choose.isSet())
 			})
 		},
 	}
@@ -71,9 +70,9 @@ func listDead(ctx context.Context, client *api.Client, f api.DeadFilter, limit i
 	return all, err
 }
 
-func (a *app) printDeadList(list api.DeadList, filtered bool) {
+func (a *app) printDeadList(list api.DeadList, filtered bool) (err error) {
 	if len(list.Letters) > 0 {
-		printDead(a.stdout, list.Letters)
+		err = printDead(a.stdout, list.Letters)
 	}
 	switch {
 	case list.Next > 0:
@@ -83,11 +82,12 @@ func (a *app) printDeadList(list api.DeadList, filtered bool) {
 	case len(list.Letters) == 0:
 		fmt.Fprintln(a.stderr, "There are no dead letters.")
 	}
+	return err
 }
 
 // printDead prints one line for each letter.
-func printDead(w io.Writer, letters []api.DeadLetter) {
-	t := newTable(w, "SEQ", "TIME", "FROM", "TYPE", "WORKER", "FAILED", "ERROR", "MESSAGE")
+func printDead(w io.Writer, letters []api.DeadLetter) error {
+	t := newTable("SEQ", "TIME", "FROM", "TYPE", "WORKER", "FAILED", "ERROR", "MESSAGE")
 	t.SetColumnConfigs([]table.ColumnConfig{
 		{Name: "SEQ", Align: text.AlignRight, AlignHeader: text.AlignRight},
 		{Name: "FAILED", Align: text.AlignRight, AlignHeader: text.AlignRight},
@@ -96,7 +96,7 @@ func printDead(w io.Writer, letters []api.DeadLetter) {
 		t.AppendRow(table.Row{l.Sequence, l.Time.Local().Format(time.DateTime), orDash(l.From), orDash(l.Type), orDash(l.Worker),
 			l.Failures, orDash(oneLine(l.Error, 60)), oneLine(messageText(l.Message, l.Size), 60)})
 	}
-	t.Render()
+	return printTable(w, t)
 }
 
 // messageText is the arguments of a message as a person reads them: those that are not one plain word in quotes.

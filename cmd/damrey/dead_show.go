@@ -35,8 +35,7 @@ func newDeadShowCommand(a *app) *cobra.Command {
 				if !out.forPeople() {
 					return out.print(a.stdout, letter)
 				}
-				printDeadLetter(a.stdout, letter)
-				return nil
+				return printDeadLetter(a.stdout, letter)
 			})
 		},
 	}
@@ -46,8 +45,8 @@ func newDeadShowCommand(a *app) *cobra.Command {
 }
 
 // printDeadLetter prints what is known first, then each element of the message, then all headers.
-func printDeadLetter(w io.Writer, l api.DeadDetail) {
-	t := newTable(w, "FIELD", "VALUE")
+func printDeadLetter(w io.Writer, l api.DeadDetail) error {
+	t := newTable("FIELD", "VALUE")
 	for _, row := range []table.Row{
 		{"sequence", l.Sequence}, {"time", l.Time.Local().Format(time.DateTime)},
 		{"route", oneLine(l.Route(), 200)}, {"error", orDash(oneLine(l.Error, 1000))},
@@ -70,7 +69,7 @@ func printDeadLetter(w io.Writer, l api.DeadDetail) {
 			t.AppendRow(table.Row{oneLine(name, 100), oneLine(value, 1000)})
 		}
 	}
-	t.Render()
+	return printTable(w, t)
 }
 
 func parseSequence(s string) (uint64, error) {

@@ -21,7 +21,7 @@ func newDevCommand(a *app) *cobra.Command {
 		Long:  devHelp,
 		Args:  exactly(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := checkPrefix(f.prefix); err != nil {
+			if err := f.check(false); err != nil {
 				return err
 			}
 			return a.runDev(cmd.Context(), &f)
@@ -43,7 +43,7 @@ func (a *app) runDev(ctx context.Context, f *fabricFlags) error {
 	if err == nil {
 		a.printFabric(running)
 		a.printNext(running, f.prefix)
-		fmt.Fprintln(a.stdout, "ready")
+		_, err = fmt.Fprintln(a.stdout, "ready") // whoever waits for it would wait for ever
 	}
 	return g.finish(err)
 }

@@ -62,6 +62,9 @@ func readyOrAfter(ready <-chan struct{}, d time.Duration) <-chan struct{} {
 //	broker (or an external NATS) ── connection ── buckets ─┬─ watcher ── bridge   for clients of the broker itself
 //	                                                       └─ proxy               REST
 func startFabric(ctx context.Context, g *group, cfg fabricConfig) (fabric, error) {
+	if err := proxyd.Check(cfg.Proxy); err != nil { // before a broker is made for nothing
+		return fabric{}, err
+	}
 	nc, f, err := reachNATS(ctx, g, &cfg)
 	if err != nil {
 		return f, err

@@ -2,6 +2,8 @@ package main
 
 import (
 	"fmt"
+	"net/netip"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -34,6 +36,49 @@ func (f *fabricFlags) add(cmd *cobra.Command) {
 	flags.Var(&f.sync, "sync", fmt.Sprintf("how long after its acknowledgement what is stored is forced to the disk, which is "+
 		"what a power cut can take; always: before it (default %v; 2m when nothing is kept)", broker.DefaultSync))
 	addPrefix(flags, &f.prefix)
+}
+
+// check looks at the values alone, not at the machine. external: there is no broker inside.
+func (f *fabricFlags) check(external bool) error {
+	if err := checkHost("--host", f.host); err != nil {
+		return err
+	}
+	if f.advertise != "" {
+		if err := checkHost("--advertise", f.advertise); err != nil {
+			return err
+		}
+	}
+	if !f.insecure && !isLocal(f.host) {
+		return usageError("--host %s is beyond this machine, and the REST interface asks nobody who they are; type --insecure too if the network is trusted", f.host)
+	}
+	if err := f.checkPorts(external); err != nil {
+		return err
+	}
+	return checkPrefix(f.prefix)
+}
+
+func (f *fabricFlags) checkPorts(external bool) error {
+	ports := []struct {
+		flag string
+		port port
+	}{{"--port", f.rest}, {"--nats-port", f.nats}, {"--leaf-port", f.leaf}}
+	if external {
+		return nil // only the REST interface listens
+	}
+	for i, a := range ports {
+		for _, b := range ports[i+1:] {
+			if a.port == b.port && a.port != 0 {
+				return usageError("%s and %s are both %d; choose another port for one of them", a.flag, b.flag, a.port)
+			}
+		}
+	}
+	return nil
+}
+
+// isLocal decides by the text alone, as the broker does: a name could resolve to something else a moment later.
+func isLocal(host string) bool {
+	addr, err := netip.ParseAddr(host)
+	return strings.EqualFold(host, "localhost") || err == nil && addr.Unmap().IsLoopback()
 }
 
 // config is all but the NATS server.

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"strings"
+
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
@@ -28,6 +30,19 @@ func (n *natsFlags) addLogin(flags *pflag.FlagSet) {
 	flags.StringVar(&n.config.Creds, "creds", "", "`FILE` of credentials for NATS")
 	flags.StringVar(&n.config.User, "user", "", "user for NATS")
 	flags.StringVar(&n.config.Password, "password", "", "password for NATS")
+}
+
+// check refuses a --nats that cannot be meant; what is looked up elsewhere is checked when it is used.
+func (n *natsFlags) check() error {
+	if n.config.URL == "" {
+		return nil
+	}
+	for server := range strings.SplitSeq(n.config.URL, ",") {
+		if err := checkServer("--nats", strings.TrimSpace(server), false, "nats://127.0.0.1:4222", "nats", "tls", "ws", "wss"); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // addPrefix adds the flag that chooses the fabric.

@@ -59,14 +59,26 @@ func newProxyCommand(a *app) *cobra.Command {
 }
 
 func (f *proxyFlags) check(cmd *cobra.Command) error {
-	if f.external.config.URL == "" {
+	external := f.external.config.URL != ""
+	if !external {
 		for _, name := range []string{"creds", "nkey", "token", "ca", "cert", "leaf"} {
 			if cmd.Flags().Changed(name) {
 				return usageError("--%s is for an external NATS; name it with --nats", name)
 			}
 		}
 	}
-	return checkPrefix(f.prefix)
+	if !external && (f.external.config.User == "") != (f.external.config.Password == "") {
+		return usageError("--user and --password of the broker inside: give both or none")
+	}
+	for _, leaf := range f.leafURLs {
+		if err := checkServer("--leaf", leaf, true, "nats-leaf://10.1.2.9:7422", "nats-leaf", "nats", "tls", "ws", "wss"); err != nil {
+			return err
+		}
+	}
+	if err := f.external.check(); err != nil {
+		return err
+	}
+	return f.fabricFlags.check(external)
 }
 
 // chooseData finds the directory of the broker's data; none for an external NATS.
@@ -92,7 +104,7 @@ func (a *app) runProxy(ctx context.Context, f *proxyFlags) error {
 	running, err := startFabric(ctx, g, cfg)
 	if err == nil {
 		a.printFabric(running)
-		fmt.Fprintln(a.stdout, "ready")
+		_, err = fmt.Fprintln(a.stdout, "ready") // whoever waits for it would wait for ever
 	}
 	return g.finish(err)
 }

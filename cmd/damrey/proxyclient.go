@@ -55,8 +55,8 @@ func (p *proxyFlag) completeWorkers(a *app) cobra.CompletionFunc {
 // advise puts the refusals that have an obvious answer into the words of this program.
 func advise(err error, name string) error {
 	refused, ok := errors.AsType[*api.Error](err)
-	if !ok {
-		return err
+	if !ok || refused.Problem.Type == api.TypeDamaged || refused.Problem.Type == api.TypeAbsent {
+		return err // the proxy has said what to type
 	}
 	switch refused.Status {
 	case http.StatusPreconditionFailed:

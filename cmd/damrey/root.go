@@ -26,9 +26,14 @@ Exit codes: 0 done, 1 failed, 2 wrong call, 5 nobody took the message or answere
 
 // execute runs one command line and returns the exit code.
 func execute(args []string, a *app) int {
+	out := &outlet{to: a.stdout}
+	a.stdout = out
 	root := newRoot(a)
 	root.SetArgs(rewriteSeedFlags(args))
 	cmd, err := root.ExecuteContextC(context.Background())
+	if err == nil && out.err != nil {
+		err = &codeError{exitFailed, fmt.Errorf("the result could not be printed: %w", out.err)}
+	}
 	return a.finish(cmd, err)
 }
 

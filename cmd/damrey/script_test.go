@@ -197,3 +197,19 @@ func streams(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Check(bucket.EnsureJobs(ctx, js, damrey.DefaultPrefix, worker, bucket.Limits{}))
 	}
 }
+
+// store puts something into the table beside the proxy: store NATS KEY VALUE
+func store(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 3 {
+		ts.Fatalf("usage: store NATS KEY VALUE")
+	}
+	nc, err := nats.Connect(args[0])
+	ts.Check(err)
+	defer nc.Close()
+	js, err := jetstream.New(nc)
+	ts.Check(err)
+	ctx, cancel := context.WithTimeout(context.Background(), bound)
+	defer cancel()
+	_, err = js.Publish(ctx, "$KV."+bucket.Name(damrey.DefaultPrefix)+"."+args[1], []byte(args[2]))
+	ts.Check(err)
+}

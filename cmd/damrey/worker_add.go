@@ -67,7 +67,9 @@ func (a *app) storeEach(ctx context.Context, client *api.Client, documents []doc
 			failed = append(failed, err)
 			continue
 		}
-		fmt.Fprintf(a.stdout, "%s %s (revision %d)\n", done, d.Name, revision)
+		if _, err := fmt.Fprintf(a.stdout, "%s %s (revision %d)\n", done, d.Name, revision); err != nil {
+			failed = append(failed, fmt.Errorf("%s %s (revision %d), but that could not be printed: %w", done, d.Name, revision, err))
+		}
 		a.warnWeakLine(ctx, client, d.Registration)
 	}
 	return errors.Join(failed...)

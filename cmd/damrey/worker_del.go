@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -22,8 +24,8 @@ Nothing is asked first: the entry can be added again as it was. While messages o
 worker, it is refused; with --jobs keep they stay until the worker is added again.`,
 		Args: exactly("NAME"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := damrey.CheckWorkerName(args[0]); err != nil {
-				return usageError("%w", err)
+			if err := checkDeletable(args[0]); err != nil {
+				return err
 			}
 			if jobs != "" && jobs != "keep" {
 				return usageError("--jobs %q: use keep", jobs)
@@ -33,8 +35,10 @@ worker, it is refused; with --jobs keep they stay until the worker is added agai
 				if err != nil {
 					return err
 				}
-				_, err = fmt.Fprintf(a.stdout, "deleted %s\n", args[0])
-				return err
+				if _, err = fmt.Fprintf(a.stdout, "deleted %s\n", args[0]); err != nil {
+					return fmt.Errorf("deleted %s, but that could not be printed: %w", args[0], err)
+				}
+				return nil
 			})
 		},
 		ValidArgsFunction: proxy.completeWorkers(a),
@@ -43,6 +47,17 @@ worker, it is refused; with --jobs keep they stay until the worker is added agai
 	cmd.Flags().StringVar(&jobs, "jobs", "", "what becomes of messages that are stored for it: `keep`")
 	cmd.Flags().BoolP("yes", "y", false, "do not ask; nothing is asked anyway, scripts may say so")
 	return cmd
+}
+
+// checkDeletable lets every name pass under which something may be stored; the proxy knows what is.
+func checkDeletable(name string) error {
+	switch err := damrey.CheckWorkerName(name); {
+	case name == "":
+		return usageError("NAME is empty; `damrey worker list` shows the names")
+	case err != nil && (strings.ContainsAny(name, " *>") || slices.Contains(strings.Split(name, "."), "")):
+		return usageError("%w", err)
+	}
+	return nil
 }
 
 func deleteEntry(ctx context.Context, client *api.Client, name, jobs string) error {

@@ -61,6 +61,9 @@ func parseDocument(raw []byte) (document, error) {
 		fields = nil
 	}
 	var d document
+	if err := damrey.CheckKeys(raw); err != nil { // before what stands twice is lost in what is marshaled anew
+		return d, err
+	}
 	if given, ok := fields[api.FieldRevision]; ok {
 		var revision uint64
 		if err := json.Unmarshal(given, &revision); err != nil {

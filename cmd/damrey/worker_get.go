@@ -32,8 +32,7 @@ stores it only if nobody else changed it meanwhile.`,
 				if !out.forPeople() {
 					return out.print(a.stdout, withRevision(reg, revision))
 				}
-				printRegistrations(a.stdout, []damrey.Registration{reg})
-				return nil
+				return printRegistrations(a.stdout, []damrey.Registration{reg})
 			})
 		},
 		ValidArgsFunction: proxy.completeWorkers(a),

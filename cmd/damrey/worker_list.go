@@ -31,8 +31,7 @@ this line.`,
 				if !out.forPeople() {
 					return out.print(a.stdout, list)
 				}
-				a.printWorkers(list)
-				return nil
+				return a.printWorkers(list)
 			})
 		},
 	}
@@ -41,17 +40,21 @@ this line.`,
 	return cmd
 }
 
-func (a *app) printWorkers(list api.WorkerList) {
+func (a *app) printWorkers(list api.WorkerList) error {
 	regs := make([]damrey.Registration, len(list.Workers))
 	for i, w := range list.Workers {
 		regs[i] = w.Registration
 	}
-	printRegistrations(a.stdout, regs)
+	err := printRegistrations(a.stdout, regs)
 	for _, d := range list.Damaged {
-		fmt.Fprintf(a.stderr, "damrey: the entry %s is damaged: %s; put it again with `damrey worker chg %s`, or delete it\n",
-			d.Name, d.Problem, d.Name)
+		way := "delete it with `damrey worker del " + d.Name + "`"
+		if damrey.CheckWorkerName(d.Name) == nil {
+			way += ", or replace it with `damrey worker chg -f FILE`"
+		}
+		fmt.Fprintf(a.stderr, "damrey: the entry %s is damaged: %s; %s\n", d.Name, d.Problem, way)
 	}
-	if len(regs) == 0 {
+	if len(regs)+len(list.Damaged) == 0 {
 		fmt.Fprintln(a.stderr, "The table is empty. Add a worker with `damrey worker add NAME --command TYPE=WORKER`.")
 	}
+	return err
 }

@@ -19,7 +19,7 @@ func TestWorkerList_NamesDamagedEntriesBesideTheTable(t *testing.T) {
 	if !strings.Contains(stdout.String(), "good") || strings.Contains(stdout.String(), "bad") {
 		t.Errorf("stdout:\n%s", &stdout)
 	}
-	if want := "the entry bad is damaged: broken JSON; put it again with `damrey worker chg bad`"; !strings.Contains(stderr.String(), want) {
+	if want := "the entry bad is damaged: broken JSON; delete it with `damrey worker del bad`"; !strings.Contains(stderr.String(), want) {
 		t.Errorf("stderr:\n%s", &stderr)
 	}
 }

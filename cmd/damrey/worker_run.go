@@ -90,6 +90,9 @@ func (f *workerRunFlags) check(name string) error {
 	case f.drain <= 0:
 		return usageError("--drain %v; use more than 0", f.drain)
 	}
+	if err := f.nats.check(); err != nil {
+		return err
+	}
 	return checkPrefix(f.prefix)
 }
 
@@ -112,7 +115,7 @@ func (a *app) runWorker(ctx context.Context, f *workerRunFlags, name string, arg
 		err = g.start("worker", instance.Serve, instance.Ready())
 	}
 	if err == nil {
-		fmt.Fprintln(a.stdout, "ready")
+		_, err = fmt.Fprintln(a.stdout, "ready") // whoever waits for it would wait for ever
 	}
 	return g.finish(err)
 }

@@ -13,9 +13,8 @@ import (
 )
 
 // newTable is a table for people: no borders, so that lines can be cut and searched.
-func newTable(w io.Writer, header ...any) table.Writer {
+func newTable(header ...any) table.Writer {
 	t := table.NewWriter()
-	t.SetOutputMirror(w)
 	style := table.StyleLight
 	style.Options = table.OptionsNoBordersAndSeparators
 	style.Box.PaddingLeft, style.Box.PaddingRight = "", "  "
@@ -26,15 +25,21 @@ func newTable(w io.Writer, header ...any) table.Writer {
 	return t
 }
 
+// printTable returns what go-pretty would keep for itself: that the table could not be written.
+func printTable(w io.Writer, t table.Writer) error {
+	_, err := io.WriteString(w, t.Render()+"\n")
+	return err
+}
+
 // printRegistrations prints one line for each row of the routing table. A worker without rows has a line too. The
 // column PAUSED is there when something is.
-func printRegistrations(w io.Writer, regs []damrey.Registration) {
+func printRegistrations(w io.Writer, regs []damrey.Registration) error {
 	header := []any{"NAME", "MPU", "AGENT", "TYPE", "WORKER", "COST", "BATCH", "DELIVERY"}
 	pauses := slices.ContainsFunc(regs, hasPaused)
 	if pauses {
 		header = append(header, "PAUSED")
 	}
-	t := newTable(w, header...)
+	t := newTable(header...)
 	t.SetColumnConfigs([]table.ColumnConfig{
 		{Name: "MPU", Align: text.AlignRight, AlignHeader: text.AlignRight},
 		{Name: "COST", Align: text.AlignRight, AlignHeader: text.AlignRight},
@@ -56,7 +61,7 @@ func printRegistrations(w io.Writer, regs []damrey.Registration) {
 			line(pausedText(reg, c), c.Name, c.Worker, c.Cost(), batchText(c), cmp.Or(c.Delivery, damrey.Direct))
 		}
 	}
-	t.Render()
+	return printTable(w, t)
 }
 
 func hasPaused(reg damrey.Registration) bool {

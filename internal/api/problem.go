@@ -16,6 +16,14 @@ type Problem struct {
 	Errors   []Detail `json:"errors,omitempty"`
 }
 
+// Types of problems that have an answer of their own; all others have none.
+const (
+	// TypeDamaged: what is stored at the name is no registration.
+	TypeDamaged = "urn:damrey:problem:damaged"
+	// TypeAbsent: a precondition asks for a revision of a worker that is not registered.
+	TypeAbsent = "urn:damrey:problem:absent"
+)
+
 // Detail says what is wrong with one part of a request.
 type Detail struct {
 	// Location is a path such as body.commands[1].worker.
