@@ -57,10 +57,10 @@ func (f *freezer) pass(to, from net.Conn) {
 	buf := make([]byte, 4<<10)
 	for {
 		n, err := from.Read(buf)
-		f.mu.Lock()
-		//lint:ignore SA2001 only to wait while it is frozen
+		f.mu.Lock() // waits while it is frozen
+		_, werr := to.Write(buf[:n])
 		f.mu.Unlock()
-		if _, werr := to.Write(buf[:n]); err != nil || werr != nil {
+		if err != nil || werr != nil {
 			return
 		}
 	}

@@ -157,7 +157,7 @@ func TestAgent_RunsOnce(t *testing.T) {
 // Not parallel: it looks at all goroutines of the process.
 func TestAgent_LeavesNothingBehind(t *testing.T) {
 	h := newHub(t)
-	h.register("entry", "add", "add")
+	h.settle()
 	before := goleak.IgnoreCurrent()
 	m, err := agentd.Join(t.Context(), h.config("one", t.TempDir()))
 	must(t, err)

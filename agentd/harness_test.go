@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 	"github.com/rs/zerolog"
 
 	"github.com/damrey/damrey"
@@ -182,6 +183,25 @@ func (h *hub) register(name, typ, to string) {
 	}
 	_, err := h.client.Put(h.t.Context(), reg, "")
 	must(h.t, err)
+}
+
+// settle returns when the proxy watches the table, which it begins to do after it is ready: it has made a stream for what
+// stands there.
+func (h *hub) settle() {
+	h.t.Helper()
+	_, err := h.client.Put(h.t.Context(), damrey.Registration{
+		Name: "entry", Commands: []damrey.Command{{Name: "add", Worker: "add", Delivery: damrey.Durable}},
+	}, "")
+	must(h.t, err)
+	nc, err := nats.Connect(h.proxyCfg.NATSURLs[0])
+	must(h.t, err)
+	defer nc.Close()
+	js, err := jetstream.New(nc)
+	must(h.t, err)
+	eventually(h.t, "the stream of jobs is there", func() bool {
+		_, err := js.Consumer(h.t.Context(), "DAMREY_JOBS_add", "work")
+		return err == nil
+	})
 }
 
 // config of an agent of this hub.

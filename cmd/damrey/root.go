@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -44,11 +45,15 @@ func newRoot(a *app) *cobra.Command {
 	root.SetOut(a.stdout)
 	root.SetErr(a.stderr)
 	a.logging.add(root.PersistentFlags())
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return flagError(err) })
 	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) (err error) {
 		if err := a.readEnvironment(cmd); err != nil {
 			return err
 		}
-		if err := cmd.ValidateFlagGroups(); err != nil { // cobra does it later, as if it were no wrong call
+		if err := refuseEmpty(cmd); err != nil {
+			return err
+		}
+		if err := a.checkGroups(cmd); err != nil { // cobra would do it later, as if it were no wrong call
 			return err
 		}
 		a.log, err = a.logging.logger(a.stderr)
@@ -59,6 +64,7 @@ func newRoot(a *app) *cobra.Command {
 		newRequestCommand(a), newSendCommand(a), newBenchCommand(a), newVersionCommand(a))
 	root.InitDefaultHelpCmd()
 	root.InitDefaultCompletionCmd()
+	refuseUnknownTopics(root)
 	nameEnvironment(root)
 	return root
 }
@@ -78,12 +84,44 @@ func noSuchCommand(cmd *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return nil
 	}
+	if args[0] == "" { // it begins every name, so that all would be suggested
+		return usageError("an empty word stands where a command of %q is needed", cmd.CommandPath())
+	}
 	text := fmt.Sprintf("unknown command %q for %q", args[0], cmd.CommandPath())
 	cmd.SuggestionsMinimumDistance = 2
+	if len(args[0]) <= 3 { // else every short name is near
+		cmd.SuggestionsMinimumDistance = 1
+	}
 	if meant := cmd.SuggestionsFor(args[0]); len(meant) > 0 {
 		text += "; did you mean " + strings.Join(meant, " or ") + "?"
 	}
 	return usageError("%s", text)
+}
+
+// refuseUnknownTopics makes cobra's own commands strict: they print help and end with 0 for names that there are not.
+func refuseUnknownTopics(root *cobra.Command) {
+	for _, cmd := range root.Commands() {
+		switch cmd.Name() {
+		case "help":
+			cmd.Args = knownTopic
+		case "completion":
+			cmd.Args = noSuchCommand
+			cmd.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+		}
+	}
+}
+
+// knownTopic follows the words down the tree.
+func knownTopic(help *cobra.Command, args []string) error {
+	at := help.Root()
+	for _, word := range args {
+		i := slices.IndexFunc(at.Commands(), func(c *cobra.Command) bool { return c.Name() == word || c.HasAlias(word) })
+		if i < 0 {
+			return noSuchCommand(at, []string{word})
+		}
+		at = at.Commands()[i]
+	}
+	return nil
 }
 
 // exactly takes the named arguments, neither less nor more.
