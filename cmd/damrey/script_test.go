@@ -213,3 +213,21 @@ func store(ts *testscript.TestScript, neg bool, args []string) {
 	_, err = js.Publish(ctx, "$KV."+bucket.Name(damrey.DefaultPrefix)+"."+args[1], []byte(args[2]))
 	ts.Check(err)
 }
+
+// utf writes a text in another form of Unicode: utf 8|16|16-bare FILE TEXT; 8 begins with a byte order mark.
+func utf(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 3 {
+		ts.Fatalf("usage: utf FORM FILE TEXT")
+	}
+	data := []byte("\ufeff" + args[2])
+	if args[0] != "8" {
+		data = nil
+		if args[0] == "16" {
+			data = []byte{0xff, 0xfe}
+		}
+		for _, c := range []byte(args[2]) {
+			data = append(data, c, 0)
+		}
+	}
+	ts.Check(os.WriteFile(ts.MkAbs(args[1]), data, 0o600))
+}

@@ -87,6 +87,7 @@ func parseDocument(raw []byte) (document, error) {
 
 // splitDocuments gives the JSON of each registration.
 func splitDocuments(extension string, data []byte) ([]json.RawMessage, error) {
+	data = bytes.TrimPrefix(data, []byte("\ufeff")) // editors of Windows put it there
 	isJSON := extension == ".json"
 	if extension != ".json" && extension != ".yaml" && extension != ".yml" {
 		trimmed := bytes.TrimLeft(data, " \t\r\n")
@@ -95,6 +96,9 @@ func splitDocuments(extension string, data []byte) ([]json.RawMessage, error) {
 	split := splitYAML
 	if isJSON {
 		split = splitJSON
+	}
+	if isUTF16(data, isJSON) {
+		return nil, errors.New("this is UTF-16; save it as UTF-8")
 	}
 	raws, err := split(data)
 	if err != nil {
@@ -105,6 +109,15 @@ func splitDocuments(extension string, data []byte) ([]json.RawMessage, error) {
 		flat = append(flat, flatten(raw)...)
 	}
 	return flat, nil
+}
+
+// isUTF16 goes by the mark at the beginning, which YAML understands, and without one by the first character, which is ASCII
+// in all that could be meant.
+func isUTF16(data []byte, isJSON bool) bool {
+	if bytes.HasPrefix(data, []byte{0xff, 0xfe}) || bytes.HasPrefix(data, []byte{0xfe, 0xff}) {
+		return isJSON
+	}
+	return len(data) >= 2 && (data[0] == 0) != (data[1] == 0)
 }
 
 // flatten opens lists and the output of `damrey worker list`.
@@ -129,8 +142,9 @@ func splitJSON(data []byte) ([]json.RawMessage, error) {
 			return raws, nil
 		}
 		if err != nil {
-			line := 1 + bytes.Count(data[:min(failedAt(decoder, err, data), len(data))], []byte{'\n'})
-			return nil, fmt.Errorf("broken JSON at line %d: %w", line, err)
+			before := data[:min(failedAt(decoder, err, data), len(data))]
+			line, column := 1+bytes.Count(before, []byte{'\n'}), len(before)-bytes.LastIndexByte(before, '\n')
+			return nil, fmt.Errorf("broken JSON at line %d, column %d: %w", line, column, err)
 		}
 		raws = append(raws, raw)
 	}
