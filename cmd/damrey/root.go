@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -58,6 +59,7 @@ func newRoot(a *app) *cobra.Command {
 		newRequestCommand(a), newSendCommand(a), newBenchCommand(a), newVersionCommand(a))
 	root.InitDefaultHelpCmd()
 	root.InitDefaultCompletionCmd()
+	refuseUnknownTopics(root)
 	nameEnvironment(root)
 	return root
 }
@@ -77,12 +79,44 @@ func noSuchCommand(cmd *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return nil
 	}
+	if args[0] == "" { // it begins every name, so that all would be suggested
+		return usageError("an empty word stands where a command of %q is needed", cmd.CommandPath())
+	}
 	text := fmt.Sprintf("unknown command %q for %q", args[0], cmd.CommandPath())
 	cmd.SuggestionsMinimumDistance = 2
+	if len(args[0]) <= 3 { // else every short name is near
+		cmd.SuggestionsMinimumDistance = 1
+	}
 	if meant := cmd.SuggestionsFor(args[0]); len(meant) > 0 {
 		text += "; did you mean " + strings.Join(meant, " or ") + "?"
 	}
 	return usageError("%s", text)
+}
+
+// refuseUnknownTopics makes cobra's own commands strict: they print help and end with 0 for names that there are not.
+func refuseUnknownTopics(root *cobra.Command) {
+	for _, cmd := range root.Commands() {
+		switch cmd.Name() {
+		case "help":
+			cmd.Args = knownTopic
+		case "completion":
+			cmd.Args = noSuchCommand
+			cmd.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+		}
+	}
+}
+
+// knownTopic follows the words down the tree.
+func knownTopic(help *cobra.Command, args []string) error {
+	at := help.Root()
+	for _, word := range args {
+		i := slices.IndexFunc(at.Commands(), func(c *cobra.Command) bool { return c.Name() == word || c.HasAlias(word) })
+		if i < 0 {
+			return noSuchCommand(at, []string{word})
+		}
+		at = at.Commands()[i]
+	}
+	return nil
 }
 
 // exactly takes the named arguments, neither less nor more.
