@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -19,6 +20,9 @@ import (
 // timeout bounds one call when its context does not end earlier.
 const timeout = 10 * time.Second
 
+// defaultPort is where an address without a port, which is no URL, means the proxy to be.
+const defaultPort = "8080"
+
 // Client speaks to one proxy. It is safe for concurrent use; its methods return *[Error] when the proxy answered with a
 // problem, and an error that names the proxy when it could not be reached.
 type Client struct {
@@ -26,7 +30,8 @@ type Client struct {
 	http *http.Client
 }
 
-// New makes a client of the proxy at an address, ip:port or a URL such as http://10.1.2.3:8080. It does not connect.
+// New makes a client of the proxy at an address, ip:port or a URL such as http://10.1.2.3:8080. An address that is
+// no URL may leave out the port, which is 8080 then. New does not connect.
 func New(proxy string) (*Client, error) {
 	base, err := parseBase(proxy)
 	if err != nil {
@@ -43,7 +48,11 @@ func New(proxy string) (*Client, error) {
 }
 
 func parseBase(proxy string) (*url.URL, error) {
-	if !strings.Contains(proxy, "://") {
+	bare := !strings.Contains(proxy, "://")
+	if bare {
+		if ip := net.ParseIP(proxy); ip != nil && ip.To4() == nil {
+			proxy = "[" + proxy + "]"
+		}
 		proxy = "http://" + proxy
 	}
 	u, err := url.Parse(proxy)
@@ -58,6 +67,12 @@ func parseBase(proxy string) (*url.URL, error) {
 		return nil, fmt.Errorf("scheme %q is neither http nor https", u.Scheme)
 	case u.Hostname() == "":
 		return nil, errors.New("no host in it")
+	case u.Port() != "":
+		if n, err := strconv.ParseUint(u.Port(), 10, 16); err != nil || n == 0 {
+			return nil, fmt.Errorf("port %s is out of range, which is 1 to 65535", u.Port())
+		}
+	case bare:
+		u.Host = strings.TrimSuffix(u.Host, ":") + ":" + defaultPort
 	}
 	return &url.URL{Scheme: u.Scheme, User: u.User, Host: u.Host, Path: strings.TrimSuffix(u.Path, "/")}, nil
 }

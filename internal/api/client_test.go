@@ -43,6 +43,11 @@ func TestNew_TakesAddressesAndURLs(t *testing.T) {
 	for given, want := range map[string]string{
 		"127.0.0.1:8080":              "http://127.0.0.1:8080",
 		"[::1]:8080":                  "http://[::1]:8080",
+		"127.0.0.1":                   "http://127.0.0.1:8080",
+		"::1":                         "http://[::1]:8080",
+		"[::1]":                       "http://[::1]:8080",
+		"proxy":                       "http://proxy:8080",
+		"http://proxy":                "http://proxy",
 		"http://proxy:8080/":          "http://proxy:8080",
 		"https://me:secret@proxy/sub": "https://me:xxxxx@proxy/sub",
 	} {
@@ -52,6 +57,7 @@ func TestNew_TakesAddressesAndURLs(t *testing.T) {
 	}
 	for given, text := range map[string]string{
 		"": "no host", "nats://127.0.0.1:4222": "neither http nor https", "http://": "no host", "127.0.0.1:port": "invalid port",
+		"127.0.0.1:99999": "port 99999 is out of range", "http://127.0.0.1:0": "port 0 is out of range",
 	} {
 		_, err := api.New(given)
 		says(t, err, text, "127.0.0.1:8080")
