@@ -58,6 +58,7 @@ func newAgentCommand(a *app) *cobra.Command {
 	flags.StringVarP(&f.name, "advertise", "a", "", "`ADDRESS` that is this agent's name, ip:port (default: the host's name and --port)")
 	flags.StringVar(&f.proxy, "proxy", "127.0.0.1:8080", "address of the proxy, ip[:port] or a URL; the port is 8080 unless it says another; -pr too")
 	flags.IntVarP(&f.rc, "retries", "r", 3, "attempts to push a message of a program without the library")
+	inRange(flags, "retries", "1 or more")
 	flags.StringVar(&f.data, "data", "", "`DIR` of what it keeps (default $XDG_DATA_HOME/damrey/agent-NAME)")
 	flags.StringVar(&f.host, "host", "127.0.0.1", "address to listen on; beyond this machine it needs --insecure")
 	flags.BoolVar(&f.insecure, "insecure", false, "allow to listen beyond this machine: who reaches the port may do everything")

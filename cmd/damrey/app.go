@@ -15,5 +15,6 @@ type app struct {
 
 	logging logFlags
 	log     zerolog.Logger // set before a verb runs
+	fromEnv []string       // the flags that were set from their variables
 	running bool           // a verb has begun; what fails before is a wrong call
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/damrey/damrey"
 	"github.com/damrey/damrey/internal/wire"
@@ -28,8 +29,12 @@ func (f *askFlags) add(cmd *cobra.Command) {
 	f.nats.add(cmd)
 	addPrefix(cmd.Flags(), &f.prefix)
 	cmd.Flags().DurationVar(&f.timeout, "timeout", 5*time.Second, "time for NATS to be reached, and then for the answer; at most 1h")
+	inRange(cmd.Flags(), "timeout", "1ms to 1h")
 	f.out.add(cmd, "text")
 	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error {
+		if _, isValue := errors.AsType[*pflag.InvalidValueError](err); isValue {
+			return flagError(err)
+		}
 		return usageError("%w; put -- before arguments that begin with -", err)
 	})
 }

@@ -40,7 +40,9 @@ func newBenchCommand(a *app) *cobra.Command {
 	}
 	cmd.Flags().StringSliceVar(&cfg.Rows, "rows", nil, "only these `ROWS`, separated by commas (default: all)")
 	cmd.Flags().IntVar(&cfg.Rounds, "rounds", 7, "`ROUNDS` that count, after one to warm up")
+	inRange(cmd.Flags(), "rounds", "1 or more")
 	cmd.Flags().Float64Var(&cfg.Scale, "scale", 1, "how much work a round does, as a `FACTOR`")
+	inRange(cmd.Flags(), "scale", fmt.Sprintf("more than 0 and at most %d", bench.MaxScale))
 	out.add(cmd, "table")
 	return cmd
 }

@@ -50,6 +50,7 @@ from FROM to WORKER, where FAILED attempts ended with an error, the last one wit
 	proxy.add(cmd)
 	choose.add(cmd)
 	cmd.Flags().IntVar(&limit, "limit", 100, "how many letters are listed at most")
+	inRange(cmd.Flags(), "limit", "1 or more")
 	out.add(cmd, "table")
 	return cmd
 }

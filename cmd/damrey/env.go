@@ -24,9 +24,6 @@ func nameEnvironment(cmd *cobra.Command) {
 	}
 }
 
-// exclusiveGroups is where cobra notes the groups of flags that exclude one another, each as their names.
-const exclusiveGroups = "cobra_annotation_mutually_exclusive"
-
 // readEnvironment sets the flags that were not given from their variables. An empty variable counts as unset, and one
 // that a given flag excludes is passed over: what is typed wins. What may be repeated on the command line is separated by
 // white space.
@@ -43,13 +40,21 @@ func (a *app) readEnvironment(cmd *cobra.Command) error {
 		if _, repeated := f.Value.(pflag.SliceValue); repeated {
 			values = strings.Fields(value)
 		}
+		a.fromEnv = append(a.fromEnv, f.Name)
 		for _, v := range values {
 			if err := cmd.Flags().Set(f.Name, v); err != nil {
-				wrong = append(wrong, fmt.Errorf("environment variable %s: %w", envName(f.Name), errors.Unwrap(err)))
+				wrong = append(wrong, environmentError(f.Name, err))
 			}
 		}
 	})
 	return errors.Join(wrong...)
+}
+
+func environmentError(flag string, err error) error {
+	if wrong, ok := errors.AsType[*pflag.InvalidValueError](err); ok {
+		err = valueError(wrong)
+	}
+	return fmt.Errorf("environment variable %s: %w", envName(flag), err)
 }
 
 func isExcluded(f *pflag.Flag, given map[string]bool) bool {

@@ -44,11 +44,15 @@ func newRoot(a *app) *cobra.Command {
 	root.SetOut(a.stdout)
 	root.SetErr(a.stderr)
 	a.logging.add(root.PersistentFlags())
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return flagError(err) })
 	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) (err error) {
 		if err := a.readEnvironment(cmd); err != nil {
 			return err
 		}
-		if err := cmd.ValidateFlagGroups(); err != nil { // cobra does it later, as if it were no wrong call
+		if err := refuseEmpty(cmd); err != nil {
+			return err
+		}
+		if err := a.checkGroups(cmd); err != nil { // cobra would do it later, as if it were no wrong call
 			return err
 		}
 		a.log, err = a.logging.logger(a.stderr)

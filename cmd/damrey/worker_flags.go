@@ -26,11 +26,14 @@ func (e *entryFlags) add(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.StringVarP(&e.file, "file", "f", "", "read the entries from this JSON or YAML file; - is stdin")
 	flags.IntVar(&e.mpu, "mpu", 0, fmt.Sprintf("what one instance may have in flight; 0 is the default, %d", damrey.DefaultMPU))
+	inRange(flags, "mpu", "1 to 1000000, or 0 for the default")
 	flags.StringVar(&e.agent, "agent", "", "only instances at this agent receive; '' lets instances anywhere")
 	flags.StringArrayVar(&e.commands, "command", nil,
 		"a route, `TYPE=WORKER[,OPTION…]` with options mpu=N, batch=N, durable, attempts=N, backoff=1s, window=2m; '*' is every other type; may be repeated")
 	flags.Int64Var(&e.messages, "max-messages", 0, "how many messages of durable routes may be stored for this worker; 0 is no bound")
+	inRange(flags, "max-messages", "1 or more, or 0 for no bound")
 	flags.Int64Var(&e.bytes, "max-bytes", 0, "how many bytes of them; 0 is no bound")
+	inRange(flags, "max-bytes", "1 or more, or 0 for no bound")
 	for _, name := range []string{"mpu", "agent", "command", "max-messages", "max-bytes"} {
 		cmd.MarkFlagsMutuallyExclusive("file", name)
 	}

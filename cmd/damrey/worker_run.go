@@ -56,9 +56,13 @@ func newWorkerRunCommand(a *app) *cobra.Command {
 	flags := cmd.Flags()
 	addPrefix(flags, &f.prefix)
 	flags.IntVar(&f.rc, "rc", 3, "attempts to push a message")
+	inRange(flags, "rc", "1 or more")
 	flags.DurationVar(&f.timeout, "timeout", 5*time.Second, "time for a message that brings none of its own; at most 1h")
+	inRange(flags, "timeout", "1ms to 1h")
 	flags.DurationVar(&f.drain, "drain", 10*time.Second, "time to finish what was begun when this ends")
+	inRange(flags, "drain", "more than 0")
 	flags.IntVar(&f.procs, "procs", 1, "processes of the program, each with one message at a time")
+	inRange(flags, "procs", "1 or more")
 	return cmd
 }
 
