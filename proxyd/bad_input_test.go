@@ -23,7 +23,10 @@ func TestProxy_NamesWhatIsWrong(t *testing.T) {
 		location                   string
 		says                       []string
 	}{
-		"no body":             {"POST", "/worker/add", "", "", 400, "", []string{"body is required"}},
+		"no body":             {"POST", "/worker/add", "", "", 400, "", []string{"the body is empty", `{"name":"entry","commands":[`}},
+		"no body to del":      {"POST", "/worker/del", "", "", 400, "", []string{`send {"name":"entry"}`}},
+		"no body to put":      {"PUT", worker, "", "", 400, "", []string{"send a registration, such as"}},
+		"no claim":            {"PUT", "/v1/agents/a:1", "", "", 400, "", []string{"the body is empty", `"pid":4711`}},
 		"broken JSON":         {"POST", "/worker/add", "{\n  \"name\": x}", "", 400, "body", []string{"line 2, column 11"}},
 		"after the end":       {"POST", "/worker/add", `{"name":"w"} x`, "", 400, "body", []string{"line 1, column 14"}},
 		"a list":              {"POST", "/worker/add", `[1]`, "", 422, "body", []string{"an object is needed"}},
@@ -74,7 +77,7 @@ func TestProxy_NamesWhatIsWrong(t *testing.T) {
 		"docs":                {"GET", "/docs", "", "", 404, "", nil},
 		"method":              {"DELETE", "/v1/workers", "", "", 405, "", []string{"DELETE", "GET or HEAD"}},
 		"method of the old":   {"GET", "/worker/add", "", "", 405, "", []string{"use POST"}},
-		"too large":           {"POST", "/worker/add", strings.Repeat(" ", 1<<20+1), "", 413, "", []string{"1048577", "1048576"}},
+		"too large":           {"POST", "/worker/add", strings.Repeat(" ", 1<<20+1), "", 413, "", []string{"larger than 1048576 bytes", "commands"}},
 		"another site":        {"POST", "/worker/add", `{"name":"w"}`, "Sec-Fetch-Site: cross-site", 403, "", []string{"another site"}},
 	}
 	for name, c := range cases {
@@ -126,8 +129,13 @@ func TestProxy_RefusesAChunkedBodyThatIsTooLarge(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer resp.Body.Close()
-	if ct := resp.Header.Get("Content-Type"); resp.StatusCode != 413 || ct != "application/problem+json" {
-		t.Errorf("%s, %s", resp.Status, ct)
+	data, err := io.ReadAll(resp.Body)
+	if ct := resp.Header.Get("Content-Type"); resp.StatusCode != 413 || ct != "application/problem+json" || err != nil {
+		t.Errorf("%s, %s, %v", resp.Status, ct, err)
+	}
+	whole := r.must(413, "POST", "/worker/add", strings.Repeat(" ", 1<<20+1))
+	if got, want := (reply{body: string(data)}).problem(t).Detail, whole.problem(t).Detail; got != want {
+		t.Errorf("in chunks: %s; whole: %s", got, want)
 	}
 }
 

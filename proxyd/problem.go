@@ -24,8 +24,28 @@ func at(p *huma.ErrorModel, location, message string, value any) *huma.ErrorMode
 	return p
 }
 
-func tooLarge(size int64) *huma.ErrorModel {
-	return problem(http.StatusRequestEntityTooLarge, "the body has %d bytes; at most %d are taken", size, maxBody)
+// tooLarge does not tell the size, which is not known of a body that comes in chunks.
+func tooLarge() *huma.ErrorModel {
+	return problem(http.StatusRequestEntityTooLarge, "the body is larger than %d bytes, the most that is taken; "+
+		"leave commands out, for example by one of type * for all that go to the same worker", maxBody)
+}
+
+// What huma says where we have more to say.
+const (
+	humaNoBody   = "request body is required"
+	humaTooLarge = "request body is too large"
+)
+
+// noBody shows what belongs into the body of an operation.
+func noBody(operation string) string {
+	example := `a registration, such as {"name":"entry","commands":[{"name":"add","worker":"add"}]}`
+	switch operation {
+	case "classic-del":
+		example = `{"name":"entry"}`
+	case "claim-agent":
+		example = `{"id":"0123456789abcdef","host":"machine-1","pid":4711}`
+	}
+	return "the body is empty; send " + example
 }
 
 // problemOf turns what the store returns into a problem; a problem stays what it is.
@@ -63,9 +83,19 @@ func checkName(name string) error {
 	return nil
 }
 
-// withInstance names the path in every problem that huma writes.
+// withInstance names the path in every problem that huma writes, and puts its words about bodies into ours.
 func withInstance(ctx huma.Context, _ string, v any) (any, error) {
-	if p, ok := v.(*huma.ErrorModel); ok && p.Instance == "" {
+	p, ok := v.(*huma.ErrorModel)
+	if !ok {
+		return v, nil
+	}
+	switch {
+	case p.Detail == humaNoBody:
+		p.Detail = noBody(ctx.Operation().OperationID)
+	case strings.HasPrefix(p.Detail, humaTooLarge):
+		p.Detail = tooLarge().Detail
+	}
+	if p.Instance == "" {
 		u := ctx.URL()
 		p.Instance = u.EscapedPath()
 	}

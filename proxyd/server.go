@@ -67,7 +67,7 @@ func (d *doorman) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if r.ContentLength > maxBody {
-		writeProblem(w, r, tooLarge(r.ContentLength))
+		writeProblem(w, r, tooLarge())
 		return
 	}
 	handler, pattern := d.routes.Handler(r)

@@ -214,6 +214,18 @@ func store(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 }
 
+// large writes a registration of more than a megabyte: large FILE NAME
+func large(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: large FILE NAME")
+	}
+	text := []byte("name: " + args[1] + "\ncommands:\n")
+	for i := range 30_000 {
+		text = append(text, "- {name: type-"+strconv.Itoa(i)+", worker: a-worker-with-a-long-name}\n"...)
+	}
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), text, 0o600))
+}
+
 // utf writes a text in another form of Unicode: utf 8|16|16-bare FILE TEXT; 8 begins with a byte order mark.
 func utf(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 3 {

@@ -64,7 +64,7 @@ func (a *app) storeEach(ctx context.Context, client *api.Client, documents []doc
 	for _, d := range documents {
 		revision, err := store(d)
 		if err != nil {
-			failed = append(failed, err)
+			failed = append(failed, d.whose(err))
 			continue
 		}
 		if _, err := fmt.Fprintf(a.stdout, "%s %s (revision %d)\n", done, d.Name, revision); err != nil {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"path/filepath"
 
@@ -19,6 +20,7 @@ import (
 type document struct {
 	damrey.Registration
 	revision string // entity tag of the revision it was read at; empty: none
+	file     string // that it is from; empty: from flags
 }
 
 // readDocuments reads the registrations of a file, all or none: JSON or YAML, one after another, as a list, or as the
@@ -43,8 +45,20 @@ func (a *app) readDocuments(path string) ([]document, error) {
 			}
 			return nil, fmt.Errorf("%s: %w", path, err)
 		}
+		documents[i].file = path
 	}
 	return documents, nil
+}
+
+// whose names the file and the worker in an error that says nothing of them.
+func (d document) whose(err error) error {
+	if refused, ok := errors.AsType[*api.Error](err); !ok || refused.Status != http.StatusRequestEntityTooLarge {
+		return err
+	}
+	if d.file == "" {
+		return fmt.Errorf("worker %q: %w", d.Name, err)
+	}
+	return fmt.Errorf("%s: worker %q: %w", d.file, d.Name, err)
 }
 
 func (a *app) readFile(path string) ([]byte, error) {
