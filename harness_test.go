@@ -1,9 +1,11 @@
 package damrey_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"net"
+	"sync"
 	"testing"
 	"time"
 
@@ -134,6 +136,24 @@ func (f *fabric) worker(name string, h damrey.HandlerFunc, opts ...damrey.Option
 
 func echo(_ context.Context, in damrey.Msg) (damrey.Msg, error) {
 	return damrey.Reply(in.Args()...), nil
+}
+
+// logBuffer is a log that can be read while it is written.
+type logBuffer struct {
+	mu  sync.Mutex // guards all
+	all bytes.Buffer
+}
+
+func (b *logBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.all.Write(p)
+}
+
+func (b *logBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.all.String()
 }
 
 func must(t testing.TB, err error) {
