@@ -235,6 +235,8 @@ func openError(name string, err error) error {
 		return fmt.Errorf("the bucket %s does not exist yet; start `damrey proxy`, which makes it: %w", name, err)
 	case errors.Is(err, nats.ErrNoResponders), errors.Is(err, jetstream.ErrJetStreamNotEnabled):
 		return fmt.Errorf("JetStream does not answer: the broker is away, or has it off: %w", err)
+	case errors.Is(err, jetstream.ErrMaximumConsumersLimit):
+		return fmt.Errorf("the bucket %s has as many watchers as its server allows; raise `jetstream { limits { default_max_consumers: -1 } }` there: %w", name, err)
 	}
 	return fmt.Errorf("bucket %s: %w", name, err)
 }

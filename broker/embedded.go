@@ -92,20 +92,23 @@ func (e *embedded) claimRun() error {
 }
 
 // serve runs a server until ctx ends, which is no error, and returns when it is gone. started is called before Ready.
-// After a lack of room on the disk, once there is room again, it is started anew at the same ports: nats-server 2.15.2
-// refuses or swallows every write to a stream whose file once failed, and the clients just reconnect.
+// When its files could not be written and can be again, it is started anew at the same ports: nats-server 2.15.2 refuses
+// or swallows every write to a stream whose file once failed, and the clients just reconnect.
 func (e *embedded) serve(ctx context.Context, opts *server.Options, started func(*server.Server, *server.Options)) error {
-	for {
-		next := opts.Clone()
-		err := e.serveOnce(ctx, next, started)
-		if !errors.Is(err, errRoomAgain) {
+	for look := firstLook; ; look = min(2*look, lastLook) {
+		next, began := opts.Clone(), time.Now()
+		err := e.serveOnce(ctx, next, started, look)
+		if !errors.Is(err, errWritesAgain) {
 			return err
 		}
 		opts.Port, opts.LeafNode.Port = next.Port, next.LeafNode.Port
+		if time.Since(began) > helped {
+			look = firstLook / 2
+		}
 	}
 }
 
-func (e *embedded) serveOnce(ctx context.Context, opts *server.Options, started func(*server.Server, *server.Options)) error {
+func (e *embedded) serveOnce(ctx context.Context, opts *server.Options, started func(*server.Server, *server.Options), look time.Duration) error {
 	if ctx.Err() != nil {
 		return nil
 	}
@@ -135,11 +138,17 @@ func (e *embedded) serveOnce(ctx context.Context, opts *server.Options, started 
 	defer e.close()
 	log.started()
 
+	unable := log.unable
+	if !opts.JetStream {
+		unable = nil // a leaf stores nothing
+	}
 	select {
 	case <-ctx.Done():
 		return nil
-	case err := <-log.full:
-		return e.awaitRoom(ctx, opts.StoreDir, err)
+	case err := <-unable:
+		if err := e.awaitWrites(ctx, opts.StoreDir, err, look, stopped); err != nil || ctx.Err() != nil {
+			return err
+		}
 	case <-log.died:
 	case <-stopped:
 	}

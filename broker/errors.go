@@ -7,7 +7,7 @@ var (
 	ErrPort        = errors.New("broker: cannot listen")               // a port is taken, or its address is not ours
 	ErrDir         = errors.New("broker: data directory not usable")   // the store is not writable, or another process owns it
 	ErrOpenListen  = errors.New("broker: open to everyone")            // a listener beyond loopback without authentication
-	ErrNoRoom      = errors.New("broker: no room left to store")       // on the disk, in a quota, or by a limit of the process
+	ErrStore       = errors.New("broker: nothing can be stored")       // its files cannot be written: a full disk, no file descriptors
 	ErrStart       = errors.New("broker: nats-server did not start")   // nats-server refused; its own words follow
 	ErrStopped     = errors.New("broker: nats-server stopped")         // it ended while nobody asked it to
 	ErrNotRunning  = errors.New("broker: not running")                 // before Ready, or after Run returned

@@ -21,7 +21,7 @@ type serverLog struct {
 	log     zerolog.Logger
 	running atomic.Bool   // the banner is over
 	died    chan struct{} // closed by the first fatal line
-	full    chan error    // of one place: something could not be written for lack of room
+	unable  chan error    // of one place: a file could not be written
 	once    sync.Once     // closes died
 
 	mu    sync.Mutex
@@ -30,7 +30,7 @@ type serverLog struct {
 }
 
 func newServerLog(log zerolog.Logger) *serverLog {
-	return &serverLog{log: log, died: make(chan struct{}), full: make(chan error, 1), limit: logLimit{}}
+	return &serverLog{log: log, died: make(chan struct{}), unable: make(chan error, 1), limit: logLimit{}}
 }
 
 func (s *serverLog) Noticef(format string, v ...any) {
@@ -91,7 +91,7 @@ func (s *serverLog) flush() {
 }
 
 func (s *serverLog) write(level zerolog.Level, format string, v []any) {
-	s.lookForRoom(v)
+	s.lookForTrouble(v)
 	s.mu.Lock()
 	ok, dropped := s.limit.pass(kind(level, format), time.Now())
 	s.mu.Unlock()
@@ -105,12 +105,12 @@ func (s *serverLog) write(level zerolog.Level, format string, v []any) {
 	event.Msgf(format, v...)
 }
 
-// lookForRoom looks for an error of a full disk among what is logged: nats-server tells nobody else.
-func (s *serverLog) lookForRoom(v []any) {
+// lookForTrouble looks for a file that could not be written among what is logged: nats-server tells nobody else.
+func (s *serverLog) lookForTrouble(v []any) {
 	for _, value := range v {
-		if err, ok := value.(error); ok && lacksRoom(err) {
+		if err, ok := value.(error); ok && passes(err) {
 			select {
-			case s.full <- err:
+			case s.unable <- err:
 			default: // it is known
 			}
 		}

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
+	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/damrey/damrey"
 )
@@ -62,6 +63,9 @@ func problemOf(err error) error {
 		return problem(http.StatusServiceUnavailable, "%v; not stored, nothing was changed: try again", err)
 	case errors.Is(err, errIncomplete):
 		return problem(http.StatusServiceUnavailable, "%v", err)
+	case errors.Is(err, jetstream.ErrMaximumConsumersLimit):
+		return problem(http.StatusServiceUnavailable,
+			"the bucket has as many watchers as its server allows; raise `jetstream { limits { default_max_consumers: -1 } }` there: %v", err)
 	case errors.Is(err, errPayload):
 		return problem(http.StatusRequestEntityTooLarge, "%v; not stored, nothing was changed", err)
 	}

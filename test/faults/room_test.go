@@ -41,7 +41,7 @@ func TestFault_NoRoomToStore(t *testing.T) {
 	var refused string
 	eventually(t, "changes are refused", func() bool {
 		_, err := s.client.Put(context.Background(), big, "")
-		if err != nil && strings.Contains(err.Error(), "no room left to store") {
+		if err != nil && strings.Contains(err.Error(), "nothing can be stored") {
 			refused = err.Error()
 			return true
 		}
