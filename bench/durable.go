@@ -2,6 +2,7 @@ package bench
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync/atomic"
 
@@ -57,22 +58,26 @@ func purge(js jetstream.JetStream, prefix string) error {
 
 // publishJobs stores n messages, each under an id of its own.
 func publishJobs(js jetstream.JetStream, prefix string, n int) error {
-	var failed atomic.Pointer[error]
 	for range n {
 		m := &nats.Msg{Subject: prefix + ".job.sink.ask.src", Data: []byte(payload)}
-		future, err := js.PublishMsgAsync(m, jetstream.WithMsgID(fmt.Sprint("raw-", ids.Add(1))))
-		if err != nil {
+		if _, err := js.PublishMsgAsync(m, jetstream.WithMsgID(fmt.Sprint("raw-", ids.Add(1)))); err != nil {
 			return err
-		}
-		select {
-		case err := <-future.Err():
-			failed.CompareAndSwap(nil, &err)
-		default:
 		}
 	}
 	<-js.PublishAsyncComplete()
-	if err := failed.Load(); err != nil {
-		return *err
+	return nil
+}
+
+// allStored makes sure that n messages are in the stream.
+func allStored(js jetstream.JetStream, prefix string, n int) error {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	stream, err := js.Stream(ctx, bucket.JobsStream(prefix, "sink"))
+	if err != nil {
+		return err
+	}
+	if stored := stream.CachedInfo().State.Msgs; stored != uint64(n) {
+		return fmt.Errorf("%d of %d messages were stored", stored, n)
 	}
 	return nil
 }
@@ -89,7 +94,7 @@ func openDurableSend(s *site) (raw, ours measure, err error) {
 		if err != nil {
 			return 0, err
 		}
-		return float64(n) / took, purge(js, rawPrefix)
+		return float64(n) / took, errors.Join(allStored(js, rawPrefix, n), purge(js, rawPrefix))
 	}
 	w, err := s.instance(s.broker.ClientURL(), "src", nil)
 	if err != nil {
@@ -97,7 +102,6 @@ func openDurableSend(s *site) (raw, ours measure, err error) {
 	}
 	ctx := context.Background()
 	ours = func(n int) (float64, error) {
-		before := w.Stats().Stored
 		took, err := timed(func() error {
 			for range n {
 				w.SendAsync(ctx, message[1], message[2], message[3])
@@ -107,10 +111,7 @@ func openDurableSend(s *site) (raw, ours measure, err error) {
 		if err != nil {
 			return 0, err
 		}
-		if stored := w.Stats().Stored - before; stored != uint64(n) {
-			return 0, fmt.Errorf("%d of %d were stored", stored, n)
-		}
-		return float64(n) / took, purge(js, damrey.DefaultPrefix)
+		return float64(n) / took, errors.Join(allStored(js, damrey.DefaultPrefix, n), purge(js, damrey.DefaultPrefix))
 	}
 	return raw, ours, nil
 }
