@@ -23,8 +23,6 @@ const (
 	// Else, until half of the queue is worked off, what finds it full is refused
 	// at once.
 	burst = 100 * time.Millisecond
-	// askShare of mpu must be free to ask for more while something is expected.
-	askShare = 4
 	// behind is how many queues' worth of messages may wait to be looked at.
 	behind = 16
 )
@@ -279,13 +277,6 @@ func (d *dispatcher) settle(wasQuick bool) {
 	}
 }
 
-func (d *dispatcher) tellVacant() {
-	if d.vacant != nil && d.freeUnits() > 0 {
-		close(d.vacant)
-		d.vacant = nil
-	}
-}
-
 // resize changes the capacity; what is running is not disturbed.
 func (d *dispatcher) resize(capacity int) {
 	d.mu.Lock()
@@ -309,50 +300,6 @@ func (d *dispatcher) drained() <-chan struct{} {
 		}
 	}
 	return d.idle
-}
-
-// expect reserves units for messages that were asked for; less than nothing
-// gives back those that came or do not come.
-func (d *dispatcher) expect(units int) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.expected = max(0, d.expected+units)
-	d.tellVacant()
-}
-
-// forget gives back everything that was expected.
-func (d *dispatcher) forget() {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.expected = 0
-}
-
-// free is what of mpu is worth asking for now: all that is neither taken,
-// queued nor expected, or nothing when that is less than a share of mpu and
-// something is expected.
-func (d *dispatcher) free() int {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.freeUnits()
-}
-
-func (d *dispatcher) freeUnits() int {
-	n := d.capacity - d.used - d.queue.len() - d.expected
-	if n <= 0 || d.expected > 0 && n < d.capacity/askShare {
-		return 0
-	}
-	return n
-}
-
-// freed gives a channel that is closed when free is not nothing. One goroutine
-// asks.
-func (d *dispatcher) freed() <-chan struct{} {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	vacant := make(chan struct{})
-	d.vacant = vacant
-	d.tellVacant()
-	return vacant
 }
 
 // takeQueue empties the queue and returns what was in it.

@@ -50,7 +50,7 @@ func tell(done func(error), r *Route) func(fate) {
 // storePayload stores an encoded message for a durable route and calls done
 // when it is known whether it is. An empty id is made up.
 func (l *link) storePayload(ctx context.Context, r *Route, payload []byte, j jobHeader, deadline moment, done func(error)) error {
-	m := &nats.Msg{Subject: r.subject, Data: append([]byte(nil), payload...), Header: make(nats.Header, 4)}
+	m := r.Job(append([]byte(nil), payload...))
 	var marker *nats.Msg
 	switch {
 	case j.given != "":
@@ -67,6 +67,12 @@ func (l *link) storePayload(ctx context.Context, r *Route, payload []byte, j job
 	if j.hops > 0 {
 		m.Header.Set(HeaderHops, strconv.Itoa(j.hops))
 	}
+	return l.store(ctx, storing{msg: m, marker: marker, at: r.String(), deadline: deadline, done: done})
+}
+
+// Job is a message as it is stored on a durable route, but for its id.
+func (r *Route) Job(payload []byte) *nats.Msg {
+	m := &nats.Msg{Subject: r.subject, Data: payload, Header: make(nats.Header, 4)}
 	if r.Cost != DefaultCommandMPU {
 		m.Header.Set(HeaderCost, strconv.Itoa(r.Cost))
 	}
@@ -76,7 +82,7 @@ func (l *link) storePayload(ctx context.Context, r *Route, payload []byte, j job
 	if r.Backoff != DefaultBackoff {
 		m.Header.Set(HeaderBackoff, r.Backoff.String())
 	}
-	return l.store(ctx, storing{msg: m, marker: marker, at: r.String(), deadline: deadline, done: done})
+	return m
 }
 
 // jobHeader is what a stored message carries beside its payload.
@@ -121,14 +127,9 @@ func (w *Instance) storeSend(ctx context.Context, r *Route, payload []byte, j jo
 	return w.link.storePayload(ctx, r, payload, j, w.storeDeadline(ctx), done)
 }
 
-// beginStored starts a call on a durable route. Its requester's inbox travels
-// in a header, since JetStream takes the reply subject for itself.
-func (l *link) beginStored(c *call) {
-	if !l.calls.put(c) {
-		c.finish(answer{made: Msg{STOP}, where: c.route.String()})
-		return
-	}
-	l.count.requests.Add(1)
+// storeCall stores a call's message on its durable route. The requester's inbox
+// travels in a header, since JetStream takes the reply subject for itself.
+func (l *link) storeCall(c *call) {
 	id, r, deadline := c.id, c.route, c.deadline
 	t := tail{kind: kindRequest, call: id, budget: deadline.left(), hops: c.hops, cost: r.Cost}
 	j := jobHeader{given: c.given, reply: string(t.appendTo(nil, l.inbox)), hops: c.hops}

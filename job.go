@@ -221,7 +221,7 @@ func (j *job) id() string {
 	return cmp.Or(j.msg.Header.Get(HeaderOriginalID), j.msg.Header.Get(HeaderID))
 }
 
-// finish ends a job that is done.
+// jobDone ends a job that is done.
 func (w *Instance) jobDone(in *inbound) {
 	if !w.jobs.end(in.job) {
 		return
@@ -341,7 +341,7 @@ func (w *Instance) letComeAgain(in *inbound, wait time.Duration) {
 // bury stores a job with the dead letters, and removes it here only then.
 func (w *Instance) bury(in *inbound, why string) {
 	j := in.job
-	m := &nats.Msg{Subject: deadSubject(w.opts.prefix, w.cfg.Name, in.typ, in.from), Data: j.msg.Data, Header: nats.Header{}}
+	m := &nats.Msg{Subject: DeadSubject(w.opts.prefix, w.cfg.Name, in.typ, in.from), Data: j.msg.Data, Header: nats.Header{}}
 	for name, values := range j.msg.Header {
 		// What was asked of JetStream then would be asked again.
 		if !strings.HasPrefix(name, "Nats-") {

@@ -48,26 +48,16 @@ func errorMessage(typ string, err error) Msg {
 
 // forwardJob sends the output of a job on along this worker's routes.
 func (w *Instance) forwardJob(in *inbound, out Msg) {
-	route, err := w.view.Load().route(w.cfg.Name, out.Type())
-	if err != nil {
-		w.fail(in, &fabricError{ErrNoRoute, err.Error(), where(w.cfg.Name, out.Type(), "")})
-		return
-	}
-	if fe := route.refusal(); fe != nil {
-		w.stats.paused.Add(1)
-		w.fail(in, fe)
-		return
-	}
-	if int(in.hops) >= maxHops {
-		w.stats.looped.Add(1)
-		w.giveUpJob(in, loopError(route.String()))
-		return
-	}
 	buf := w.buffer()
 	defer w.release(buf)
-	*buf = wire.Append((*buf)[:0], out)
-	if fe := w.link.checkSize(*buf, route); fe != nil {
+	route, fe := w.onward(in, out, buf)
+	switch {
+	case fe == nil:
+	case fe.kind == ErrLoop, fe.kind == ErrTooLarge:
 		w.giveUpJob(in, fe)
+		return
+	default:
+		w.fail(in, fe)
 		return
 	}
 	w.stats.forwarded.Add(1)

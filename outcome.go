@@ -102,26 +102,10 @@ func (w *Instance) fail(in *inbound, fe *fabricError) {
 // forward sends the output on along this worker's routes. The next hop's
 // answer goes past this worker to the requester.
 func (w *Instance) forward(in *inbound, out Msg) {
-	route, err := w.view.Load().route(w.cfg.Name, out.Type())
-	at := where(w.cfg.Name, out.Type(), "")
-	if err != nil {
-		w.fail(in, &fabricError{ErrNoRoute, err.Error(), at})
-		return
-	}
-	if fe := route.refusal(); fe != nil {
-		w.stats.paused.Add(1)
-		w.fail(in, fe)
-		return
-	}
-	if in.hops >= maxHops {
-		w.stats.looped.Add(1)
-		w.fail(in, loopError(route.String()))
-		return
-	}
 	buf := w.buffer()
 	defer w.release(buf)
-	*buf = wire.Append((*buf)[:0], out)
-	if fe := w.link.checkSize(*buf, route); fe != nil {
+	route, fe := w.onward(in, out, buf)
+	if fe != nil {
 		w.fail(in, fe)
 		return
 	}
@@ -130,6 +114,7 @@ func (w *Instance) forward(in *inbound, out Msg) {
 		w.expired(in)
 		return
 	}
+	var err error
 	if route.Durable {
 		err = w.forwardStored(in, route, *buf)
 	} else if in.answerTo() == "" {
@@ -148,6 +133,25 @@ func (w *Instance) forward(in *inbound, out Msg) {
 		return
 	}
 	w.stats.forwarded.Add(1)
+}
+
+// onward finds the route of a handler's output and encodes it into buf, or says
+// why it cannot go on.
+func (w *Instance) onward(in *inbound, out Msg, buf *[]byte) (*Route, *fabricError) {
+	route, err := w.view.Load().route(w.cfg.Name, out.Type())
+	if err != nil {
+		return nil, &fabricError{ErrNoRoute, err.Error(), where(w.cfg.Name, out.Type(), "")}
+	}
+	if fe := route.refusal(); fe != nil {
+		w.stats.paused.Add(1)
+		return nil, fe
+	}
+	if in.hops >= maxHops {
+		w.stats.looped.Add(1)
+		return nil, loopError(route.String())
+	}
+	*buf = wire.Append((*buf)[:0], out)
+	return route, w.link.checkSize(*buf, route)
 }
 
 // sendPayload pushes an encoded send, in a batch where the route says so.

@@ -14,16 +14,16 @@ const fewCalls = 3
 // begin starts a call whose route, payload, deadline and hops are set. From
 // then on it is answered exactly once.
 func (l *link) begin(c *call) {
-	if c.route.Durable {
-		l.beginStored(c)
-		return
-	}
 	c.attempts = 1
 	if !l.calls.put(c) {
 		c.finish(answer{made: Msg{STOP}, where: c.route.String()})
 		return
 	}
 	l.count.requests.Add(1)
+	if c.route.Durable {
+		l.storeCall(c)
+		return
+	}
 	l.post(parcel{call: c.id, size: len(c.payload)}, l.calls.n.Load() <= fewCalls)
 }
 

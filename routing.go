@@ -29,6 +29,9 @@ type Route struct {
 // String is how a route is written everywhere: from→type→to.
 func (r Route) String() string { return where(r.From, r.Type, r.To) }
 
+// Subject is where messages of the route are published, or stored.
+func (r *Route) Subject() string { return r.subject }
+
 func (r *Route) subjectOf(prefix string) string {
 	if r.Durable {
 		return jobSubject(prefix, r.To, r.Type, r.From)

@@ -55,7 +55,7 @@ type storing struct {
 	next     moment // when to try again
 	made     uint64 // reconnects when it was last published
 	attempts int
-	why      error // of the last failure
+	why      error // it is not stored yet
 	done     func(error)
 }
 
@@ -87,7 +87,7 @@ func (l *link) store(ctx context.Context, begun storing) error {
 		return ErrClosed
 	}
 	t.next++
-	s.id = t.next
+	s.id, s.why = t.next, errNotAcknowledged
 	if t.byID == nil {
 		t.byID = make(map[uint64]*storing)
 	}
@@ -182,7 +182,7 @@ func (l *link) onStored(text string, m *nats.Msg) {
 			l.count.deduplicated.Add(1)
 		}
 		l.endStore(id, nil)
-	case ack.Error.ErrorCode == codeStoreFailed:
+	case ack.Error.ErrorCode == bucket.CodeStoreFailed:
 		l.endStore(id, fmt.Errorf("%w: %s", ErrFull, ack.Error.Description))
 	case ack.Error.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence, ack.Error.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequenceConstant:
 		go l.compareMarker(id)
@@ -194,10 +194,6 @@ func (l *link) onStored(text string, m *nats.Msg) {
 		l.endStore(id, fmt.Errorf("%w: the broker refuses it: %w", ErrNotStored, ack.Error))
 	}
 }
-
-// codeStoreFailed is JetStream's for a stream at its limit that refuses new
-// messages: "maximum messages exceeded", "maximum bytes exceeded".
-const codeStoreFailed = 10077
 
 // JetStream's for an atomic batch that lost a part, and for too many at a time.
 const (
@@ -283,9 +279,6 @@ func (l *link) lookAfterStores() {
 			delete(t.byID, id)
 			over = append(over, s)
 		case l.state.up.Load() && (now >= s.next || s.made != made):
-			if s.why == nil {
-				s.why = errNotAcknowledged
-			}
 			l.prepareStore(s)
 			again = append(again, attempt{s, s.attempts})
 		}
@@ -297,11 +290,7 @@ func (l *link) lookAfterStores() {
 	t.announce()
 	t.mu.Unlock()
 	for _, s := range over {
-		why := s.why
-		if why == nil {
-			why = errNotAcknowledged
-		}
-		s.done(fmt.Errorf("%w after %d attempts: %w (%s)", ErrNotStored, s.attempts, why, s.at))
+		s.done(fmt.Errorf("%w after %d attempts: %w (%s)", ErrNotStored, s.attempts, s.why, s.at))
 	}
 	for _, s := range again {
 		l.count.retried.Add(1)

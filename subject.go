@@ -24,8 +24,9 @@ func jobSubject(prefix, to, typ, from string) string {
 	return prefix + ".job." + to + "." + typ + "." + from
 }
 
-// deadSubject is where a message goes that failed too often.
-func deadSubject(prefix, to, typ, from string) string {
+// DeadSubject is where a message goes that failed too often. To find several,
+// each name may be "*".
+func DeadSubject(prefix, to, typ, from string) string {
 	return prefix + ".dead." + to + "." + typ + "." + from
 }
 

@@ -118,12 +118,7 @@ func detailOf(prefix string, m *jetstream.RawStreamMsg) api.DeadDetail {
 	return l
 }
 
-// deadSubject is that of the letters of a route, each part of which may be "*".
-func deadSubject(prefix, worker, typ, from string) string {
-	return prefix + ".dead." + worker + "." + typ + "." + from
-}
-
-// parseDeadSubject is the opposite of deadSubject. What is missing is empty.
+// parseDeadSubject is the opposite of damrey.DeadSubject. What is missing is empty.
 func parseDeadSubject(prefix, subject string) (worker, typ, from string) {
 	worker, rest, _ := strings.Cut(strings.TrimPrefix(subject, prefix+".dead."), ".")
 	typ, from, _ = strings.Cut(rest, ".")

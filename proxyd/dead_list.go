@@ -11,6 +11,7 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/damrey/damrey"
 	"github.com/damrey/damrey/internal/api"
 )
 
@@ -86,7 +87,7 @@ func (p *deadPage) consumer() jetstream.ConsumerConfig {
 	f := p.filter
 	cfg := jetstream.ConsumerConfig{
 		AckPolicy:     jetstream.AckNonePolicy,
-		FilterSubject: deadSubject(p.prefix, cmp.Or(f.Worker, "*"), cmp.Or(f.Type, "*"), cmp.Or(f.From, "*")),
+		FilterSubject: damrey.DeadSubject(p.prefix, cmp.Or(f.Worker, "*"), cmp.Or(f.Type, "*"), cmp.Or(f.From, "*")),
 		MemoryStorage: true, Replicas: 1, InactiveThreshold: 10 * time.Second,
 	}
 	if f.Worker == "" && f.Type == "" && f.From == "" {

@@ -99,7 +99,7 @@ func (d *deadLetters) send(ctx context.Context, route *damrey.Route, letter *jet
 func (d *deadLetters) storeAgain(ctx context.Context, route *damrey.Route, letter *jetstream.RawStreamMsg) (already bool, err error) {
 	stream := bucket.JobsStream(d.store.prefix, route.To)
 	// What the client library can ask the broker to check would be stored as a header, and be copied into the next letter.
-	ack, err := d.store.js.PublishMsg(ctx, jobOf(d.store.prefix, route, letter))
+	ack, err := d.store.js.PublishMsg(ctx, jobOf(route, letter))
 	refusal, refused := errors.AsType[*jetstream.APIError](err)
 	switch {
 	case err == nil:
@@ -112,7 +112,7 @@ func (d *deadLetters) storeAgain(ctx context.Context, route *damrey.Route, lette
 				stream, route.To, route)
 		}
 		return false, err
-	case refused && refusal.ErrorCode == codeStoreFailed:
+	case refused && refusal.ErrorCode == bucket.CodeStoreFailed:
 		return false, stays("stream %s takes no more (%s): %s; let instances of %q work it off, or raise max_messages and max_bytes there",
 			stream, route, refusal.Description, route.To)
 	case refused && refusal.Code == http.StatusServiceUnavailable:
@@ -124,24 +124,11 @@ func (d *deadLetters) storeAgain(ctx context.Context, route *damrey.Route, lette
 		"the broker did not say whether it stored the message (%s): %v; the letter stays, and is stored once if you try again within 2 minutes", route, err)
 }
 
-// codeStoreFailed is JetStream's for a stream at its limit that refuses new messages.
-const codeStoreFailed = 10077
-
-// jobOf is the message that the library would store on a route. Its hops are counted anew: one that died in a loop is
-// retried when the loop has been taken out of the table.
-func jobOf(prefix string, route *damrey.Route, letter *jetstream.RawStreamMsg) *nats.Msg {
-	m := nats.NewMsg(prefix + ".job." + route.To + "." + route.Type + "." + route.From)
-	m.Data = letter.Data
+// jobOf is a letter as the library would store it on a route. Its hops are counted anew: one that died in a loop is retried
+// when the loop has been taken out of the table.
+func jobOf(route *damrey.Route, letter *jetstream.RawStreamMsg) *nats.Msg {
+	m := route.Job(letter.Data)
 	m.Header.Set(damrey.HeaderID, retryID(letter.Sequence, letter.Header.Get(damrey.HeaderOriginalID)))
-	if route.Cost != damrey.DefaultCommandMPU {
-		m.Header.Set(damrey.HeaderCost, strconv.Itoa(route.Cost))
-	}
-	if route.Attempts != damrey.DefaultAttempts {
-		m.Header.Set(damrey.HeaderAttempts, strconv.Itoa(route.Attempts))
-	}
-	if route.Backoff != damrey.DefaultBackoff {
-		m.Header.Set(damrey.HeaderBackoff, route.Backoff.String())
-	}
 	return m
 }
 
@@ -165,10 +152,9 @@ func (d *deadLetters) push(ctx context.Context, route *damrey.Route, letter *jet
 	}
 	defer func() { _ = back.Unsubscribe() }() // fails only on a closed connection
 	made := nc.Stats().Reconnects
-	subject := d.store.prefix + ".msg." + route.To + "." + route.Type + "." + route.From
 	// A reply subject as a send of the library has it: kind and call, milliseconds, hops, cost.
 	reply := fmt.Sprintf("%s.~s1.%d.0.%d", inbox, directBudget.Milliseconds(), route.Cost)
-	err = nc.PublishRequest(subject, reply, letter.Data)
+	err = nc.PublishRequest(route.Subject(), reply, letter.Data)
 	switch {
 	case errors.Is(err, nats.ErrMaxPayload):
 		return stays("it is larger than the broker's max_payload of %d bytes", nc.MaxPayload())

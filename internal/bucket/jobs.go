@@ -16,6 +16,9 @@ const (
 	JobsConsumer = "work"
 	// AckWait is how long an instance that is silent keeps a job.
 	AckWait = 10 * time.Second
+	// CodeStoreFailed is JetStream's for a stream at its limit that refuses new messages: "maximum messages exceeded",
+	// "maximum bytes exceeded".
+	CodeStoreFailed = 10077
 	// deadAge is how long dead letters are kept.
 	deadAge = 30 * 24 * time.Hour
 	// triedAge is how long a job's failures are remembered after the last one. It is longer than a backoff can be.
