@@ -58,6 +58,7 @@ type dispatcher struct {
 	taken    uint64          // messages that have left the queue
 	vacant   chan struct{}   // not nil while someone waits for room in mpu
 	expected int             // units of messages that were asked for
+	pushed   int             // messages that push brought and that have not ended
 	idle     chan struct{}   // not nil while someone waits for all to be done
 	closed   bool            // runners end instead of parking
 }
@@ -256,6 +257,9 @@ func (d *dispatcher) runOne(m *inbound, cost int, slow bool) {
 func (d *dispatcher) done(m *inbound, cost int) {
 	d.letGo(m)
 	d.used -= cost
+	if m.pushed {
+		d.pushed--
+	}
 	d.awake++
 	d.running--
 	d.progress++

@@ -12,6 +12,24 @@ func (d *dispatcher) expect(units int) {
 	d.tellVacant()
 }
 
+// push queues one message whatever the queue's length: who calls it pushes no
+// more than most, and these are not counted when more is asked for.
+func (d *dispatcher) push(in *inbound) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	in.pushed = true
+	d.pushed++
+	d.queue.push(in)
+	d.staff()
+}
+
+// most is how many messages push may have brought that have not ended.
+func (d *dispatcher) most() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.capacity
+}
+
 // forget gives back everything that was expected.
 func (d *dispatcher) forget() {
 	d.mu.Lock()
@@ -29,7 +47,7 @@ func (d *dispatcher) free() int {
 }
 
 func (d *dispatcher) freeUnits() int {
-	n := d.capacity - d.used - d.queue.len() - d.expected
+	n := d.capacity - max(0, d.used+d.queue.len()-d.pushed) - d.expected
 	if n <= 0 || d.expected > 0 && n < d.capacity/askShare {
 		return 0
 	}

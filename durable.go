@@ -50,7 +50,14 @@ func tell(done func(error), r *Route) func(fate) {
 // storePayload stores an encoded message for a durable route and calls done
 // when it is known whether it is. An empty id is made up.
 func (l *link) storePayload(ctx context.Context, r *Route, payload []byte, j jobHeader, deadline moment, done func(error)) error {
-	m := r.Job(append([]byte(nil), payload...))
+	m, key, err := r.job(append([]byte(nil), payload...))
+	if err != nil {
+		return err
+	}
+	lane := ""
+	if r.Key != 0 {
+		lane = r.To + " " + key
+	}
 	var marker *nats.Msg
 	switch {
 	case j.given != "":
@@ -67,12 +74,25 @@ func (l *link) storePayload(ctx context.Context, r *Route, payload []byte, j job
 	if j.hops > 0 {
 		m.Header.Set(HeaderHops, strconv.Itoa(j.hops))
 	}
-	return l.store(ctx, storing{msg: m, marker: marker, at: r.String(), deadline: deadline, done: done})
+	return l.store(ctx, storing{msg: m, marker: marker, at: r.String(), deadline: deadline, done: done, lane: lane})
 }
 
-// Job is a message as it is stored on a durable route, but for its id.
-func (r *Route) Job(payload []byte) *nats.Msg {
-	m := &nats.Msg{Subject: r.subject, Data: payload, Header: make(nats.Header, 4)}
+// Job is a message as it is stored on a durable route, but for its id. The
+// error is [ErrMalformed]: the message has no argument that is the route's key.
+func (r *Route) Job(payload []byte) (*nats.Msg, error) {
+	m, _, err := r.job(payload)
+	return m, err
+}
+
+func (r *Route) job(payload []byte) (m *nats.Msg, key string, err error) {
+	m = &nats.Msg{Subject: r.subject, Data: payload, Header: make(nats.Header, 4)}
+	if r.Key != 0 {
+		if key, err = r.keyOf(payload); err != nil {
+			return nil, "", err
+		}
+		m.Subject += "." + strconv.Itoa(partitionOf(key))
+		m.Header.Set(HeaderKey, strconv.Itoa(int(r.Key)-1))
+	}
 	if r.Cost != DefaultCommandMPU {
 		m.Header.Set(HeaderCost, strconv.Itoa(r.Cost))
 	}
@@ -82,7 +102,7 @@ func (r *Route) Job(payload []byte) *nats.Msg {
 	if r.Backoff != DefaultBackoff {
 		m.Header.Set(HeaderBackoff, r.Backoff.String())
 	}
-	return m
+	return m, key, nil
 }
 
 // jobHeader is what a stored message carries beside its payload.
@@ -160,7 +180,7 @@ func (l *link) callStored(id uint64, r *Route, err error) {
 
 // kindOfStore is what a requester is told when its message could not be stored.
 func kindOfStore(err error) error {
-	for _, kind := range []error{ErrFull, ErrTooLarge, ErrIDConflict} {
+	for _, kind := range []error{ErrFull, ErrTooLarge, ErrIDConflict, ErrMalformed} {
 		if errors.Is(err, kind) {
 			return kind
 		}

@@ -30,6 +30,7 @@ type inbound struct {
 	started  atomic.Bool
 	answered atomic.Bool // whoever sets it answers
 	alone    bool        // nothing else was queued or running when it was started
+	pushed   bool        // past the queue's limit
 
 	ctx        handleContext
 	prev, next *inbound // among those in hand, guarded by the dispatcher
@@ -140,6 +141,9 @@ func (w *Instance) enqueue(all []inbound) {
 func (w *Instance) process(in *inbound) {
 	now := clock()
 	if in.job != nil {
+		if in.job.part != nil && !in.job.part.starts(in) {
+			return
+		}
 		in.deadline = now.add(w.cfg.Timeout) // it has waited where it is safe
 	}
 	if now >= in.deadline {

@@ -46,6 +46,18 @@ type job struct {
 	attempts int
 	backoff  time.Duration
 	over     bool // guarded by the jobs in hand
+
+	// Of one with a key; guarded by keyedWork.mu from where it is placed on.
+	keyed     bool
+	part      *partition // nil when it came too late for one
+	key       string
+	handout   uint64 // the consumer's count
+	askedAt   moment // of a pull that is no later than the one that brought it
+	cameAt    moment
+	notBefore moment // it failed, and waits
+	first     bool   // of its key
+	admitted  bool   // the dispatcher has it
+	running   bool
 }
 
 // tried is what is remembered of a job's failures, as JSON on
@@ -55,6 +67,7 @@ type tried struct {
 	Failures int       `json:"failures"`
 	Excused  uint64    `json:"excused,omitempty"` // hand-outs until the last that was given back on purpose
 	Held     int       `json:"held,omitempty"`    // met something paused, which is no failure
+	Again    time.Time `json:"again,omitzero"`    // not before; of one with a key, whose pause is not the broker's
 	Error    string    `json:"error"`
 	Instance string    `json:"instance"`
 	At       time.Time `json:"at"`
@@ -78,13 +91,11 @@ func (h *jobsInHand) add(j *job) {
 // end says false when j has ended before.
 func (h *jobsInHand) end(j *job) bool {
 	h.mu.Lock()
-	defer h.mu.Unlock()
-	if j.over {
-		return false
-	}
+	ended := j.over
 	j.over = true
 	delete(h.all, j)
-	return true
+	h.mu.Unlock()
+	return !ended
 }
 
 // has says that j has not ended.
@@ -115,7 +126,10 @@ func (w *Instance) keepJobs(ctx context.Context) {
 		case <-t.C:
 		}
 		for _, j := range w.jobs.list() {
-			if err := j.msg.InProgress(); err != nil {
+			if j.owned() {
+				continue
+			}
+			if err := w.link.nc.Publish(j.msg.Reply, inProgress); err != nil {
 				w.log.warn("could not tell the broker that a job is in progress", func(e *zerolog.Event) { e.Err(err) })
 			}
 		}
@@ -127,44 +141,73 @@ const noName = "_"
 
 // takeJob queues one stored message. It runs in the puller's goroutine.
 func (w *Instance) takeJob(ctx context.Context, m *nats.Msg) {
+	all := []inbound{{job: w.newJob(m)}}
+	in := &all[0]
+	w.jobs.add(in.job)
+	if !w.readJob(ctx, in) {
+		return
+	}
+	// What was on its way here when the worker was paused waits with the rest.
+	if w.view.Load().paused() || w.dispatch.submit(all) == 0 {
+		w.handBackJob(in)
+	}
+}
+
+func (w *Instance) newJob(m *nats.Msg) *job {
 	w.stats.received.Add(1)
 	w.stats.jobs.Add(1)
 	j := &job{msg: m}
-	meta, err := m.Metadata()
-	if err == nil {
-		j.sequence, j.handouts = meta.Sequence.Stream, meta.NumDelivered
+	if meta, err := m.Metadata(); err == nil { // else its subject is no job's
+		j.sequence, j.handouts, j.handout = meta.Sequence.Stream, meta.NumDelivered, meta.Sequence.Consumer
 	}
-	w.jobs.add(j)
+	return j
+}
+
+// readJob fills in the rest. It says false when the job has ended with that.
+func (w *Instance) readJob(ctx context.Context, in *inbound) bool {
+	j, m := in.job, in.job.msg
 	typ, from, ok := strings.Cut(strings.TrimPrefix(m.Subject, w.jobHead), ".")
-	if err != nil || !ok || CheckName(typ) != nil || CheckName(from) != nil {
-		w.bury(&inbound{envelope: envelope{typ: noName, from: noName, to: w.cfg.Name}, job: j}, "the subject is no job's: "+m.Subject)
-		return
+	if j.keyed {
+		from, _, ok = strings.Cut(from, ".") // the partition
 	}
-	all := make([]inbound, 1)
-	in := &all[0]
+	if j.handouts == 0 || !ok || CheckName(typ) != nil || CheckName(from) != nil {
+		in.envelope = envelope{typ: noName, from: noName, to: w.cfg.Name}
+		w.bury(in, "the subject is no job's: "+m.Subject)
+		return false
+	}
 	in.envelope = w.jobEnvelope(m.Header, typ, from)
-	in.job = j
 	j.attempts = headerNumber(m.Header, HeaderAttempts, DefaultAttempts)
 	j.backoff = headerDuration(m.Header, HeaderBackoff, DefaultBackoff)
 	if j.handouts > 1 {
 		w.stats.redelivered.Add(1)
 		if !w.remember(ctx, j) {
 			w.handBackNow(in)
-			return
+			return false
 		}
+		j.waitOn()
 		if j.handouts > j.tried.Excused+uint64(j.tried.Failures+j.tried.Held)+deathLimit {
 			w.bury(in, fmt.Sprintf("handed out %d times and failed %d times: its instances die of it, or lose the broker", j.handouts, j.tried.Failures))
-			return
+			return false
 		}
 	}
-	if in.msg, err = decodeJob(m.Data, typ); err != nil {
+	msg, err := decodeJob(m.Data, typ)
+	if err != nil {
 		w.stats.malformed.Add(1)
 		w.bury(in, err.Error())
-		return
+		return false
 	}
-	// What was on its way here when the worker was paused waits with the rest.
-	if w.view.Load().paused() || w.dispatch.submit(all) == 0 {
-		w.handBackJob(in)
+	in.msg = msg
+	if j.keyed {
+		// Without one, as another version may write it, all are one key.
+		j.key = msg.Arg(headerNumber(m.Header, HeaderKey, maxKey))
+	}
+	return true
+}
+
+// waitOn goes on with the pause after a failure that began elsewhere.
+func (j *job) waitOn() {
+	if wait := time.Until(j.tried.Again); wait > 0 {
+		j.notBefore = clock().add(wait)
 	}
 }
 
@@ -229,6 +272,14 @@ func (w *Instance) jobDone(in *inbound) {
 	if err := in.job.msg.Ack(); err != nil {
 		w.log.warn("a job is done and could not be acknowledged; it will run again", func(e *zerolog.Event) { e.Err(err).Str("route", in.where()) })
 	}
+	in.job.leave()
+}
+
+// leave lets the next of a job's key run.
+func (j *job) leave() {
+	if j.part != nil {
+		j.part.over(j)
+	}
 }
 
 // handBackJob gives a job that was not started to another instance. That is no
@@ -248,6 +299,7 @@ func (w *Instance) handBackNow(in *inbound) {
 		return
 	}
 	w.stats.handedBack.Add(1)
+	defer in.job.leave()
 	if err := in.job.msg.NakWithDelay(jitter(handBackPause)); err != nil {
 		w.log.warn("a job could not be handed back; it comes again in 10s", func(e *zerolog.Event) { e.Err(err).Str("route", in.where()) })
 	}
@@ -296,6 +348,9 @@ func (w *Instance) jobFailed(in *inbound, answer Msg, cause error) {
 func (w *Instance) postpone(in *inbound, what, text string, wait time.Duration) {
 	j := in.job
 	j.tried.Error = text
+	if j.part != nil {
+		j.tried.Again = time.Now().Add(wait).UTC()
+	}
 	w.writeTried(in, fmt.Sprintf("failed.%d.%d", j.tried.Failures, j.tried.Held), func() { w.letComeAgain(in, wait) })
 	w.stats.postponed.Add(1)
 	w.log.warn(what, func(e *zerolog.Event) {
@@ -330,9 +385,16 @@ func (w *Instance) writeTried(in *inbound, what string, then func()) {
 }
 
 func (w *Instance) letComeAgain(in *inbound, wait time.Duration) {
+	if part := in.job.part; part != nil {
+		if part.again(in, wait) {
+			return
+		}
+		wait = handBackPause // the next owner holds its key back
+	}
 	if !w.jobs.end(in.job) {
 		return
 	}
+	defer in.job.leave()
 	if err := in.job.msg.NakWithDelay(wait); err != nil {
 		w.log.warn("a failed job could not be postponed; it comes again in 10s", func(e *zerolog.Event) { e.Err(err).Str("route", in.where()) })
 	}

@@ -53,7 +53,7 @@ func (w *Instance) keepPulling(ctx context.Context, nc *nats.Conn) {
 			puller.stop()
 			pulls = false
 		case !paused && !pulls:
-			puller.start(func(ctx context.Context) { w.pullJobs(ctx, nc) })
+			puller.start(func(ctx context.Context) { w.takeJobs(ctx, nc) })
 			pulls = true
 		}
 		select {
@@ -64,20 +64,36 @@ func (w *Instance) keepPulling(ctx context.Context, nc *nats.Conn) {
 	}
 }
 
-// pullJobs returns when ctx ends and what was on its way has been taken.
+// takeJobs returns when ctx ends and what was on its way has been taken.
+func (w *Instance) takeJobs(ctx context.Context, nc *nats.Conn) {
+	var both sync.WaitGroup
+	both.Go(func() { w.pullJobs(ctx, nc) })
+	both.Go(func() { w.pullKeyed(ctx, nc) })
+	both.Wait()
+}
+
 func (w *Instance) pullJobs(ctx context.Context, nc *nats.Conn) {
 	p := &puller{w: w, nc: nc}
-	js, err := jetstream.New(nc)
-	if err == nil {
-		p.sub, err = nc.Subscribe(nc.NewInbox(), p.receive)
+	sub, err := nc.Subscribe(nc.NewInbox(), p.receive)
+	if err != nil {
+		w.log.Error().Err(err).Msg("cannot subscribe; this instance takes no stored messages")
+		return
 	}
+	p.sub = sub
+	stream := bucket.JobsStream(w.opts.prefix, w.cfg.Name)
+	p.next = jetstream.DefaultAPIPrefix + "CONSUMER.MSG.NEXT." + stream + "." + bucket.JobsConsumer
+	defer drain(nc, p.sub, time.Second, w.log)
+	w.whileThere(ctx, nc, stream, bucket.JobsConsumer, p.pull)
+}
+
+// whileThere runs work while a consumer is there, again when it ends, until ctx
+// ends. While it is not, it looks when the proxy tells that there are jobs.
+func (w *Instance) whileThere(ctx context.Context, nc *nats.Conn, stream, consumer string, work func(context.Context) error) {
+	js, err := jetstream.New(nc)
 	if err != nil {
 		w.log.Error().Err(err).Msg("JetStream cannot be used; this instance takes no stored messages")
 		return
 	}
-	stream := bucket.JobsStream(w.opts.prefix, w.cfg.Name)
-	p.next = jetstream.DefaultAPIPrefix + "CONSUMER.MSG.NEXT." + stream + "." + bucket.JobsConsumer
-	defer drain(nc, p.sub, time.Second, w.log)
 	look := make(chan struct{}, 1)
 	told, err := nc.Subscribe(JobsSubject(w.opts.prefix, w.cfg.Name), func(*nats.Msg) { w.link.kick(look) })
 	if err != nil {
@@ -88,9 +104,9 @@ func (w *Instance) pullJobs(ctx context.Context, nc *nats.Conn) {
 	status := nc.StatusChanged(nats.CONNECTED)
 	defer nc.RemoveStatusListener(status)
 	for ctx.Err() == nil {
-		err := w.jobsThere(ctx, js, stream)
+		err := jobsThere(ctx, js, stream, consumer)
 		if err == nil {
-			err = p.pull(ctx)
+			err = work(ctx)
 		}
 		if ctx.Err() != nil {
 			return
@@ -113,10 +129,10 @@ func (w *Instance) pullJobs(ctx context.Context, nc *nats.Conn) {
 }
 
 // jobsThere looks whether the worker has stored messages at all.
-func (w *Instance) jobsThere(ctx context.Context, js jetstream.JetStream, stream string) error {
+func jobsThere(ctx context.Context, js jetstream.JetStream, stream, consumer string) error {
 	ctx, cancel := context.WithTimeout(ctx, askTime)
 	defer cancel()
-	_, err := js.Consumer(ctx, stream, bucket.JobsConsumer)
+	_, err := js.Consumer(ctx, stream, consumer)
 	return err
 }
 

@@ -63,6 +63,9 @@ type Command struct {
 	// Window is how long an id that the application gave a message of a durable
 	// route is remembered, in whole seconds; 0 means [DefaultWindow].
 	Window Duration `json:"window,omitzero"`
+	// Key of a durable route keeps messages that have an argument in common in
+	// their order and runs them one at a time, over all instances; none without.
+	Key Key `json:"key,omitzero"`
 	// Paused refuses messages of this route with [ErrPaused] at their sender. Of
 	// direct routes only; for a durable one its Worker is paused.
 	Paused bool `json:"paused,omitzero"`
@@ -88,6 +91,7 @@ const (
 	MaxBackoff      = time.Hour
 	DefaultWindow   = 2 * time.Minute
 	MaxWindow       = 30 * 24 * time.Hour
+	maxKey          = 1000
 )
 
 // MPU counts message processing units. In JSON it is a string ("100"), as in
@@ -99,6 +103,16 @@ type Batch int
 
 // Attempts counts. In JSON it is a number; a string is read too.
 type Attempts int
+
+// Key names the argument by which messages are kept in order; zero names none.
+// In JSON it is the argument's index, from 0; a string is read too.
+type Key int
+
+// KeyArg is the key that is the argument of an index, from 0.
+func KeyArg(index int) Key { return Key(index + 1) }
+
+// Index of the argument; ok is false when there is no key.
+func (k Key) Index() (index int, ok bool) { return int(k) - 1, k != 0 }
 
 // Count counts messages or bytes. In JSON it is a number; a string is read too.
 type Count int64
@@ -170,8 +184,8 @@ func checkCounts(r Registration) error {
 func (c Command) validateDelivery(at string) error {
 	switch c.Delivery {
 	case "", Direct:
-		if c.Attempts != 0 || c.Backoff != 0 || c.Window != 0 {
-			return &FieldError{Field: at + ".delivery", Problem: `attempts, backoff and window are of durable routes; set "delivery": "durable", or leave them out`}
+		if c.Attempts != 0 || c.Backoff != 0 || c.Window != 0 || c.Key != 0 {
+			return &FieldError{Field: at + ".delivery", Problem: `attempts, backoff, window and key are of durable routes; set "delivery": "durable", or leave them out`}
 		}
 		return nil
 	case Durable:
@@ -187,6 +201,9 @@ func (c Command) validateDelivery(at string) error {
 	}
 	if err := checkRange(int(c.Attempts), MaxAttempts); err != nil {
 		return &FieldError{Field: at + ".attempts", Problem: err.Error()}
+	}
+	if index, _ := c.Key.Index(); index < -1 || index > maxKey {
+		return &FieldError{Field: at + ".key", Problem: fmt.Sprintf("%d is no argument's index; use 0 for the first one, up to %d", index, maxKey)}
 	}
 	if c.Backoff < 0 || time.Duration(c.Backoff) > MaxBackoff {
 		return &FieldError{Field: at + ".backoff", Problem: fmt.Sprintf("%v is out of range; use up to %v, or leave it out for %v",

@@ -70,7 +70,7 @@ func decodeRegistration(data []byte) (Registration, error) {
 		c.Extra, err = decodeObject(row, at, at+".", map[string]any{
 			"name": &c.Name, "worker": &c.Worker, "mpu": &c.MPU, "batch": &c.Batch,
 			"delivery": &c.Delivery, "attempts": &c.Attempts, "backoff": &c.Backoff, "window": &c.Window,
-			"paused": &c.Paused,
+			"key": &c.Key, "paused": &c.Paused,
 		})
 		if err != nil {
 			return Registration{}, err
@@ -143,7 +143,7 @@ func (r Registration) refuseUnknown() error {
 		return err
 	}
 	for i, c := range r.Commands {
-		if err := refuse(c.Extra, fmt.Sprintf("commands[%d].", i), "name, worker, mpu, batch, delivery, attempts, backoff, window, paused"); err != nil {
+		if err := refuse(c.Extra, fmt.Sprintf("commands[%d].", i), "name, worker, mpu, batch, delivery, attempts, backoff, window, key, paused"); err != nil {
 			return err
 		}
 	}
@@ -200,6 +200,22 @@ func (n *Batch) UnmarshalJSON(data []byte) error { return unmarshalCount(data, (
 
 // UnmarshalJSON reads a number or a string.
 func (n *Attempts) UnmarshalJSON(data []byte) error { return unmarshalCount(data, (*int)(n)) }
+
+// MarshalJSON writes the argument's index.
+func (k Key) MarshalJSON() ([]byte, error) { return strconv.AppendInt(nil, int64(k)-1, 10), nil }
+
+// UnmarshalJSON reads a number or a string.
+func (k *Key) UnmarshalJSON(data []byte) error {
+	var index int
+	if err := unmarshalCount(data, &index); err != nil {
+		return err
+	}
+	if index < 0 {
+		return fmt.Errorf("%d is no argument's index; use 0 for the first one", index)
+	}
+	*k = KeyArg(index)
+	return nil
+}
 
 // UnmarshalJSON reads a number or a string.
 func (n *Count) UnmarshalJSON(data []byte) error {

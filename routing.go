@@ -20,6 +20,8 @@ type Route struct {
 	Attempts int
 	Backoff  time.Duration
 	Window   time.Duration
+	// Key names the argument that tells messages apart that may run at a time.
+	Key Key
 	// Paused says that messages are refused with [ErrPaused] at From.
 	Paused  bool
 	subject string
@@ -29,7 +31,8 @@ type Route struct {
 // String is how a route is written everywhere: from→type→to.
 func (r Route) String() string { return where(r.From, r.Type, r.To) }
 
-// Subject is where messages of the route are published, or stored.
+// Subject is where messages of the route are published, or stored. With a key
+// their partition follows.
 func (r *Route) Subject() string { return r.subject }
 
 func (r *Route) subjectOf(prefix string) string {
@@ -60,6 +63,7 @@ func newRow(prefix string, reg Registration, revision uint64) *Row {
 			From: reg.Name, Type: c.Name, To: c.Worker,
 			Cost: c.Cost(), Batch: max(1, int(c.Batch)),
 			Durable: c.Delivery == Durable, Attempts: c.attempts(), Backoff: c.backoff(), Window: c.window(),
+			Key:    c.Key,
 			Paused: c.Paused, command: c.Name,
 		}
 		r.subject = r.subjectOf(prefix)

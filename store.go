@@ -26,6 +26,7 @@ const (
 	HeaderCost     = "Damrey-Cost"         // of the receiving instance's mpu; absent: 1
 	HeaderAttempts = "Damrey-Attempts"     // how often it may fail; absent: DefaultAttempts
 	HeaderBackoff  = "Damrey-Backoff"      // after the first failure; absent: DefaultBackoff
+	HeaderKey      = "Damrey-Key"          // the index of the argument that is the key; absent: none
 )
 
 const (
@@ -57,6 +58,8 @@ type storing struct {
 	attempts int
 	why      error // it is not stored yet
 	done     func(error)
+	lane     string // not empty: one at a time of those that have the same
+	behind   bool   // another of its lane is under way; guarded by stores.mu
 }
 
 // stores are a link's storings under way.
@@ -64,7 +67,8 @@ type stores struct {
 	mu      sync.Mutex // guards what follows
 	next    uint64
 	byID    map[uint64]*storing
-	room    chan struct{} // not nil while someone waits for room or for none to be left
+	lanes   map[string][]*storing // that are behind the one under way
+	room    chan struct{}         // not nil while someone waits for room or for none to be left
 	looking bool
 	closed  bool
 }
@@ -93,14 +97,56 @@ func (l *link) store(ctx context.Context, begun storing) error {
 	}
 	t.byID[s.id] = s
 	s.msg.Reply = l.inbox + "." + storeKind + strconv.FormatUint(s.id, 36)
-	l.prepareStore(s)
+	if !t.queue(s) {
+		l.prepareStore(s)
+	}
 	attempt := s.attempts
 	if !t.looking {
 		t.looking = true
 		time.AfterFunc(storeLook, l.lookAfterStores)
 	}
 	t.mu.Unlock()
-	l.publishStore(s, attempt)
+	if attempt > 0 {
+		l.publishStore(s, attempt)
+	}
+	return nil
+}
+
+// queue says that s waits for another of its lane. mu is held.
+func (t *stores) queue(s *storing) bool {
+	if s.lane == "" {
+		return false
+	}
+	waiting, busy := t.lanes[s.lane]
+	if busy {
+		s.behind = true
+		t.lanes[s.lane] = append(waiting, s)
+		return true
+	}
+	if t.lanes == nil {
+		t.lanes = make(map[string][]*storing)
+	}
+	t.lanes[s.lane] = nil
+	return false
+}
+
+// follow is called when s has ended, and gives the next of its lane. mu is
+// held.
+func (t *stores) follow(s *storing) *storing {
+	if s.lane == "" || s.behind {
+		return nil
+	}
+	waiting := t.lanes[s.lane]
+	for len(waiting) > 0 {
+		next := waiting[0]
+		waiting = waiting[1:]
+		if t.byID[next.id] != nil {
+			t.lanes[s.lane] = waiting
+			next.behind = false
+			return next
+		}
+	}
+	delete(t.lanes, s.lane)
 	return nil
 }
 
@@ -241,12 +287,20 @@ func (l *link) endStore(id uint64, err error) {
 	t := &l.stores
 	t.mu.Lock()
 	s := t.byID[id]
-	delete(t.byID, id)
-	t.announce()
-	t.mu.Unlock()
 	if s == nil {
+		t.mu.Unlock()
 		l.count.late.Add(1)
 		return
+	}
+	delete(t.byID, id)
+	t.announce()
+	next := t.follow(s)
+	if next != nil {
+		l.prepareStore(next)
+	}
+	t.mu.Unlock()
+	if next != nil {
+		l.publishStore(next, 1)
 	}
 	if err == nil {
 		l.count.stored.Add(1)
@@ -278,9 +332,16 @@ func (l *link) lookAfterStores() {
 		case now >= s.deadline || t.closed:
 			delete(t.byID, id)
 			over = append(over, s)
+		case s.behind:
 		case l.state.up.Load() && (now >= s.next || s.made != made):
 			l.prepareStore(s)
 			again = append(again, attempt{s, s.attempts})
+		}
+	}
+	for _, s := range over {
+		if next := t.follow(s); next != nil {
+			l.prepareStore(next)
+			again = append(again, attempt{next, 1})
 		}
 	}
 	t.looking = len(t.byID) > 0
@@ -293,7 +354,9 @@ func (l *link) lookAfterStores() {
 		s.done(fmt.Errorf("%w after %d attempts: %w (%s)", ErrNotStored, s.attempts, s.why, s.at))
 	}
 	for _, s := range again {
-		l.count.retried.Add(1)
+		if s.attempt > 1 {
+			l.count.retried.Add(1)
+		}
 		l.publishStore(s.storing, s.attempt)
 	}
 }

@@ -15,7 +15,7 @@ func (f *Fabric) ensureJobs(ctx context.Context, reg damrey.Registration) error 
 		f.jobs, f.limits = make(map[string]bool), make(map[string]bucket.Limits)
 	}
 	f.limits[reg.Name] = bucket.Limits{Messages: int64(reg.MaxMessages), Bytes: int64(reg.MaxBytes)}
-	needed := make(map[string]bucket.Limits)
+	needed, keyed := make(map[string]bucket.Limits), make(map[string]bool)
 	if f.jobs[reg.Name] {
 		needed[reg.Name] = f.limits[reg.Name]
 	}
@@ -23,6 +23,7 @@ func (f *Fabric) ensureJobs(ctx context.Context, reg damrey.Registration) error 
 		if c.Delivery == damrey.Durable {
 			f.jobs[c.Worker] = true
 			needed[c.Worker] = f.limits[c.Worker]
+			keyed[c.Worker] = keyed[c.Worker] || c.Key != 0
 		}
 	}
 	f.mu.Unlock()
@@ -35,6 +36,11 @@ func (f *Fabric) ensureJobs(ctx context.Context, reg damrey.Registration) error 
 	for worker, limits := range needed {
 		if err := bucket.EnsureJobs(ctx, f.js, damrey.DefaultPrefix, worker, limits); err != nil {
 			return err
+		}
+		if keyed[worker] {
+			if err := bucket.EnsureKeyed(ctx, f.js, damrey.DefaultPrefix, worker); err != nil {
+				return err
+			}
 		}
 		if err := f.nc.Publish(damrey.JobsSubject(damrey.DefaultPrefix, worker), nil); err != nil {
 			return err

@@ -98,8 +98,12 @@ func (d *deadLetters) send(ctx context.Context, route *damrey.Route, letter *jet
 // storeAgain stores a letter as the library stores a message. Nobody waits for its answer any more.
 func (d *deadLetters) storeAgain(ctx context.Context, route *damrey.Route, letter *jetstream.RawStreamMsg) (already bool, err error) {
 	stream := bucket.JobsStream(d.store.prefix, route.To)
+	job, err := jobOf(route, letter)
+	if err != nil {
+		return false, err
+	}
 	// What the client library can ask the broker to check would be stored as a header, and be copied into the next letter.
-	ack, err := d.store.js.PublishMsg(ctx, jobOf(route, letter))
+	ack, err := d.store.js.PublishMsg(ctx, job)
 	refusal, refused := errors.AsType[*jetstream.APIError](err)
 	switch {
 	case err == nil:
@@ -126,10 +130,13 @@ func (d *deadLetters) storeAgain(ctx context.Context, route *damrey.Route, lette
 
 // jobOf is a letter as the library would store it on a route. Its hops are counted anew: one that died in a loop is retried
 // when the loop has been taken out of the table.
-func jobOf(route *damrey.Route, letter *jetstream.RawStreamMsg) *nats.Msg {
-	m := route.Job(letter.Data)
+func jobOf(route *damrey.Route, letter *jetstream.RawStreamMsg) (*nats.Msg, error) {
+	m, err := route.Job(letter.Data)
+	if err != nil {
+		return nil, stays("%v", err)
+	}
 	m.Header.Set(damrey.HeaderID, retryID(letter.Sequence, letter.Header.Get(damrey.HeaderOriginalID)))
-	return m
+	return m, nil
 }
 
 // retried is what retryID puts before an id.

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"math/rand/v2"
 	"net/http"
-	"slices"
 	"sync"
 	"time"
 
@@ -35,11 +34,12 @@ type keeper struct {
 	look  chan struct{}
 
 	made   map[string]bool // streams that this keeper has seen to be there
+	keyed  map[string]bool // of them, those with the consumers for keys
 	warned bool
 }
 
 func newKeeper(s *store) *keeper {
-	return &keeper{store: s, look: make(chan struct{}, 1), made: make(map[string]bool)}
+	return &keeper{store: s, look: make(chan struct{}, 1), made: make(map[string]bool), keyed: make(map[string]bool)}
 }
 
 // run keeps until ctx ends. It begins when the buckets are there.
@@ -97,17 +97,18 @@ func (k *keeper) keep(ctx context.Context) error {
 			Msg("durable routes lead to more workers than are supported; each has a stream of its own")
 	}
 	failed := []error{bucket.EnsureDead(ctx, k.store.js, k.store.prefix)}
-	for _, worker := range targets {
-		failed = append(failed, k.keepOne(ctx, worker, limitsOf(table, worker)))
+	for worker, keyed := range targets {
+		failed = append(failed, k.keepOne(ctx, worker, limitsOf(table, worker), keyed))
 	}
 	return errors.Join(failed...)
 }
 
-func (k *keeper) keepOne(ctx context.Context, worker string, limits bucket.Limits) error {
+func (k *keeper) keepOne(ctx context.Context, worker string, limits bucket.Limits, keyed bool) error {
 	name := bucket.JobsStream(k.store.prefix, worker)
-	if k.made[worker] {
+	known := k.made[worker]
+	if known {
 		if _, err := k.store.js.Stream(ctx, name); errors.Is(err, jetstream.ErrStreamNotFound) {
-			k.made[worker] = false
+			known, k.keyed[worker] = false, false
 			k.store.log.Error().Str("stream", name).
 				Msg("the stream of jobs was deleted by somebody; it is made again, and what it held is lost")
 		}
@@ -115,7 +116,13 @@ func (k *keeper) keepOne(ctx context.Context, worker string, limits bucket.Limit
 	if err := bucket.EnsureJobs(ctx, k.store.js, k.store.prefix, worker, limits); err != nil {
 		return err
 	}
-	if k.made[worker] {
+	if keyed && !k.keyed[worker] {
+		if err := bucket.EnsureKeyed(ctx, k.store.js, k.store.prefix, worker); err != nil {
+			return err
+		}
+		k.keyed[worker], known = true, false
+	}
+	if known {
 		return nil
 	}
 	k.made[worker] = true
@@ -124,18 +131,17 @@ func (k *keeper) keepOne(ctx context.Context, worker string, limits bucket.Limit
 	return k.store.nc.Publish(damrey.JobsSubject(k.store.prefix, worker), nil)
 }
 
-// durableTargets are the workers that durable routes lead to.
-func durableTargets(t *damrey.Table) []string {
-	var targets []string
+// durableTargets are the workers that durable routes lead to, and whether some have a key.
+func durableTargets(t *damrey.Table) map[string]bool {
+	targets := make(map[string]bool)
 	for _, row := range t.Rows() {
 		for _, c := range row.Registration.Commands {
 			if c.Delivery == damrey.Durable {
-				targets = append(targets, c.Worker)
+				targets[c.Worker] = targets[c.Worker] || c.Key != 0
 			}
 		}
 	}
-	slices.Sort(targets)
-	return slices.Compact(targets)
+	return targets
 }
 
 func limitsOf(t *damrey.Table, worker string) bucket.Limits {

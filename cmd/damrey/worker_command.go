@@ -47,9 +47,9 @@ func setOption(c *damrey.Command, spec, option string) error {
 			c.Window = damrey.Duration(d)
 		}
 		return nil
-	case "mpu", "batch", "attempts":
+	case "mpu", "batch", "attempts", "key":
 	default:
-		return usageError("--command %q: unknown option %q; known are mpu=N, batch=N, durable, attempts=N, backoff=DURATION and window=DURATION", spec, key)
+		return usageError("--command %q: unknown option %q; known are mpu=N, batch=N, durable, attempts=N, backoff=DURATION, window=DURATION and key=INDEX", spec, key)
 	}
 	n, err := strconv.Atoi(value)
 	if err != nil {
@@ -62,6 +62,11 @@ func setOption(c *damrey.Command, spec, option string) error {
 		c.Batch = damrey.Batch(n)
 	case "attempts":
 		c.Attempts = damrey.Attempts(n)
+	case "key":
+		if n < 0 {
+			return usageError("--command %q: key=%d is no argument's index; use 0 for the first one", spec, n)
+		}
+		c.Key = damrey.KeyArg(n)
 	}
 	return nil
 }

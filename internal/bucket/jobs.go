@@ -12,8 +12,17 @@ import (
 )
 
 const (
-	// JobsConsumer is the one consumer of a stream of jobs.
+	// JobsConsumer is the consumer of a stream of jobs, but for those with a key.
 	JobsConsumer = "work"
+	// Partitions of the messages that have a key; each has a consumer of its own. Never changed: what is stored would be
+	// found in another one.
+	Partitions = 16
+	// KeyGroup is the group of those who ask for messages of one partition. The broker gives them to one of it.
+	KeyGroup = "owner"
+	// KeyPinned is how long the owner of a partition may be silent until another becomes it.
+	KeyPinned = 8 * time.Second
+	// KeyWindow is how many messages of one partition may be handed out at a time.
+	KeyWindow = 128
 	// AckWait is how long an instance that is silent keeps a job.
 	AckWait = 10 * time.Second
 	// CodeStoreFailed is JetStream's for a stream at its limit that refuses new messages: "maximum messages exceeded",
@@ -48,7 +57,7 @@ func EnsureJobs(ctx context.Context, js jetstream.JetStream, prefix, worker stri
 	ctx, cancel := context.WithTimeout(ctx, answerTime)
 	defer cancel()
 	_, err := js.CreateOrUpdateConsumer(ctx, s.stream(), jetstream.ConsumerConfig{
-		Durable: JobsConsumer, Description: "Damrey: instances of " + worker, FilterSubject: s.subject(),
+		Durable: JobsConsumer, Description: "Damrey: instances of " + worker, FilterSubject: s.unkeyed(),
 		AckPolicy: jetstream.AckExplicitPolicy, AckWait: AckWait,
 		// Failures are counted by the instances: a job that was handed back has not failed.
 		MaxDeliver:    -1,
@@ -56,6 +65,27 @@ func EnsureJobs(ctx context.Context, js jetstream.JetStream, prefix, worker stri
 	})
 	if err != nil {
 		return fmt.Errorf("consumer %s of stream %s: %w", JobsConsumer, s.stream(), err)
+	}
+	return nil
+}
+
+// KeyConsumer is the consumer of one partition.
+func KeyConsumer(partition int) string { return "key-" + strconv.Itoa(partition) }
+
+// EnsureKeyed makes the consumers of the partitions of a stream of jobs that is there.
+func EnsureKeyed(ctx context.Context, js jetstream.JetStream, prefix, worker string) error {
+	s := jobs{prefix: prefix, worker: worker}
+	ctx, cancel := context.WithTimeout(ctx, answerTime)
+	defer cancel()
+	for p := range Partitions {
+		_, err := js.CreateOrUpdateConsumer(ctx, s.stream(), jetstream.ConsumerConfig{
+			Durable: KeyConsumer(p), Description: fmt.Sprintf("Damrey: keys of %s, partition %d", worker, p), FilterSubject: s.partition(p),
+			AckPolicy: jetstream.AckExplicitPolicy, AckWait: AckWait, MaxDeliver: -1, MaxAckPending: KeyWindow,
+			PriorityPolicy: jetstream.PriorityPolicyPinned, PriorityGroups: []string{KeyGroup}, PinnedTTL: KeyPinned,
+		})
+		if err != nil {
+			return fmt.Errorf("consumer %s of stream %s: %w", KeyConsumer(p), s.stream(), err)
+		}
 	}
 	return nil
 }
@@ -81,7 +111,11 @@ type jobs struct {
 
 func (s jobs) stream() string  { return JobsStream(s.prefix, s.worker) }
 func (s jobs) subject() string { return s.prefix + ".job." + s.worker + ".>" }
-func (s jobs) ids() string     { return s.prefix + ".id." + s.worker + ".>" }
+func (s jobs) unkeyed() string { return s.prefix + ".job." + s.worker + ".*.*" }
+func (s jobs) partition(p int) string {
+	return s.prefix + ".job." + s.worker + ".*.*." + strconv.Itoa(p)
+}
+func (s jobs) ids() string { return s.prefix + ".id." + s.worker + ".>" }
 
 func (s jobs) create(ctx context.Context, js jetstream.JetStream) error {
 	return createStream(ctx, js, jetstream.StreamConfig{

@@ -1,0 +1,278 @@
+package damrey
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/damrey/damrey/internal/bucket"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+const (
+	// keyedLook is how often partitions are looked after.
+	keyedLook = 250 * time.Millisecond
+	// meet is how long an instance listens for others before it takes its share.
+	meet = 300 * time.Millisecond
+	// lateTime is how long messages may be on their way.
+	lateTime = 100 * time.Millisecond
+)
+
+// keyedWork takes the stored messages that have a key. They are spread over
+// partitions by their keys, and each partition belongs to one instance at a
+// time, which runs those of one key one after another and those of different
+// keys at once.
+type keyedWork struct {
+	w      *Instance
+	nc     *nats.Conn
+	stream string
+	inbox  string
+	wake   chan struct{}
+
+	mu       sync.Mutex // guards what follows, and all partitions
+	crew     crew
+	parts    [bucket.Partitions]*partition // nil: another's
+	ready    fifo[*inbound]                // may run
+	admitted int                           // given to the dispatcher, and not ended
+	trouble  error
+}
+
+// pullKeyed returns when ctx ends and what was on its way has been taken.
+func (w *Instance) pullKeyed(ctx context.Context, nc *nats.Conn) {
+	stream := bucket.JobsStream(w.opts.prefix, w.cfg.Name)
+	// The consumer of the first partition is made last.
+	w.whileThere(ctx, nc, stream, bucket.KeyConsumer(0), func(ctx context.Context) error {
+		k := &keyedWork{w: w, nc: nc, stream: stream, inbox: nc.NewInbox(), wake: make(chan struct{}, 1)}
+		return k.run(ctx)
+	})
+}
+
+// run owns this instance's share of the partitions until something goes wrong.
+func (k *keyedWork) run(ctx context.Context) error {
+	sub, err := k.nc.Subscribe(k.inbox+".*", k.receive)
+	if err != nil {
+		return err
+	}
+	leave, err := k.joinCrew()
+	if err != nil {
+		_ = sub.Unsubscribe() // fails only on a closed connection
+		return err
+	}
+	defer func() {
+		leave()
+		owned := false
+		for n := range k.parts {
+			owned = k.release(n, true) || owned
+		}
+		if owned {
+			// What the broker has sent before it was told comes still, and is handed
+			// back; dropped by an ended subscription it would wait for AckWait.
+			pause(context.Background(), lateTime)
+		}
+		drain(k.nc, sub, time.Second, k.w.log)
+	}()
+	k.mu.Lock()
+	k.crew.beat()
+	k.mu.Unlock()
+	pause(ctx, meet)
+	ticker := time.NewTicker(keyedLook)
+	defer ticker.Stop()
+	for {
+		if err := k.look(); err != nil {
+			return err
+		}
+		select {
+		case <-k.wake:
+		case <-ticker.C:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// look takes and gives up partitions, and does for each what is due.
+func (k *keyedWork) look() error {
+	k.mu.Lock()
+	if k.trouble != nil {
+		defer k.mu.Unlock()
+		return k.trouble
+	}
+	k.crew.beat()
+	owners := share(k.crew.present())
+	var due []func()
+	for n, owner := range owners {
+		p := k.parts[n]
+		switch {
+		case owner != k.w.id && p != nil:
+			due = append(due, func() { k.release(n, true) })
+		case owner != k.w.id:
+		case p == nil:
+			p = newPartition(k, n)
+			k.parts[n] = p
+			fallthrough
+		default:
+			due = append(due, p.look()...)
+		}
+	}
+	k.mu.Unlock()
+	for _, do := range due {
+		do()
+	}
+	return nil
+}
+
+// release gives a partition up. What runs is finished here, and until then its
+// next owner begins nothing; what does not run is handed back. It says whether
+// the partition was owned.
+func (k *keyedWork) release(n int, unpin bool) (owned bool) {
+	k.mu.Lock()
+	p := k.parts[n]
+	k.parts[n] = nil
+	if p == nil {
+		k.mu.Unlock()
+		return false
+	}
+	waiting := p.close()
+	pinned := p.pin != ""
+	k.mu.Unlock()
+	for _, in := range waiting {
+		k.w.handBackJob(in)
+	}
+	if !pinned || !unpin {
+		return pinned
+	}
+	// Best effort: without it the broker waits for KeyPinned.
+	_ = k.nc.PublishRequest(jetstream.DefaultAPIPrefix+"CONSUMER.UNPIN."+k.stream+"."+bucket.KeyConsumer(n), k.inbox+".unpinned",
+		[]byte(`{"group":"`+bucket.KeyGroup+`"}`))
+	return true
+}
+
+// receive takes messages and what the broker says of pulls. Both end in the
+// number of the partition.
+func (k *keyedWork) receive(m *nats.Msg) {
+	n, err := strconv.Atoi(m.Subject[strings.LastIndexByte(m.Subject, '.')+1:])
+	if err != nil || n < 0 || n >= bucket.Partitions {
+		return // the answer to giving up a partition
+	}
+	if len(m.Data) == 0 && m.Header != nil && m.Header.Get(statusHeader) != "" {
+		k.heed(n, m)
+		return
+	}
+	k.take(n, m)
+}
+
+// heed acts on what the broker says of a pull.
+func (k *keyedWork) heed(n int, m *nats.Msg) {
+	k.mu.Lock()
+	p := k.parts[n]
+	if p == nil {
+		k.mu.Unlock()
+		return
+	}
+	p.heardAt = clock()
+	lost := false
+	switch status := m.Header.Get(statusHeader); status {
+	case "100": // a heartbeat
+	case "408": // a pull's time is up
+		p.pullOver()
+	case "423": // another was given the partition meanwhile
+		lost = true
+	case noResponders:
+		k.trouble = fmt.Errorf("nobody answers for consumer %s of stream %s", bucket.KeyConsumer(n), k.stream)
+	default:
+		p.lose()
+		if m.Header.Get("Description") == "Consumer Deleted" {
+			k.trouble = fmt.Errorf("consumer %s of stream %s was deleted", bucket.KeyConsumer(n), k.stream)
+		}
+	}
+	k.mu.Unlock()
+	if lost {
+		k.release(n, false)
+	}
+	k.w.link.kick(k.wake)
+}
+
+// take queues one message behind those of its key.
+func (k *keyedWork) take(n int, m *nats.Msg) {
+	w := k.w
+	in := &inbound{job: w.newJob(m)}
+	in.job.keyed = true
+	k.mu.Lock()
+	p := k.parts[n]
+	known := p != nil && !p.came(in)
+	k.mu.Unlock()
+	if known {
+		return // it has come again, and is in hand
+	}
+	w.jobs.add(in.job)
+	if !w.readJob(context.Background(), in) {
+		return
+	}
+	if p == nil || w.view.Load().paused() {
+		w.handBackJob(in)
+		return
+	}
+	k.mu.Lock()
+	closed := p.closed
+	if !closed {
+		p.place(in)
+	}
+	k.mu.Unlock()
+	if closed {
+		w.handBackJob(in)
+	}
+}
+
+// admit lets a message run when mpu has room. mu is held.
+func (k *keyedWork) admit(in *inbound) {
+	k.ready.push(in)
+	k.pump()
+}
+
+// pump gives the dispatcher as many messages as mpu has room for, so that they
+// share it with what comes in otherwise. mu is held.
+func (k *keyedWork) pump() {
+	for k.ready.len() > 0 && k.admitted < k.w.dispatch.most() {
+		in := k.ready.pop()
+		if in.job.part.held[in.job.sequence] != in {
+			continue // it was handed back
+		}
+		k.admitted++
+		in.job.admitted = true
+		k.w.dispatch.push(in)
+	}
+}
+
+// leaves is called when a message is no longer with the dispatcher. mu is held.
+func (k *keyedWork) leaves(j *job) {
+	if j.admitted {
+		j.admitted = false
+		k.admitted--
+	}
+	k.pump()
+}
+
+// ask pulls for a partition. An empty pin asks to become its owner.
+func (k *keyedWork) ask(n, batch int, pin string) {
+	request, err := json.Marshal(struct {
+		Batch     int           `json:"batch"`
+		Expires   time.Duration `json:"expires"`
+		Heartbeat time.Duration `json:"idle_heartbeat"`
+		Group     string        `json:"group"`
+		Pin       string        `json:"id,omitempty"`
+	}{batch, pullTime, pullBeat, bucket.KeyGroup, pin})
+	if err == nil {
+		err = k.nc.PublishRequest(jetstream.DefaultAPIPrefix+"CONSUMER.MSG.NEXT."+k.stream+"."+bucket.KeyConsumer(n),
+			k.inbox+"."+strconv.Itoa(n), request)
+	}
+	if err != nil {
+		k.mu.Lock()
+		k.trouble = err
+		k.mu.Unlock()
+	}
+}
