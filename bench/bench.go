@@ -72,6 +72,9 @@ func rows() []row {
 		{"routes", "publish → subscribe, 10,000 commands against 10", "msg/s", 0.95, 100_000, openRoutes},
 		{"durable-send", "store on a durable route, acknowledged", "msg/s", 0.9, 20_000, openDurableSend},
 		{"durable-work", "pull, handle and acknowledge what is stored", "msg/s", 0.9, 20_000, openDurableWork},
+		{"durable-line-3", "three stored hops", "msg/s", 0.85, 10_000, openDurableLine},
+		{"durable-latency", "one stored hop at a time, sent until handled", "µs", 0.77, 1_000, openDurableLatency},
+		{"keyed", "handle what is stored, 10,000 keys in order against none", "msg/s", 0.5, 20_000, openKeyed},
 		{"idle", "memory of an idle instance, 1,000 in one process", "bytes", 0, 1_000, openIdle},
 	}
 }

@@ -16,15 +16,9 @@ import (
 // rawPrefix names the stream by hand, which is set as ours is.
 const rawPrefix = "raw"
 
-// jobs makes the streams of the worker sink, as the proxy would: one for us
-// and one by hand.
-func (s *site) jobs() (jetstream.JetStream, error) {
-	err := s.register(
-		damrey.Registration{Name: "src", Commands: []damrey.Command{{Name: "ask", Worker: "sink", Delivery: damrey.Durable}}},
-		damrey.Registration{Name: "sink"})
-	if err != nil {
-		return nil, err
-	}
+// jobs makes the streams of workers, as the proxy would: one for us and one by
+// hand.
+func (s *site) jobs(workers ...string) (jetstream.JetStream, error) {
 	nc, err := s.connect(s.broker.ClientURL())
 	if err != nil {
 		return nil, err
@@ -38,12 +32,26 @@ func (s *site) jobs() (jetstream.JetStream, error) {
 	if err := bucket.EnsureDead(ctx, js, damrey.DefaultPrefix); err != nil {
 		return nil, err
 	}
-	for _, prefix := range []string{rawPrefix, damrey.DefaultPrefix} {
-		if err := bucket.EnsureJobs(ctx, js, prefix, "sink", bucket.Limits{}); err != nil {
-			return nil, err
+	for _, worker := range workers {
+		for _, prefix := range []string{rawPrefix, damrey.DefaultPrefix} {
+			if err := bucket.EnsureJobs(ctx, js, prefix, worker, bucket.Limits{}); err != nil {
+				return nil, err
+			}
 		}
 	}
 	return js, nil
+}
+
+// sink registers src, which stores for the worker sink.
+func (s *site) sink() (jetstream.JetStream, error) {
+	if err := s.register(damrey.Registration{Name: "src", Commands: []damrey.Command{stored("sink")}}, damrey.Registration{Name: "sink"}); err != nil {
+		return nil, err
+	}
+	return s.jobs("sink")
+}
+
+func stored(worker string) damrey.Command {
+	return damrey.Command{Name: message[1], Worker: worker, Delivery: damrey.Durable}
 }
 
 func purge(js jetstream.JetStream, prefix string) error {
@@ -85,7 +93,7 @@ func allStored(js jetstream.JetStream, prefix string, n int) error {
 var ids atomic.Int64
 
 func openDurableSend(s *site) (raw, ours measure, err error) {
-	js, err := s.jobs()
+	js, err := s.sink()
 	if err != nil {
 		return nil, nil, err
 	}
@@ -117,7 +125,7 @@ func openDurableSend(s *site) (raw, ours measure, err error) {
 }
 
 func openDurableWork(s *site) (raw, ours measure, err error) {
-	js, err := s.jobs()
+	js, err := s.sink()
 	if err != nil {
 		return nil, nil, err
 	}
