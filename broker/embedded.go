@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -27,9 +28,10 @@ type embedded struct {
 	ran       atomic.Bool
 	clientURL atomic.Value // string, set before ready closes
 
-	mu  sync.Mutex
-	srv *server.Server // guarded by mu; nil before the server is ready and after it began to stop
-	why error          // guarded by mu; not nil while nothing can be stored
+	mu   sync.Mutex
+	srv  *server.Server // guarded by mu; nil before the server is ready and after it began to stop
+	why  error          // guarded by mu; not nil while files cannot be written
+	lack error          // guarded by mu; not nil while there is no majority of the cluster
 }
 
 func newEmbedded(log zerolog.Logger, login ...nats.Option) *embedded {
@@ -74,13 +76,19 @@ func (p inProcess) InProcessConn() (net.Conn, error) {
 func (e *embedded) Trouble() error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return e.why
+	return cmp.Or(e.why, e.lack)
 }
 
 func (e *embedded) setTrouble(why error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.why = why
+}
+
+func (e *embedded) setLack(lack error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.lack = lack
 }
 
 // claimRun makes sure that Run is called once.
@@ -101,7 +109,7 @@ func (e *embedded) serve(ctx context.Context, opts *server.Options, started func
 		if !errors.Is(err, errWritesAgain) {
 			return err
 		}
-		opts.Port, opts.LeafNode.Port = next.Port, next.LeafNode.Port
+		opts.Port, opts.LeafNode.Port, opts.Cluster.Port = next.Port, next.LeafNode.Port, next.Cluster.Port
 		if time.Since(began) > helped {
 			look = firstLook / 2
 		}
@@ -134,6 +142,7 @@ func (e *embedded) serveOnce(ctx context.Context, opts *server.Options, started 
 		return fmt.Errorf("%w: its listeners did not open within %v", ErrStart, settleTime)
 	}
 	started(srv, opts)
+	defer e.watchMajority(ctx, srv)()
 	e.open(srv, opts.Host)
 	defer e.close()
 	log.started()

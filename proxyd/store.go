@@ -32,12 +32,15 @@ type store struct {
 	handles map[string]jetstream.KeyValue
 }
 
-func newStore(nc *nats.Conn, prefix string, log zerolog.Logger, trouble func() error) (*store, error) {
+func newStore(nc *nats.Conn, cfg Config) (*store, error) {
 	js, err := jetstream.New(nc)
 	if err != nil {
 		return nil, fmt.Errorf("cannot use JetStream on this connection: %w", err)
 	}
-	return &store{nc: nc, js: js, prefix: prefix, log: log, trouble: trouble, handles: make(map[string]jetstream.KeyValue, 2)}, nil
+	js = bucket.WithReplicas(js, cfg.Replicas, func(stream string, from, to int) {
+		cfg.Log.Info().Str("stream", stream).Int("from", from).Int("to", to).Msg("the number of replicas is changed")
+	})
+	return &store{nc: nc, js: js, prefix: cfg.Prefix, log: cfg.Log, trouble: cfg.Trouble, handles: make(map[string]jetstream.KeyValue, 2)}, nil
 }
 
 // use calls f with the bucket. f may run twice, the second time after the buckets were made again. Its context does not
@@ -51,7 +54,10 @@ func (s *store) use(ctx context.Context, name string, f func(context.Context, je
 	defer cancel()
 	err = s.try(ctx, name, f)
 	if !gone(err) {
-		return away(err)
+		return s.explainAway(away(err))
+	}
+	if why := s.refuse(); why != nil {
+		return fmt.Errorf("%w: %w", errAway, why)
 	}
 	s.log.Warn().Err(err).Str("bucket", name).Msg("the bucket is missing and is made again")
 	if err := bucket.Ensure(ctx, s.js, s.prefix); err != nil {
@@ -84,11 +90,19 @@ func (s *store) refuse() error {
 
 // explain adds to a failure why the broker could not store.
 func (s *store) explain(err error) error {
-	if _, isProblem := errors.AsType[huma.StatusError](err); err == nil || isProblem {
+	if _, isProblem := errors.AsType[huma.StatusError](err); err == nil || isProblem || errors.Is(err, errTrouble) {
 		return err
 	}
 	if why := s.refuse(); why != nil {
 		return fmt.Errorf("%w: %w", err, why)
+	}
+	return err
+}
+
+// explainAway is explain for a broker that did not answer; other refusals of it have their own reason.
+func (s *store) explainAway(err error) error {
+	if errors.Is(err, errAway) {
+		return s.explain(err)
 	}
 	return err
 }

@@ -1,0 +1,118 @@
+package broker
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+)
+
+const (
+	// majorityLook is how often it is looked whether a majority of the cluster is here.
+	majorityLook = 500 * time.Millisecond
+	// majorityRemind is the pause between two lines in the log about it.
+	majorityRemind = 5 * time.Second
+)
+
+// watchMajority keeps Trouble up to date with the cluster, from before it returns until stop, which waits for its end.
+// Without a majority nothing can be stored or changed, and most of nats-server says nothing then.
+func (e *embedded) watchMajority(ctx context.Context, srv *server.Server) (stop func()) {
+	if srv.ClusterName() == "" || !srv.JetStreamEnabled() {
+		return func() {}
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	w := majorityWatch{embedded: e, srv: srv}
+	w.look()
+	var watching sync.WaitGroup
+	watching.Go(func() { w.run(ctx) })
+	return func() {
+		cancel()
+		watching.Wait()
+		e.setLack(nil)
+	}
+}
+
+// majorityWatch remembers what was said, so that it is not said all the time.
+type majorityWatch struct {
+	*embedded
+	srv     *server.Server
+	lacking bool
+	said    time.Time
+}
+
+func (w *majorityWatch) run(ctx context.Context) {
+	tick := time.NewTicker(majorityLook)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		w.look()
+	}
+}
+
+func (w *majorityWatch) look() {
+	lack := lackOf(w.srv)
+	w.setLack(lack)
+	switch {
+	case lack != nil && time.Since(w.said) >= majorityRemind:
+		w.said = time.Now()
+		w.log.Warn().Msg(strings.TrimPrefix(lack.Error(), ErrMajority.Error()+": "))
+	case lack == nil && w.lacking:
+		w.said = time.Time{}
+		w.log.Info().Str("cluster", w.srv.ClusterName()).Int("servers", serversHere(w.srv)).Msg("a majority of the cluster is here")
+	}
+	w.lacking = lack != nil
+}
+
+// lackOf says what keeps the cluster from storing anything; nil when nothing does, as far as this server knows.
+func lackOf(srv *server.Server) error {
+	info, err := srv.Jsz(nil)
+	if err != nil || info.Meta == nil {
+		return fmt.Errorf("%w: waiting for JetStream to start in the cluster %s", ErrMajority, srv.ClusterName())
+	}
+	here, size := serversHere(srv), info.Meta.Size
+	need := size/2 + 1
+	if here < need {
+		return fmt.Errorf("%w: waiting for a majority of the cluster %s: %d of %d servers here, %d needed%s; is `damrey proxy --cluster %s` "+
+			"running on the other machines, and do the TCP ports of --routes let it through?",
+			ErrMajority, srv.ClusterName(), here, size, need, away(info.Meta), srv.ClusterName())
+	}
+	if info.Meta.Leader == "" || !srv.JetStreamIsCurrent() {
+		return fmt.Errorf("%w: waiting for the cluster %s to elect its leader, which takes seconds: %d of %d servers here",
+			ErrMajority, srv.ClusterName(), here, size)
+	}
+	return nil
+}
+
+// away names the servers that are known and not here.
+func away(meta *server.MetaClusterInfo) string {
+	var names []string
+	for _, p := range meta.Replicas {
+		if p.Offline {
+			names = append(names, p.Name)
+		}
+	}
+	if len(names) == 0 {
+		return ""
+	}
+	return ", away: " + strings.Join(names, ", ")
+}
+
+// serversHere counts this server and those it has routes to.
+func serversHere(srv *server.Server) int {
+	names := map[string]bool{srv.Name(): true}
+	routes, err := srv.Routez(nil)
+	if err != nil {
+		return len(names)
+	}
+	for _, r := range routes.Routes {
+		names[r.RemoteName] = true
+	}
+	return len(names)
+}
