@@ -1,7 +1,6 @@
 package broker
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -31,7 +30,7 @@ type embedded struct {
 	mu   sync.Mutex
 	srv  *server.Server // guarded by mu; nil before the server is ready and after it began to stop
 	why  error          // guarded by mu; not nil while files cannot be written
-	lack error          // guarded by mu; not nil while there is no majority of the cluster
+	lack string         // guarded by mu; what keeps a majority of the cluster from being here
 }
 
 func newEmbedded(log zerolog.Logger, login ...nats.Option) *embedded {
@@ -76,7 +75,7 @@ func (p inProcess) InProcessConn() (net.Conn, error) {
 func (e *embedded) Trouble() error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return cmp.Or(e.why, e.lack)
+	return e.why
 }
 
 func (e *embedded) setTrouble(why error) {
@@ -85,7 +84,18 @@ func (e *embedded) setTrouble(why error) {
 	e.why = why
 }
 
-func (e *embedded) setLack(lack error) {
+// Majority is an error that says what is missing while too few servers of the cluster reach one another to store
+// anything. A server that is alone has its majority.
+func (e *embedded) Majority() error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.lack == "" {
+		return nil
+	}
+	return fmt.Errorf("%w: %s", ErrMajority, e.lack)
+}
+
+func (e *embedded) setLack(lack string) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.lack = lack

@@ -17,7 +17,7 @@ const (
 	majorityRemind = 5 * time.Second
 )
 
-// watchMajority keeps Trouble up to date with the cluster, from before it returns until stop, which waits for its end.
+// watchMajority keeps Majority up to date with the cluster, from before it returns until stop, which waits for its end.
 // Without a majority nothing can be stored or changed, and most of nats-server says nothing then.
 func (e *embedded) watchMajority(ctx context.Context, srv *server.Server) (stop func()) {
 	if srv.ClusterName() == "" || !srv.JetStreamEnabled() {
@@ -31,7 +31,7 @@ func (e *embedded) watchMajority(ctx context.Context, srv *server.Server) (stop 
 	return func() {
 		cancel()
 		watching.Wait()
-		e.setLack(nil)
+		e.setLack("")
 	}
 }
 
@@ -59,35 +59,34 @@ func (w *majorityWatch) run(ctx context.Context) {
 func (w *majorityWatch) look() {
 	lack := lackOf(w.srv)
 	w.setLack(lack)
+	cluster := w.srv.ClusterName()
 	switch {
-	case lack != nil && time.Since(w.said) >= majorityRemind:
+	case lack != "" && time.Since(w.said) >= majorityRemind:
 		w.said = time.Now()
-		w.log.Warn().Msg(strings.TrimPrefix(lack.Error(), ErrMajority.Error()+": "))
-	case lack == nil && w.lacking:
+		w.log.Warn().Msgf("waiting for a majority of the cluster %s: %s", cluster, lack)
+	case lack == "" && w.lacking:
 		w.said = time.Time{}
-		w.log.Info().Str("cluster", w.srv.ClusterName()).Int("servers", serversHere(w.srv)).Msg("a majority of the cluster is here")
+		w.log.Info().Str("cluster", cluster).Int("servers", serversHere(w.srv)).Msg("a majority of the cluster is here")
 	}
-	w.lacking = lack != nil
+	w.lacking = lack != ""
 }
 
-// lackOf says what keeps the cluster from storing anything; nil when nothing does, as far as this server knows.
-func lackOf(srv *server.Server) error {
+// lackOf says what keeps the cluster from storing anything; empty when nothing does, as far as this server knows.
+func lackOf(srv *server.Server) string {
 	info, err := srv.Jsz(nil)
 	if err != nil || info.Meta == nil {
-		return fmt.Errorf("%w: waiting for JetStream to start in the cluster %s", ErrMajority, srv.ClusterName())
+		return "JetStream is about to start"
 	}
 	here, size := serversHere(srv), info.Meta.Size
 	need := size/2 + 1
 	if here < need {
-		return fmt.Errorf("%w: waiting for a majority of the cluster %s: %d of %d servers here, %d needed%s; is `damrey proxy --cluster %s` "+
-			"running on the other machines, and do the TCP ports of --routes let it through?",
-			ErrMajority, srv.ClusterName(), here, size, need, away(info.Meta), srv.ClusterName())
+		return fmt.Sprintf("%d of %d servers here, %d needed%s; is `damrey proxy --cluster %s` running on the other machines, "+
+			"and do they reach one another at the TCP ports of --routes?", here, size, need, away(info.Meta), srv.ClusterName())
 	}
-	if info.Meta.Leader == "" || !srv.JetStreamIsCurrent() {
-		return fmt.Errorf("%w: waiting for the cluster %s to elect its leader, which takes seconds: %d of %d servers here",
-			ErrMajority, srv.ClusterName(), here, size)
+	if info.Meta.Leader == "" {
+		return fmt.Sprintf("%d of %d servers here; they elect a leader, which takes some seconds", here, size)
 	}
-	return nil
+	return ""
 }
 
 // away names the servers that are known and not here.

@@ -51,6 +51,9 @@ type Config struct {
 	// Trouble says why the broker cannot store anything now, nil when it can. Changes are refused with it, and the proxy is
 	// not ready. Nil: nobody knows.
 	Trouble func() error
+	// Majority says what is missing while too few servers of the broker's cluster reach one another, nil when enough do.
+	// Changes are refused with it, and the proxy is not ready. Whoever gives it also tells of it. Nil: nobody knows.
+	Majority func() error
 	// Log takes one line for every change and what goes wrong. The zero value is silent.
 	Log zerolog.Logger
 }
@@ -61,6 +64,9 @@ func (c Config) withDefaults() Config {
 	c.Lease = cmp.Or(c.Lease, DefaultLease)
 	if c.Trouble == nil {
 		c.Trouble = func() error { return nil }
+	}
+	if c.Majority == nil {
+		c.Majority = func() error { return nil }
 	}
 	return c
 }

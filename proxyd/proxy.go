@@ -110,7 +110,7 @@ func (p *Proxy) prepare(ctx context.Context) {
 		if ctx.Err() != nil {
 			return
 		}
-		if errors.Is(err, errTrouble) {
+		if errors.Is(err, errTrouble) || errors.Is(err, errMajority) {
 			wait = time.Second // whoever has the trouble tells of it
 		} else {
 			p.cfg.Log.Warn().Err(err).Stringer("again_in", wait).Msg("the table cannot be set up yet")

@@ -27,6 +27,8 @@ type store struct {
 	log    zerolog.Logger
 	// trouble says why the broker cannot store anything.
 	trouble func() error
+	// majority says why the broker's cluster cannot.
+	majority func() error
 
 	mu      sync.Mutex // guards handles
 	handles map[string]jetstream.KeyValue
@@ -40,7 +42,7 @@ func newStore(nc *nats.Conn, cfg Config) (*store, error) {
 	js = bucket.WithReplicas(js, cfg.Replicas, func(stream string, from, to int) {
 		cfg.Log.Info().Str("stream", stream).Int("from", from).Int("to", to).Msg("the number of replicas is changed")
 	})
-	return &store{nc: nc, js: js, prefix: cfg.Prefix, log: cfg.Log, trouble: cfg.Trouble, handles: make(map[string]jetstream.KeyValue, 2)}, nil
+	return &store{nc: nc, js: js, prefix: cfg.Prefix, log: cfg.Log, trouble: cfg.Trouble, majority: cfg.Majority, handles: make(map[string]jetstream.KeyValue, 2)}, nil
 }
 
 // use calls f with the bucket. f may run twice, the second time after the buckets were made again. Its context does not
@@ -57,7 +59,7 @@ func (s *store) use(ctx context.Context, name string, f func(context.Context, je
 		return s.explainAway(away(err))
 	}
 	if why := s.refuse(); why != nil {
-		return fmt.Errorf("%w: %w", errAway, why)
+		return why
 	}
 	s.log.Warn().Err(err).Str("bucket", name).Msg("the bucket is missing and is made again")
 	if err := bucket.Ensure(ctx, s.js, s.prefix); err != nil {
@@ -85,12 +87,15 @@ func (s *store) refuse() error {
 	if why := s.trouble(); why != nil {
 		return fmt.Errorf("%w: %w", errTrouble, why)
 	}
+	if why := s.majority(); why != nil {
+		return fmt.Errorf("%w: %w", errMajority, why)
+	}
 	return nil
 }
 
 // explain adds to a failure why the broker could not store.
 func (s *store) explain(err error) error {
-	if _, isProblem := errors.AsType[huma.StatusError](err); err == nil || isProblem || errors.Is(err, errTrouble) {
+	if _, isProblem := errors.AsType[huma.StatusError](err); err == nil || isProblem || errors.Is(err, errTrouble) || errors.Is(err, errMajority) {
 		return err
 	}
 	if why := s.refuse(); why != nil {
