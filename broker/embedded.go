@@ -152,7 +152,7 @@ func (e *embedded) serveOnce(ctx context.Context, opts *server.Options, started 
 		return fmt.Errorf("%w: its listeners did not open within %v", ErrStart, settleTime)
 	}
 	started(srv, opts)
-	defer e.watchMajority(ctx, srv)()
+	defer e.watchMajority(ctx, srv, log)()
 	e.open(srv, opts.Host)
 	defer e.close()
 	log.started()

@@ -19,12 +19,12 @@ const (
 
 // watchMajority keeps Majority up to date with the cluster, from before it returns until stop, which waits for its end.
 // Without a majority nothing can be stored or changed, and most of nats-server says nothing then.
-func (e *embedded) watchMajority(ctx context.Context, srv *server.Server) (stop func()) {
+func (e *embedded) watchMajority(ctx context.Context, srv *server.Server, log *serverLog) (stop func()) {
 	if srv.ClusterName() == "" || !srv.JetStreamEnabled() {
 		return func() {}
 	}
 	ctx, cancel := context.WithCancel(ctx)
-	w := majorityWatch{embedded: e, srv: srv}
+	w := majorityWatch{embedded: e, srv: srv, lines: log}
 	w.look()
 	var watching sync.WaitGroup
 	watching.Go(func() { w.run(ctx) })
@@ -39,6 +39,7 @@ func (e *embedded) watchMajority(ctx context.Context, srv *server.Server) (stop 
 type majorityWatch struct {
 	*embedded
 	srv     *server.Server
+	lines   *serverLog
 	lacking bool
 	said    time.Time
 }
@@ -57,16 +58,22 @@ func (w *majorityWatch) run(ctx context.Context) {
 }
 
 func (w *majorityWatch) look() {
-	lack := lackOf(w.srv)
+	lack, obstacle := lackOf(w.srv), w.lines.obstacle()
+	if lack != "" && obstacle != "" {
+		lack += "; " + obstacle
+	}
 	w.setLack(lack)
-	cluster := w.srv.ClusterName()
+	cluster, due := w.srv.ClusterName(), time.Since(w.said) >= majorityRemind
 	switch {
-	case lack != "" && time.Since(w.said) >= majorityRemind:
+	case lack != "" && due:
 		w.said = time.Now()
 		w.log.Warn().Msgf("waiting for a majority of the cluster %s: %s", cluster, lack)
 	case lack == "" && w.lacking:
 		w.said = time.Time{}
 		w.log.Info().Str("cluster", cluster).Int("servers", serversHere(w.srv)).Msg("a majority of the cluster is here")
+	case obstacle != "" && due:
+		w.said = time.Now()
+		w.log.Warn().Msgf("a server is kept out of the cluster %s: %s", cluster, obstacle)
 	}
 	w.lacking = lack != ""
 }

@@ -21,10 +21,11 @@ const patience = 4500 * time.Millisecond
 
 // store reaches the buckets of a fabric. A bucket that has vanished is made again, once per request.
 type store struct {
-	nc     *nats.Conn
-	js     jetstream.JetStream
-	prefix string
-	log    zerolog.Logger
+	nc      *nats.Conn
+	js      jetstream.JetStream
+	prefix  string
+	log     zerolog.Logger
+	cluster bool // the broker is one of several
 	// trouble says why the broker cannot store anything.
 	trouble func() error
 	// majority says why the broker's cluster cannot.
@@ -42,7 +43,7 @@ func newStore(nc *nats.Conn, cfg Config) (*store, error) {
 	js = bucket.WithReplicas(js, cfg.Replicas, func(stream string, from, to int) {
 		cfg.Log.Info().Str("stream", stream).Int("from", from).Int("to", to).Msg("the number of replicas is changed")
 	})
-	return &store{nc: nc, js: js, prefix: cfg.Prefix, log: cfg.Log, trouble: cfg.Trouble, majority: cfg.Majority, handles: make(map[string]jetstream.KeyValue, 2)}, nil
+	return &store{nc: nc, js: js, prefix: cfg.Prefix, log: cfg.Log, cluster: cfg.Node != "", trouble: cfg.Trouble, majority: cfg.Majority, handles: make(map[string]jetstream.KeyValue, 2)}, nil
 }
 
 // use calls f with the bucket. f may run twice, the second time after the buckets were made again. Its context does not
@@ -55,7 +56,7 @@ func (s *store) use(ctx context.Context, name string, f func(context.Context, je
 	}
 	defer cancel()
 	err = s.try(ctx, name, f)
-	if !gone(err) {
+	if !gone(err) || s.cluster && !missing(err) {
 		return s.explainAway(away(err))
 	}
 	if why := s.refuse(); why != nil {
@@ -154,8 +155,12 @@ func (s *store) stream(ctx context.Context, name string) (jetstream.Stream, erro
 
 // gone says that there was no bucket, so that surely nothing was done.
 func gone(err error) bool {
-	return errors.Is(err, jetstream.ErrBucketNotFound) || errors.Is(err, jetstream.ErrStreamNotFound) ||
-		errors.Is(err, jetstream.ErrNoStreamResponse) || errors.Is(err, nats.ErrNoResponders)
+	return missing(err) || errors.Is(err, jetstream.ErrNoStreamResponse) || errors.Is(err, nats.ErrNoResponders)
+}
+
+// missing says that there is no bucket. In a cluster nobody answers for one, either, while its leader is elected.
+func missing(err error) bool {
+	return errors.Is(err, jetstream.ErrBucketNotFound) || errors.Is(err, jetstream.ErrStreamNotFound)
 }
 
 // away marks the errors of a broker that does not answer.

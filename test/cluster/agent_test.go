@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/rs/zerolog"
 
 	"github.com/damrey/damrey"
 )
@@ -26,7 +27,9 @@ func TestAgent_MovesToAnotherNode(t *testing.T) {
 	agent := run(t, "agent", "agent", "-p", strconv.Itoa(port), "-a", "machine-1", "--proxy", local(first.rest), "--data", t.TempDir())
 	agent.awaitReady()
 	agent.awaitText("the link to the broker is up")
-	run(t, "echo", "worker", "run", "echo", "--nats", s.nodes[1].natsURL()+","+s.nodes[2].natsURL(), "--", "cat")
+	echo := damrey.New(damrey.Config{Name: "echo"}, zerolog.Nop(), damrey.WithConnect(damrey.ConnectConfig{URL: s.natsURLs()}))
+	echo.Handle("*", func(_ context.Context, in damrey.Msg) (damrey.Msg, error) { return damrey.Reply(in.Arg(0)), nil })
+	serve(t, echo)
 
 	nc, err := nats.Connect("nats://"+local(port), nats.MaxReconnects(-1))
 	if err != nil {

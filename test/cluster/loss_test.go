@@ -24,23 +24,22 @@ var source = damrey.Registration{
 	Name: "source", Commands: []damrey.Command{{Name: "job", Worker: "sink", Delivery: damrey.Durable}},
 }
 
-// startSource is a sender of durable messages that knows all nodes and is connected to the one named first.
-func startSource(t *testing.T, urls string) *damrey.Instance {
+// serve runs an instance until the test ends, and waits until it is ready.
+func serve(t *testing.T, w *damrey.Instance) *damrey.Instance {
 	t.Helper()
-	w := damrey.New(damrey.Config{Name: "source"}, zerolog.Nop(), damrey.WithConnect(damrey.ConnectConfig{URL: urls}))
 	ctx, stop := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- w.Serve(ctx) }()
 	t.Cleanup(func() {
 		stop()
 		if err := <-done; err != nil {
-			t.Errorf("source: %v", err)
+			t.Errorf("an instance: %v", err)
 		}
 	})
 	select {
 	case <-w.Ready():
 	case <-time.After(patience):
-		t.Fatal("source is not ready")
+		t.Fatal("an instance is not ready")
 	}
 	return w
 }
@@ -78,7 +77,7 @@ func (s *sent) sendUntilStored() {
 	s.t.Logf("stored after %v", time.Since(began).Round(time.Millisecond))
 }
 
-// jobs of the stream are the messages that were acknowledged, and the marks of their ids.
+// countJobs leaves out the marks of ids, which are in the same stream.
 func countJobs(t *testing.T, js jetstream.JetStream) uint64 {
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 	defer cancel()
@@ -119,7 +118,8 @@ func TestCluster_LivesThroughTheLossOfNodes(t *testing.T) {
 			return info != nil && info.Config.Replicas == 3
 		})
 	}
-	stored := sent{t: t, w: startSource(t, s.natsURLs())}
+	src := damrey.New(damrey.Config{Name: "source"}, zerolog.Nop(), damrey.WithConnect(damrey.ConnectConfig{URL: s.natsURLs()}))
+	stored := sent{t: t, w: serve(t, src)}
 	eventually(t, "the first message is stored", func() bool { return stored.send(t.Context()) == nil })
 	for range 200 {
 		if err := stored.send(t.Context()); err != nil {
