@@ -100,10 +100,9 @@ func TestCluster_LivesThroughTheLossOfNodes(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, 3)
 	s.start()
-	a, b, c := s.nodes[0], s.nodes[1], s.nodes[2]
 
-	s.put(a, source)
-	s.put(b, damrey.Registration{Name: "sink"})
+	s.put(s.nodes[0], source)
+	s.put(s.nodes[1], damrey.Registration{Name: "sink"})
 	for _, n := range s.nodes {
 		client := n.client()
 		eventually(t, n.name+" serves the row", func() bool {
@@ -128,8 +127,8 @@ func TestCluster_LivesThroughTheLossOfNodes(t *testing.T) {
 	}
 
 	t.Log("one of three is gone, the one that leads the stream")
-	a = s.leader(js, jobsStream)
-	b, c = s.others(a)
+	a := s.leader(js, jobsStream)
+	b, c := s.others(a)
 	a.kill()
 	stored.sendUntilStored()
 	s.put(b, damrey.Registration{Name: "sink", MPU: 7})
@@ -166,6 +165,25 @@ func TestCluster_LivesThroughTheLossOfNodes(t *testing.T) {
 	eventually(t, "all that was acknowledged is there", func() bool { return countJobs(t, js) >= uint64(stored.acked) })
 	if n := countJobs(t, js); n > uint64(stored.acked)+1 { // the one whose fate was not known
 		t.Errorf("%d messages, %d were acknowledged", n, stored.acked)
+	}
+}
+
+// A machine that is lost for ever is replaced by one of its name that has nothing.
+func TestCluster_TakesANewMachineForALostOne(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, 3)
+	s.start()
+	s.put(s.nodes[0], damrey.Registration{Name: "kept"})
+	js := s.jetStream()
+	lost := s.nodes[2]
+	lost.kill()
+	lost.dir = t.TempDir()
+	s.start(lost)
+	eventually(t, "the new machine has all copies", func() bool { return allCurrent(s.info(js, "KV_damrey_workers")) }, &lost.out)
+	s.nodes[0].kill()
+	s.put(lost, damrey.Registration{Name: "added"})
+	if _, _, err := lost.client().Worker(t.Context(), "kept"); err != nil {
+		t.Error(err)
 	}
 }
 
