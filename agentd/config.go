@@ -36,6 +36,9 @@ type Config struct {
 	// Uplink tells about the leaf server's link to the broker: told is called with the present state and then for every
 	// change, until ctx ends. Nil: the link is taken to be up always.
 	Uplink func(ctx context.Context, told func(up bool))
+	// Relink makes other URLs those of the broker, when the one in use is gone and the proxies name some that the leaf server
+	// was not started with. Nil: Run ends with [ErrMoved] then.
+	Relink func(leaf []string) error
 	// Log tells what happens. The zero value is silent.
 	Log zerolog.Logger
 }

@@ -56,6 +56,9 @@ func (m *Membership) join(ctx context.Context, log zerolog.Logger) error {
 	if err != nil {
 		return dirError(m.Dir, err)
 	}
+	if last.Held && last.Name == m.Name {
+		m.client.Learn(last.Fabric.Proxies)
+	}
 	if err := m.take(ctx, log, last); err != nil {
 		return err
 	}
@@ -106,6 +109,7 @@ func (m *Membership) attempt(ctx context.Context) error {
 		return err
 	}
 	m.Fabric = fabric
+	m.client.Learn(fabric.Proxies)
 	return nil
 }
 

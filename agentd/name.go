@@ -12,7 +12,7 @@ import (
 // keepName renews the claim of the name until ctx ends. It returns an error when the agent must not go on: somebody else
 // has the name, or the broker is somewhere else.
 func (a *Agent) keepName(ctx context.Context) error {
-	k := nameKeeper{Agent: a}
+	k := nameKeeper{Agent: a, fabric: a.member.Fabric}
 	if !a.member.held.Load() {
 		if err := k.renew(ctx); err != nil {
 			return err
@@ -35,8 +35,9 @@ func (a *Agent) keepName(ctx context.Context) error {
 // nameKeeper remembers what was said, so that it is said once.
 type nameKeeper struct {
 	*Agent
-	away   bool // the proxy cannot be reached
-	shared bool // another process renews with this agent's id
+	fabric api.Fabric // that the leaf server is linked to
+	away   bool       // the proxy cannot be reached
+	shared bool       // another process renews with this agent's id
 }
 
 func (k *nameKeeper) renew(ctx context.Context) error {
@@ -86,18 +87,32 @@ func (k *nameKeeper) lookForBroker(ctx context.Context) error {
 	}
 	now, err := k.member.readFabric(ctx)
 	known := err == nil && now.MaxPayload > 0 // if not, the next renewal says what is wrong with the proxy
-	if !known || sameBroker(now, k.member.Fabric) {
+	if !known || sameBroker(now, k.fabric) {
 		return nil
 	}
-	before := k.member.Fabric
+	before := k.fabric
 	if err := k.member.state.saveRecord(record{Name: k.member.Name, Held: true, Fabric: now}); err != nil {
 		return err
+	}
+	if k.cfg.Relink != nil && sameFabric(now, before) {
+		if err := k.cfg.Relink(now.Leaf); err != nil {
+			return err
+		}
+		k.fabric = now
+		k.cfg.Log.Info().Strs("broker", now.Leaf).Msg("the broker has other addresses now; linking to those")
+		return nil
 	}
 	return fmt.Errorf("%w: the proxy now names %v (domain %s, prefix %s, max_payload %d) for agents, this one was started with %v (%s, %s, %d); start it again",
 		ErrMoved, now.Leaf, now.Domain, now.Prefix, now.MaxPayload, before.Leaf, before.Domain, before.Prefix, before.MaxPayload)
 }
 
-// sameBroker compares what a leaf server is configured with.
-func sameBroker(a, b api.Fabric) bool {
-	return slices.Equal(a.Leaf, b.Leaf) && a.Domain == b.Domain && a.Prefix == b.Prefix && a.MaxPayload == b.MaxPayload
+// sameBroker: whatever the proxy names is known. A cluster's proxies each name their own broker first.
+func sameBroker(now, before api.Fabric) bool {
+	unknown := func(leaf string) bool { return !slices.Contains(before.Leaf, leaf) }
+	return sameFabric(now, before) && !slices.ContainsFunc(now.Leaf, unknown)
+}
+
+// sameFabric compares what else a leaf server is configured with.
+func sameFabric(a, b api.Fabric) bool {
+	return a.Domain == b.Domain && a.Prefix == b.Prefix && a.MaxPayload == b.MaxPayload
 }

@@ -27,7 +27,7 @@ func New(cfg Config) (*Broker, error) {
 	if err := b.checkPorts(); err != nil {
 		return nil, err
 	}
-	if err := checkStore(cfg.Dir); err != nil {
+	if err := checkStore(cfg.Dir, cfg.Cluster); err != nil {
 		return nil, err
 	}
 	return b, nil

@@ -57,6 +57,8 @@ type Config struct {
 	// MaxPayload is the largest message in bytes, up to 64 MiB. It must be the same everywhere in a fabric, since a
 	// larger message tears the link between agent and broker. Default 1 MiB.
 	MaxPayload int32
+	// Cluster makes the server one of several, each with a Name of its own. Default: it is alone.
+	Cluster Cluster
 	// Log receives nats-server's log. Default silent.
 	Log zerolog.Logger
 }
@@ -70,6 +72,7 @@ func (c Config) withDefaults() Config {
 	c.Sync = cmp.Or(c.Sync, defaultSync(c.Dir))
 	c.Domain = cmp.Or(c.Domain, defaultName)
 	c.MaxPayload = cmp.Or(c.MaxPayload, defaultMaxPayload)
+	c.Cluster = c.Cluster.withDefaults(c.Host)
 	return c
 }
 
@@ -90,6 +93,9 @@ func (c Config) validate() error {
 	if err := checkLogin(c.User, c.Password); err != nil {
 		return err
 	}
+	if err := c.Cluster.validate(c.Dir); err != nil {
+		return err
+	}
 	for _, l := range c.listeners() {
 		if err := l.validate(); err != nil {
 			return err
@@ -100,17 +106,18 @@ func (c Config) validate() error {
 			}
 		}
 	}
-	if c.Port == c.LeafPort && c.Port > 0 {
-		return fmt.Errorf("%w: Port and LeafPort are both %d: choose another for one with --nats-port or --leaf-port", ErrConfig, c.Port)
-	}
-	return nil
+	return distinct(c.listeners())
 }
 
 func (c Config) listeners() []listener {
-	return []listener{
+	all := []listener{
 		{field: "Port", flag: "--nats-port", what: "NATS clients", host: c.Host, port: c.Port},
 		{field: "LeafPort", flag: "--leaf-port", what: "agents", host: c.LeafHost, port: c.LeafPort},
 	}
+	if c.Cluster.Name != "" {
+		all = append(all, c.Cluster.listener())
+	}
+	return all
 }
 
 // options are those of nats-server, except for where it stores.
@@ -123,6 +130,9 @@ func (c Config) options() *server.Options {
 	setSync(o, c.Sync)
 	o.LeafNode.Host, o.LeafNode.Port = c.LeafHost, c.LeafPort
 	o.LeafNode.Username, o.LeafNode.Password = c.User, c.Password
+	if c.Cluster.Name != "" {
+		c.Cluster.set(o, c.User, c.Password)
+	}
 	o.LeafNode.NoAdvertise = true // agents keep to the address they were given: behind a port mapping ours is wrong
 	return o
 }

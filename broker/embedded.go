@@ -27,9 +27,10 @@ type embedded struct {
 	ran       atomic.Bool
 	clientURL atomic.Value // string, set before ready closes
 
-	mu  sync.Mutex
-	srv *server.Server // guarded by mu; nil before the server is ready and after it began to stop
-	why error          // guarded by mu; not nil while nothing can be stored
+	mu   sync.Mutex
+	srv  *server.Server // guarded by mu; nil before the server is ready and after it began to stop
+	why  error          // guarded by mu; not nil while files cannot be written
+	lack string         // guarded by mu; what keeps a majority of the cluster from being here
 }
 
 func newEmbedded(log zerolog.Logger, login ...nats.Option) *embedded {
@@ -83,6 +84,23 @@ func (e *embedded) setTrouble(why error) {
 	e.why = why
 }
 
+// Majority is an error that says what is missing while too few servers of the cluster reach one another to store
+// anything. A server that is alone has its majority.
+func (e *embedded) Majority() error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.lack == "" {
+		return nil
+	}
+	return fmt.Errorf("%w: %s", ErrMajority, e.lack)
+}
+
+func (e *embedded) setLack(lack string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.lack = lack
+}
+
 // claimRun makes sure that Run is called once.
 func (e *embedded) claimRun() error {
 	if !e.ran.CompareAndSwap(false, true) {
@@ -101,7 +119,7 @@ func (e *embedded) serve(ctx context.Context, opts *server.Options, started func
 		if !errors.Is(err, errWritesAgain) {
 			return err
 		}
-		opts.Port, opts.LeafNode.Port = next.Port, next.LeafNode.Port
+		opts.Port, opts.LeafNode.Port, opts.Cluster.Port = next.Port, next.LeafNode.Port, next.Cluster.Port
 		if time.Since(began) > helped {
 			look = firstLook / 2
 		}
@@ -134,6 +152,7 @@ func (e *embedded) serveOnce(ctx context.Context, opts *server.Options, started 
 		return fmt.Errorf("%w: its listeners did not open within %v", ErrStart, settleTime)
 	}
 	started(srv, opts)
+	defer e.watchMajority(ctx, srv, log)()
 	e.open(srv, opts.Host)
 	defer e.close()
 	log.started()

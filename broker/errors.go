@@ -8,6 +8,7 @@ var (
 	ErrDir         = errors.New("broker: data directory not usable")   // the store is not writable, or another process owns it
 	ErrOpenListen  = errors.New("broker: open to everyone")            // a listener beyond loopback without authentication
 	ErrStore       = errors.New("broker: nothing can be stored")       // its files cannot be written: a full disk, no file descriptors
+	ErrMajority    = errors.New("broker: no majority of the cluster")  // too few of its servers reach one another to store anything
 	ErrStart       = errors.New("broker: nats-server did not start")   // nats-server refused; its own words follow
 	ErrStopped     = errors.New("broker: nats-server stopped")         // it ended while nobody asked it to
 	ErrNotRunning  = errors.New("broker: not running")                 // before Ready, or after Run returned

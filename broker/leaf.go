@@ -2,6 +2,8 @@ package broker
 
 import (
 	"context"
+	"fmt"
+	"sync"
 
 	"github.com/nats-io/nats-server/v2/server"
 )
@@ -11,6 +13,8 @@ import (
 type Leaf struct {
 	*embedded
 	cfg LeafConfig
+
+	relink sync.Mutex // one SetRemotes at a time
 }
 
 // NewLeaf checks cfg and the machine, and starts nothing: an error tells which field or port stands in the way.
@@ -42,4 +46,25 @@ func (l *Leaf) Run(ctx context.Context) error {
 		return err
 	}
 	return l.serve(ctx, opts, func(*server.Server, *server.Options) {})
+}
+
+// SetRemotes makes other URLs those of the broker's leaf listener, as LeafConfig.Remotes has them. Local clients stay
+// connected; the link to the broker is made anew.
+func (l *Leaf) SetRemotes(remotes []string) error {
+	l.relink.Lock()
+	defer l.relink.Unlock()
+	srv := l.server()
+	if srv == nil {
+		return fmt.Errorf("%w: change the broker's address after Ready and before Run returns", ErrNotRunning)
+	}
+	cfg := l.cfg
+	cfg.Remotes = remotes
+	opts, err := cfg.options()
+	if err != nil {
+		return err
+	}
+	if err := srv.ReloadOptions(opts); err != nil {
+		return fmt.Errorf("broker: link to %d other addresses: %w", len(remotes), err)
+	}
+	return nil
 }

@@ -24,6 +24,8 @@ type serverLog struct {
 	unable  chan error    // of one place: a file could not be written
 	once    sync.Once     // closes died
 
+	inTheWay atomic.Pointer[obstacle] // of another server of the cluster, the last one
+
 	mu    sync.Mutex
 	why   error    // guarded by mu: the first fatal line
 	limit logLimit // guarded by mu
@@ -51,7 +53,12 @@ func (s *serverLog) Warnf(format string, v ...any) {
 	s.write(zerolog.WarnLevel, format, v)
 }
 
-func (s *serverLog) Errorf(format string, v ...any) { s.write(zerolog.ErrorLevel, format, v) }
+func (s *serverLog) Errorf(format string, v ...any) {
+	if o, ok := findObstacle(fmt.Sprintf(format, v...)); ok {
+		s.inTheWay.Store(&o)
+	}
+	s.write(zerolog.ErrorLevel, format, v)
+}
 
 func (s *serverLog) Fatalf(format string, v ...any) {
 	text := fmt.Sprintf(format, v...)

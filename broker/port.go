@@ -34,6 +34,18 @@ func (l listener) validate() error {
 	return nil
 }
 
+// distinct refuses one port for two.
+func distinct(all []listener) error {
+	for i, a := range all {
+		for _, b := range all[i+1:] {
+			if a.port == b.port && a.port > 0 {
+				return fmt.Errorf("%w: %s and %s are both %d: choose another for one with %s or %s", ErrConfig, a.field, b.field, a.port, a.flag, b.flag)
+			}
+		}
+	}
+	return nil
+}
+
 // check tries to listen, so that a taken port is known, by name, before a server has started halfway.
 func (l listener) check() error {
 	port := max(l.port, 0) // 0 is any port to the operating system

@@ -3,6 +3,7 @@ package broker
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 
 	"github.com/damrey/damrey/internal/dirlock"
 )
@@ -51,10 +52,38 @@ func (s store) close() error {
 	return nil
 }
 
-// checkStore finds out whether a broker could start on dir now, and leaves it unclaimed.
-func checkStore(dir string) error {
+// checkHistory refuses a directory whose streams were made the other way: a cluster removes those of a server that was
+// alone half a minute after it has formed (nats-server 2.15.2: "Detected orphaned stream, will cleanup"), and a server
+// alone would change those of a cluster behind the back of the others.
+func checkHistory(dir string, cluster Cluster) error {
 	if dir == "" {
 		return nil
+	}
+	root := filepath.Join(dir, "jetstream")
+	clustered := hasEntries(filepath.Join(root, "$SYS", "_js_", "_meta_"))
+	switch {
+	case cluster.Name == "" && clustered:
+		return fmt.Errorf("%w: %s is that of one of a cluster: start it with --cluster and --routes as before, or choose another directory with --data",
+			ErrDir, dir)
+	case cluster.Name != "" && !clustered && hasEntries(filepath.Join(root, globalAccount, "streams")):
+		return fmt.Errorf("%w: %s has what a broker alone has stored, and joining the cluster %s would delete it: "+
+			"choose a new directory with --data, and carry over what is needed", ErrDir, dir, cluster.Name)
+	}
+	return nil
+}
+
+func hasEntries(dir string) bool {
+	entries, err := os.ReadDir(dir)
+	return err == nil && len(entries) > 0
+}
+
+// checkStore finds out whether a broker could start on dir now, and leaves it unclaimed.
+func checkStore(dir string, cluster Cluster) error {
+	if dir == "" {
+		return nil
+	}
+	if err := checkHistory(dir, cluster); err != nil {
+		return err
 	}
 	s, err := openStore(dir)
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/damrey/damrey"
+	"github.com/damrey/damrey/internal/bucket"
 )
 
 // Defaults of a Config.
@@ -41,9 +42,18 @@ type Config struct {
 	// Lease is how long a claim of an agent's name holds after its last renewal. Short ones are lost to a slow network,
 	// long ones keep the name of a dead machine that lost its disk. Default [DefaultLease].
 	Lease time.Duration
+	// Replicas is how many copies every stream and bucket has, each at another server of a cluster: 1, 3 or 5. Existing ones
+	// are changed to it. 0: new ones have 1, and existing ones stay as they are.
+	Replicas int
+	// Node is this proxy's name among those of a cluster, each of which has a broker of its own. They tell one another, and
+	// whoever asks, where they are. Empty: NATSURLs and LeafURLs are all that there is.
+	Node string
 	// Trouble says why the broker cannot store anything now, nil when it can. Changes are refused with it, and the proxy is
 	// not ready. Nil: nobody knows.
 	Trouble func() error
+	// Majority says what is missing while too few servers of the broker's cluster reach one another, nil when enough do.
+	// Changes are refused with it, and the proxy is not ready. Whoever gives it also tells of it. Nil: nobody knows.
+	Majority func() error
 	// Log takes one line for every change and what goes wrong. The zero value is silent.
 	Log zerolog.Logger
 }
@@ -55,6 +65,9 @@ func (c Config) withDefaults() Config {
 	if c.Trouble == nil {
 		c.Trouble = func() error { return nil }
 	}
+	if c.Majority == nil {
+		c.Majority = func() error { return nil }
+	}
 	return c
 }
 
@@ -64,6 +77,11 @@ func (c Config) validate() error {
 	}
 	if strings.ContainsAny(c.Advertise, " /[]@") {
 		return fmt.Errorf("advertise %q is no host; use a name or an IP address, without scheme, port or brackets", c.Advertise)
+	}
+	if c.Replicas != 0 {
+		if err := bucket.CheckReplicas(c.Replicas); err != nil {
+			return err
+		}
 	}
 	if c.Lease < 0 {
 		return fmt.Errorf("lease %v is negative; use a duration such as %v", c.Lease, DefaultLease)

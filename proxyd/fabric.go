@@ -21,18 +21,28 @@ func (p *Proxy) fabric(ctx context.Context, _ *struct{}) (*fabricAnswer, error) 
 	if host == "" {
 		host = callerOf(ctx).host
 	}
-	nats, err := reachable(p.cfg.NATSURLs, host)
-	if err != nil {
-		return nil, err
-	}
-	leaf, err := reachable(p.cfg.LeafURLs, host)
+	where, err := p.addresses().and(p.others.list(ctx)).from(host)
 	if err != nil {
 		return nil, err
 	}
 	return &fabricAnswer{Body: api.Fabric{
 		Prefix: p.cfg.Prefix, Domain: p.cfg.Domain, Version: p.cfg.Version,
-		NATS: nats, Leaf: leaf, MaxPayload: int(p.store.nc.MaxPayload()),
+		NATS: where.NATS, Leaf: where.Leaf, Proxies: where.Proxies, MaxPayload: int(p.store.nc.MaxPayload()),
 	}}, nil
+}
+
+// addresses of this proxy and its broker.
+func (p *Proxy) addresses() addresses {
+	return addresses{NATS: p.cfg.NATSURLs, Leaf: p.cfg.LeafURLs, Proxies: []string{p.URL()}}
+}
+
+// told is what the other proxies are told of the addresses.
+func (p *Proxy) told() addresses {
+	own := p.addresses()
+	if told, err := own.from(p.cfg.Advertise); err == nil {
+		return told
+	}
+	return own // not so: the URLs were looked at when the proxy was made
 }
 
 // reachable turns URLs as they were configured into URLs as one on another machine needs them: a loopback or wildcard host

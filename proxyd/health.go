@@ -35,12 +35,12 @@ func (p *Proxy) readiness(ctx context.Context, _ *struct{}) (*statusAnswer, erro
 	ctx, cancel := context.WithTimeout(ctx, readyTime)
 	defer cancel()
 	name := bucket.Name(p.cfg.Prefix)
-	err := p.store.use(ctx, name, func(ctx context.Context, kv jetstream.KeyValue) error {
-		_, err := kv.Status(ctx)
-		return err
-	})
+	err := p.store.refuse()
 	if err == nil {
-		err = p.store.refuse()
+		err = p.store.use(ctx, name, func(ctx context.Context, kv jetstream.KeyValue) error {
+			_, err := kv.Status(ctx)
+			return err
+		})
 	}
 	if err != nil {
 		return nil, problem(http.StatusServiceUnavailable, "not ready: bucket %s: %v", name, err)

@@ -59,7 +59,7 @@ func problemOf(err error) error {
 		return problem(http.StatusInsufficientStorage, "%v; not stored, nothing was changed", err)
 	case errors.Is(err, errUnsure):
 		return problem(http.StatusServiceUnavailable, "%v; whether it was stored is not known: look before you repeat it", err)
-	case errors.Is(err, errAway):
+	case errors.Is(err, errAway), errors.Is(err, errMajority):
 		return problem(http.StatusServiceUnavailable, "%v; not stored, nothing was changed: try again", err)
 	case errors.Is(err, errIncomplete):
 		return problem(http.StatusServiceUnavailable, "%v", err)

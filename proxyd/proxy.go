@@ -25,6 +25,7 @@ type Proxy struct {
 	leases *leases
 	keeper *keeper
 	dead   *deadLetters
+	others *proxies
 	ln     net.Listener
 	server *http.Server
 
@@ -39,7 +40,7 @@ func New(nc *nats.Conn, cfg Config) (*Proxy, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
-	store, err := newStore(nc, cfg.Prefix, cfg.Log, cfg.Trouble)
+	store, err := newStore(nc, cfg)
 	if err != nil {
 		return nil, err
 	}
@@ -48,6 +49,7 @@ func New(nc *nats.Conn, cfg Config) (*Proxy, error) {
 		ready: make(chan struct{}),
 	}
 	p.dead = newDeadLetters(store, p.table)
+	p.others = newProxies(store, cfg.Node)
 	routes, err := p.routes()
 	if err != nil {
 		return nil, err
@@ -99,10 +101,8 @@ func (p *Proxy) Run(ctx context.Context) error {
 
 // prepare makes the buckets and tries again until it works or ctx ends.
 func (p *Proxy) prepare(ctx context.Context) {
-	for wait := time.Second; ; wait = min(2*wait, 10*time.Second) {
-		attempt, cancel := context.WithTimeout(ctx, 10*time.Second)
-		err := bucket.Ensure(attempt, p.store.js, p.cfg.Prefix)
-		cancel()
+	for wait := time.Second; ; wait = min(2*wait, 5*time.Second) {
+		err := p.prepareOnce(ctx)
 		if err == nil {
 			p.readyOnce.Do(func() { close(p.ready) })
 			return
@@ -110,13 +110,29 @@ func (p *Proxy) prepare(ctx context.Context) {
 		if ctx.Err() != nil {
 			return
 		}
-		p.cfg.Log.Warn().Err(err).Stringer("again_in", wait).Msg("the table cannot be set up yet")
+		if errors.Is(err, errTrouble) || errors.Is(err, errMajority) {
+			wait = time.Second // whoever has the trouble tells of it
+		} else {
+			p.cfg.Log.Warn().Err(err).Stringer("again_in", wait).Msg("the table cannot be set up yet")
+		}
 		select {
 		case <-ctx.Done():
 			return
 		case <-time.After(wait):
 		}
 	}
+}
+
+func (p *Proxy) prepareOnce(ctx context.Context) error {
+	if err := p.store.refuse(); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	if err := bucket.Ensure(ctx, p.store.js, p.cfg.Prefix); err != nil {
+		return err
+	}
+	return p.others.announce(ctx, p.told())
 }
 
 func (p *Proxy) shutdown() error {

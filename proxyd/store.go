@@ -21,23 +21,29 @@ const patience = 4500 * time.Millisecond
 
 // store reaches the buckets of a fabric. A bucket that has vanished is made again, once per request.
 type store struct {
-	nc     *nats.Conn
-	js     jetstream.JetStream
-	prefix string
-	log    zerolog.Logger
+	nc      *nats.Conn
+	js      jetstream.JetStream
+	prefix  string
+	log     zerolog.Logger
+	cluster bool // the broker is one of several
 	// trouble says why the broker cannot store anything.
 	trouble func() error
+	// majority says why the broker's cluster cannot.
+	majority func() error
 
 	mu      sync.Mutex // guards handles
 	handles map[string]jetstream.KeyValue
 }
 
-func newStore(nc *nats.Conn, prefix string, log zerolog.Logger, trouble func() error) (*store, error) {
+func newStore(nc *nats.Conn, cfg Config) (*store, error) {
 	js, err := jetstream.New(nc)
 	if err != nil {
 		return nil, fmt.Errorf("cannot use JetStream on this connection: %w", err)
 	}
-	return &store{nc: nc, js: js, prefix: prefix, log: log, trouble: trouble, handles: make(map[string]jetstream.KeyValue, 2)}, nil
+	js = bucket.WithReplicas(js, cfg.Replicas, func(stream string, from, to int) {
+		cfg.Log.Info().Str("stream", stream).Int("from", from).Int("to", to).Msg("the number of replicas is changed")
+	})
+	return &store{nc: nc, js: js, prefix: cfg.Prefix, log: cfg.Log, cluster: cfg.Node != "", trouble: cfg.Trouble, majority: cfg.Majority, handles: make(map[string]jetstream.KeyValue, 2)}, nil
 }
 
 // use calls f with the bucket. f may run twice, the second time after the buckets were made again. Its context does not
@@ -50,8 +56,11 @@ func (s *store) use(ctx context.Context, name string, f func(context.Context, je
 	}
 	defer cancel()
 	err = s.try(ctx, name, f)
-	if !gone(err) {
-		return away(err)
+	if !gone(err) || s.cluster && !missing(err) {
+		return s.explainAway(away(err))
+	}
+	if why := s.refuse(); why != nil {
+		return why
 	}
 	s.log.Warn().Err(err).Str("bucket", name).Msg("the bucket is missing and is made again")
 	if err := bucket.Ensure(ctx, s.js, s.prefix); err != nil {
@@ -79,16 +88,27 @@ func (s *store) refuse() error {
 	if why := s.trouble(); why != nil {
 		return fmt.Errorf("%w: %w", errTrouble, why)
 	}
+	if why := s.majority(); why != nil {
+		return fmt.Errorf("%w: %w", errMajority, why)
+	}
 	return nil
 }
 
 // explain adds to a failure why the broker could not store.
 func (s *store) explain(err error) error {
-	if _, isProblem := errors.AsType[huma.StatusError](err); err == nil || isProblem {
+	if _, isProblem := errors.AsType[huma.StatusError](err); err == nil || isProblem || errors.Is(err, errTrouble) || errors.Is(err, errMajority) {
 		return err
 	}
 	if why := s.refuse(); why != nil {
 		return fmt.Errorf("%w: %w", err, why)
+	}
+	return err
+}
+
+// explainAway is explain for a broker that did not answer; other refusals of it have their own reason.
+func (s *store) explainAway(err error) error {
+	if errors.Is(err, errAway) {
+		return s.explain(err)
 	}
 	return err
 }
@@ -135,8 +155,12 @@ func (s *store) stream(ctx context.Context, name string) (jetstream.Stream, erro
 
 // gone says that there was no bucket, so that surely nothing was done.
 func gone(err error) bool {
-	return errors.Is(err, jetstream.ErrBucketNotFound) || errors.Is(err, jetstream.ErrStreamNotFound) ||
-		errors.Is(err, jetstream.ErrNoStreamResponse) || errors.Is(err, nats.ErrNoResponders)
+	return missing(err) || errors.Is(err, jetstream.ErrNoStreamResponse) || errors.Is(err, nats.ErrNoResponders)
+}
+
+// missing says that there is no bucket. In a cluster nobody answers for one, either, while its leader is elected.
+func missing(err error) bool {
+	return errors.Is(err, jetstream.ErrBucketNotFound) || errors.Is(err, jetstream.ErrStreamNotFound)
 }
 
 // away marks the errors of a broker that does not answer.

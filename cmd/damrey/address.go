@@ -53,3 +53,9 @@ func checkServer(flag, address string, needsPort bool, example string, schemes .
 	}
 	return nil
 }
+
+// isWildcard: the host means all addresses of this machine.
+func isWildcard(host string) bool {
+	addr, err := netip.ParseAddr(host)
+	return err == nil && addr.Unmap().IsUnspecified()
+}

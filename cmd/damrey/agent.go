@@ -56,7 +56,7 @@ func newAgentCommand(a *app) *cobra.Command {
 	f.port = 4222
 	flags.VarP(&f.port, "port", "p", "port for the workers of this machine; 0 picks a free one")
 	flags.StringVarP(&f.name, "advertise", "a", "", "`ADDRESS` that is this agent's name, ip:port (default: the host's name and --port)")
-	flags.StringVar(&f.proxy, "proxy", "127.0.0.1:8080", "address of the proxy, ip[:port] or a URL; the port is 8080 unless it says another; -pr too")
+	flags.StringVar(&f.proxy, "proxy", "127.0.0.1:8080", "address of the proxy, ip[:port] or a URL, commas between several; the port is 8080 unless it says another; -pr too")
 	flags.IntVarP(&f.rc, "retries", "r", 3, "attempts to push a message of a program without the library")
 	inRange(flags, "retries", "1 or more")
 	flags.StringVar(&f.data, "data", "", "`DIR` of what it keeps (default $XDG_DATA_HOME/damrey/agent-NAME)")
@@ -111,6 +111,13 @@ func (a *app) runAgent(ctx context.Context, f *agentFlags) (err error) {
 	if err != nil {
 		return err
 	}
+	cfg.Relink = func(urls []string) error {
+		remotes, err := f.remotes(urls)
+		if err != nil {
+			return err
+		}
+		return leaf.SetRemotes(remotes)
+	}
 	g := newGroup(ctx)
 	return g.finish(a.startAgent(g, leaf, member, cfg))
 }
@@ -134,7 +141,7 @@ func (a *app) startAgent(g *group, leaf *broker.Leaf, member *agentd.Membership,
 }
 
 func newLeaf(member *agentd.Membership, f *agentFlags, a *app) (*broker.Leaf, error) {
-	remotes, err := withLogin(member.Fabric.Leaf, f.login.config.User, f.login.config.Password)
+	remotes, err := f.remotes(member.Fabric.Leaf)
 	if err != nil {
 		return nil, err
 	}
@@ -144,6 +151,10 @@ func newLeaf(member *agentd.Membership, f *agentFlags, a *app) (*broker.Leaf, er
 		Domain: member.Fabric.Domain, Prefix: member.Fabric.Prefix, MaxPayload: int32(member.Fabric.MaxPayload),
 		Log: a.log,
 	})
+}
+
+func (f *agentFlags) remotes(leaf []string) ([]string, error) {
+	return withLogin(leaf, f.login.config.User, f.login.config.Password)
 }
 
 // withLogin puts user and password into the URLs of the broker, which the proxy never tells.

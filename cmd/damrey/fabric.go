@@ -61,6 +61,8 @@ func readyOrAfter(ready <-chan struct{}, d time.Duration) <-chan struct{} {
 //
 //	broker (or an external NATS) ── connection ── buckets ─┬─ watcher ── bridge   for clients of the broker itself
 //	                                                       └─ proxy               REST
+//
+// In a cluster the proxy comes first and makes the buckets: it tells why it waits for a majority.
 func startFabric(ctx context.Context, g *group, cfg fabricConfig) (fabric, error) {
 	if err := proxyd.Check(cfg.Proxy); err != nil { // before a broker is made for nothing
 		return fabric{}, err
@@ -69,24 +71,38 @@ func startFabric(ctx context.Context, g *group, cfg fabricConfig) (fabric, error
 	if err != nil {
 		return f, err
 	}
-	if err := ensureBuckets(ctx, nc, cfg.Proxy.Prefix); err != nil {
-		return f, err
-	}
-	watcher := damrey.NewWatcher(nc, damrey.WatchConfig{Prefix: cfg.Proxy.Prefix, Log: cfg.Log})
-	if err := g.start("watcher of the table", watcher.Run, readyOrAfter(watcher.Ready(), tableTime)); err != nil {
-		return f, err
-	}
-	bridge := damrey.NewBridge(nc, damrey.BridgeConfig{Prefix: cfg.Proxy.Prefix, Table: watcher.Table, Log: cfg.Log})
-	if err := g.start("bridge", bridge.Run, bridge.Ready()); err != nil {
-		return f, err
-	}
 	cfg.Proxy.NATSURLs, cfg.Proxy.LeafURLs = f.nats, f.leaf
+	if cfg.Broker.Cluster.Name != "" {
+		if f.rest, err = startProxy(g, nc, cfg); err != nil {
+			return f, err
+		}
+		return f, startBridge(g, nc, cfg)
+	}
+	if err := ensureBuckets(ctx, nc, cfg.Proxy); err != nil {
+		return f, err
+	}
+	if err := startBridge(g, nc, cfg); err != nil {
+		return f, err
+	}
+	f.rest, err = startProxy(g, nc, cfg)
+	return f, err
+}
+
+func startProxy(g *group, nc *nats.Conn, cfg fabricConfig) (url string, err error) {
 	proxy, err := proxyd.New(nc, cfg.Proxy)
 	if err != nil {
-		return f, err
+		return "", err
 	}
-	f.rest = proxy.URL()
-	return f, g.start("proxy", proxy.Run, proxy.Ready())
+	return proxy.URL(), g.start("proxy", proxy.Run, proxy.Ready())
+}
+
+func startBridge(g *group, nc *nats.Conn, cfg fabricConfig) error {
+	watcher := damrey.NewWatcher(nc, damrey.WatchConfig{Prefix: cfg.Proxy.Prefix, Log: cfg.Log})
+	if err := g.start("watcher of the table", watcher.Run, readyOrAfter(watcher.Ready(), tableTime)); err != nil {
+		return err
+	}
+	bridge := damrey.NewBridge(nc, damrey.BridgeConfig{Prefix: cfg.Proxy.Prefix, Table: watcher.Table, Log: cfg.Log})
+	return g.start("bridge", bridge.Run, bridge.Ready())
 }
 
 // reachNATS gives a connection to the broker in this process or to the external server, and fills in the domain.
@@ -106,7 +122,7 @@ func reachNATS(ctx context.Context, g *group, cfg *fabricConfig) (*nats.Conn, fa
 		return nil, fabric{}, err
 	}
 	g.cleanup(nc.Close)
-	cfg.Proxy.Domain, cfg.Proxy.Trouble = b.Domain(), b.Trouble
+	cfg.Proxy.Domain, cfg.Proxy.Trouble, cfg.Proxy.Majority = b.Domain(), b.Trouble, b.Majority
 	return nc, fabric{nats: []string{b.ClientURL()}, leaf: []string{b.LeafURL()}}, nil
 }
 
@@ -128,14 +144,17 @@ func reachExternal(ctx context.Context, g *group, cfg *fabricConfig) (*nats.Conn
 	return nc, fabric{nats: []string{nc.ConnectedUrlRedacted()}, leaf: cfg.LeafURLs}, nil
 }
 
-func ensureBuckets(ctx context.Context, nc *nats.Conn, prefix string) error {
+func ensureBuckets(ctx context.Context, nc *nats.Conn, cfg proxyd.Config) error {
 	js, err := jetstream.New(nc)
 	if err != nil {
 		return fmt.Errorf("set up the table: %w", err)
 	}
+	js = bucket.WithReplicas(js, cfg.Replicas, func(stream string, from, to int) {
+		cfg.Log.Info().Str("stream", stream).Int("from", from).Int("to", to).Msg("the number of replicas is changed")
+	})
 	ctx, cancel := context.WithTimeout(ctx, setupTime)
 	defer cancel()
-	if err := bucket.Ensure(ctx, js, prefix); err != nil {
+	if err := bucket.Ensure(ctx, js, cfg.Prefix); err != nil {
 		return fmt.Errorf("set up the table: %w", err)
 	}
 	return nil

@@ -12,17 +12,20 @@ const proxyHelp = `Run the proxy: it keeps the routing table and serves it over 
 messages meet at inside, or in front of a NATS server or cluster that runs already.
 
   damrey proxy -p 8080 --nats-port 4222 --leaf-port 7422 --data /var/lib/damrey
+  damrey proxy --cluster damrey --routes 10.1.2.1,10.1.2.2,10.1.2.3 --host 10.1.2.1 --insecure
   damrey proxy -p 8080 --nats nats://10.1.2.9:4222 --creds damrey.creds --leaf nats-leaf://10.1.2.9:7422
 
-When all is there it prints its addresses and ` + "`ready`" + `.
+When all is there it prints its addresses and ` + "`ready`" + `; one of a cluster waits for a majority of it before.
 
   --nats not given:   proxy ── broker (NATS with JetStream, in this process)
+  --cluster NAME:     proxy ── broker ══ the brokers of the other proxies: three machines, of which one may fail
   --nats URL:         proxy ── your NATS; it needs JetStream, and for agents a JetStream domain and --leaf`
 
 // proxyFlags are those of `damrey proxy` alone.
 type proxyFlags struct {
 	fabricFlags
 	external natsFlags
+	cluster  clusterFlags
 	leafURLs []string
 	memory   bool
 }
@@ -46,12 +49,13 @@ func newProxyCommand(a *app) *cobra.Command {
 	}
 	f.add(cmd)
 	f.external.add(cmd)
+	f.cluster.add(cmd)
 	flags := cmd.Flags()
 	flags.Lookup("nats").Usage = "`URL` of an external NATS server or cluster to use instead of the broker inside"
 	flags.StringArrayVar(&f.leafURLs, "leaf", nil, "`URL` where agents reach the external NATS; may be repeated")
 	flags.StringVar(&f.data, "data", "", "`DIR` of the broker's data (default $XDG_DATA_HOME/damrey/proxy)")
 	flags.BoolVar(&f.memory, "memory", false, "keep nothing: the table is gone when the proxy ends")
-	for _, own := range []string{"nats-port", "leaf-port", "data", "memory", "sync"} {
+	for _, own := range []string{"nats-port", "leaf-port", "data", "memory", "sync", "cluster", "routes", "cluster-port", "name"} {
 		cmd.MarkFlagsMutuallyExclusive("nats", own)
 	}
 	cmd.MarkFlagsMutuallyExclusive("data", "memory")
@@ -78,6 +82,9 @@ func (f *proxyFlags) check(cmd *cobra.Command) error {
 	if err := f.external.check(); err != nil {
 		return err
 	}
+	if err := f.cluster.check(cmd, f, external); err != nil {
+		return err
+	}
 	return f.fabricFlags.check(external)
 }
 
@@ -98,6 +105,7 @@ func (a *app) runProxy(ctx context.Context, f *proxyFlags) error {
 	} else {
 		cfg.Broker.User, cfg.Broker.Password = f.external.config.User, f.external.config.Password
 	}
+	f.cluster.fill(&cfg, f.advertise)
 	ctx, release := a.untilSignal(ctx, func() {})
 	defer release()
 	g := newGroup(ctx)

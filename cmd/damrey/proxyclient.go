@@ -16,7 +16,7 @@ import (
 type proxyFlag struct{ address string }
 
 func (p *proxyFlag) add(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&p.address, "proxy", "127.0.0.1:8080", "address of the proxy, ip[:port] or a URL; the port is 8080 unless it says another")
+	cmd.Flags().StringVar(&p.address, "proxy", "127.0.0.1:8080", "address of the proxy, ip[:port] or a URL, commas between several; the port is 8080 unless it says another")
 }
 
 // with gives a verb a client of the proxy. An address that is none is a wrong call.

@@ -23,19 +23,20 @@ const timeout = 10 * time.Second
 // defaultPort is where an address without a port, which is no URL, means the proxy to be.
 const defaultPort = "8080"
 
-// Client speaks to one proxy. It is safe for concurrent use; its methods return *[Error] when the proxy answered with a
-// problem, and an error that names the proxy when it could not be reached.
+// Client speaks to the proxies of one fabric. It is safe for concurrent use; its methods return *[Error] when a proxy
+// answered with a problem, and an error that names the proxy when none could be reached.
 type Client struct {
-	base *url.URL
-	http *http.Client
+	proxies *ring
+	http    *http.Client
 }
 
 // New makes a client of the proxy at an address, ip:port or a URL such as http://10.1.2.3:8080. An address that is
-// no URL may leave out the port, which is 8080 then. New does not connect.
+// no URL may leave out the port, which is 8080 then. Several addresses, separated by commas, are proxies of one cluster:
+// the client keeps to one and moves on to the next when that cannot be reached. New does not connect.
 func New(proxy string) (*Client, error) {
-	base, err := parseBase(proxy)
+	bases, err := parseBases(proxy)
 	if err != nil {
-		return nil, fmt.Errorf("proxy %q: %w; use ip:port, such as 127.0.0.1:8080, or a URL", proxy, err)
+		return nil, err
 	}
 	transport := &http.Transport{
 		Proxy:               http.ProxyFromEnvironment,
@@ -44,7 +45,7 @@ func New(proxy string) (*Client, error) {
 		IdleConnTimeout:     time.Minute,
 		TLSHandshakeTimeout: timeout / 2,
 	}
-	return &Client{base: base, http: &http.Client{Transport: transport, Timeout: timeout}}, nil
+	return &Client{proxies: newRing(bases), http: &http.Client{Transport: transport, Timeout: timeout}}, nil
 }
 
 func parseBase(proxy string) (*url.URL, error) {
@@ -77,8 +78,8 @@ func parseBase(proxy string) (*url.URL, error) {
 	return &url.URL{Scheme: u.Scheme, User: u.User, Host: u.Host, Path: strings.TrimSuffix(u.Path, "/")}, nil
 }
 
-// URL of the proxy.
-func (c *Client) URL() string { return c.base.Redacted() }
+// URL of the proxy that is used now.
+func (c *Client) URL() string { return c.proxies.now().Redacted() }
 
 // Close ends idle connections. The client can be used again after it.
 func (c *Client) Close() { c.http.CloseIdleConnections() }
@@ -98,37 +99,55 @@ type call struct {
 	ifMatch string
 	body    any // nil: none
 	into    any // nil: the answer's body does not matter
+	// repeatable: to do it twice is as to do it once, so that it may be tried at another proxy whatever came of it.
+	repeatable bool
 }
 
-// call returns the ETag of the answer.
+// call returns the ETag of the answer. It goes round the proxies as long as what is asked was surely not begun, or may be
+// done twice.
 func (c *Client) call(ctx context.Context, what call) (etag string, err error) {
-	req, err := c.request(ctx, what)
+	what.repeatable = what.repeatable || what.method == http.MethodGet
+	for left := c.proxies.len(); ; left-- {
+		base := c.proxies.now()
+		etag, err = c.callOne(ctx, base, what, left)
+		if left == 1 || ctx.Err() != nil || !what.elsewhere(err) {
+			return etag, err
+		}
+		c.proxies.leave(base)
+	}
+}
+
+// callOne asks one proxy, with a fair share of the time when there are others left to ask.
+func (c *Client) callOne(ctx context.Context, base *url.URL, what call, left int) (etag string, err error) {
+	ctx, cancel := what.share(ctx, left)
+	defer cancel()
+	req, err := what.request(ctx, base)
 	if err != nil {
 		return "", err
 	}
 	resp, err := c.http.Do(req)
 	if err != nil {
-		return "", c.unreachable(ctx, err)
+		return "", unreachable(ctx, base, err)
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode < 200 || resp.StatusCode > 299 {
-		return "", c.refused(resp)
+		return "", refused(base, resp)
 	}
 	if what.into == nil {
 		return resp.Header.Get("ETag"), nil
 	}
 	data, err := io.ReadAll(resp.Body)
 	if err != nil {
-		return "", c.unreachable(ctx, err)
+		return "", unreachable(ctx, base, err)
 	}
 	if err := json.Unmarshal(data, what.into); err != nil {
 		return "", fmt.Errorf("%s answered %s %s with something unexpected: %w; is it a Damrey proxy of this version?",
-			c.URL(), what.method, req.URL.Path, err)
+			base.Redacted(), what.method, req.URL.Path, err)
 	}
 	return resp.Header.Get("ETag"), nil
 }
 
-func (c *Client) request(ctx context.Context, what call) (*http.Request, error) {
+func (what call) request(ctx context.Context, base *url.URL) (*http.Request, error) {
 	var body io.Reader
 	if what.body != nil {
 		data, err := json.Marshal(what.body)
@@ -137,7 +156,7 @@ func (c *Client) request(ctx context.Context, what call) (*http.Request, error) 
 		}
 		body = bytes.NewReader(data)
 	}
-	target := c.base.String()
+	target := base.String()
 	for _, segment := range what.path {
 		target += "/" + url.PathEscape(segment)
 	}
@@ -158,13 +177,13 @@ func (c *Client) request(ctx context.Context, what call) (*http.Request, error) 
 }
 
 // unreachable puts the ways in which a connection fails into words. When the caller's context ended, that is the reason.
-func (c *Client) unreachable(ctx context.Context, err error) error {
+func unreachable(ctx context.Context, base *url.URL, err error) error {
 	if ctx.Err() != nil {
-		return fmt.Errorf("the proxy at %s did not answer: %w", c.URL(), ctx.Err())
+		return fmt.Errorf("the proxy at %s did not answer: %w", base.Redacted(), ctx.Err())
 	}
 	if wrapped, ok := errors.AsType[*url.Error](err); ok {
 		if wrapped.Timeout() {
-			return fmt.Errorf("the proxy at %s did not answer within %v: %w", c.URL(), timeout, err)
+			return fmt.Errorf("the proxy at %s did not answer within %v: %w", base.Redacted(), timeout, err)
 		}
 		err = wrapped.Err
 	}
@@ -172,11 +191,11 @@ func (c *Client) unreachable(ctx context.Context, err error) error {
 		err = syscall.ECONNREFUSED
 	}
 	return fmt.Errorf("cannot reach the proxy at %s: %w; is `damrey proxy` running? name another with --proxy or DAMREY_PROXY",
-		c.URL(), err)
+		base.Redacted(), err)
 }
 
 // refused reads the problem that came instead of a success.
-func (c *Client) refused(resp *http.Response) error {
+func refused(base *url.URL, resp *http.Response) error {
 	media, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type")) // what cannot be parsed is not a problem either
 	e := &Error{Status: resp.StatusCode}
 	data, err := io.ReadAll(io.LimitReader(resp.Body, 1<<20))
@@ -185,7 +204,7 @@ func (c *Client) refused(resp *http.Response) error {
 	}
 	if err != nil || media != "application/problem+json" {
 		e.Problem = Problem{Status: e.Status, Detail: fmt.Sprintf("%s answered %s to %s %s, which a Damrey proxy does not; is another program listening there?",
-			c.URL(), resp.Status, resp.Request.Method, resp.Request.URL.Path)}
+			base.Redacted(), resp.Status, resp.Request.Method, resp.Request.URL.Path)}
 	}
 	return e
 }

@@ -16,13 +16,13 @@ func (c *Client) Agents(ctx context.Context) (AgentList, error) {
 // ClaimAgent claims or renews the name of an agent. 409 while another id holds it; the problem says who that is.
 func (c *Client) ClaimAgent(ctx context.Context, name string, claim Claim) (Lease, error) {
 	var lease Lease
-	_, err := c.call(ctx, call{method: http.MethodPut, path: agentPath(name), body: claim, into: &lease})
+	_, err := c.call(ctx, call{method: http.MethodPut, path: agentPath(name), body: claim, into: &lease, repeatable: true})
 	return lease, err
 }
 
 // ReleaseAgent gives a name back. A name that nobody holds is released already; 409 when another id holds it.
 func (c *Client) ReleaseAgent(ctx context.Context, name, id string) error {
-	_, err := c.call(ctx, call{method: http.MethodDelete, path: agentPath(name), query: url.Values{"id": {id}}})
+	_, err := c.call(ctx, call{method: http.MethodDelete, path: agentPath(name), query: url.Values{"id": {id}}, repeatable: true})
 	return err
 }
 

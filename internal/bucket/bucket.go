@@ -25,6 +25,9 @@ func Name(prefix string) string { return prefix + "_workers" }
 // AgentsName is the bucket that holds the name leases of the agents of the fabric with this prefix.
 func AgentsName(prefix string) string { return prefix + "_agents" }
 
+// ProxiesName is the bucket that holds where the proxies of a cluster are, for the fabric with this prefix.
+func ProxiesName(prefix string) string { return prefix + "_proxies" }
+
 // spec is what Damrey wants of one stream; everything else belongs to whoever set it.
 type spec interface {
 	stream() string
@@ -61,6 +64,15 @@ func Ensure(ctx context.Context, js jetstream.JetStream, prefix string) error {
 	return nil
 }
 
+// EnsureProxies makes or raises the bucket of the proxies of a cluster.
+func EnsureProxies(ctx context.Context, js jetstream.JetStream, prefix string) error {
+	s := kv{ProxiesName(prefix), "Damrey: where the proxies of the cluster are", 1}
+	if err := ensure(ctx, js, s); err != nil {
+		return fmt.Errorf("bucket %s: %w", s.bucket, err)
+	}
+	return nil
+}
+
 // ensure repeats read, merge, write until a read finds nothing to change.
 func ensure(ctx context.Context, js jetstream.JetStream, s spec) error {
 	var retry patience
@@ -92,8 +104,12 @@ func step(ctx context.Context, js jetstream.JetStream, s spec) (settled bool, er
 		return false, s.create(ctx, js)
 	}
 	changed, err := merge(cfg, s)
-	if err != nil || !changed {
+	if err != nil {
+		return false, err
+	}
+	replicas, err := mergeReplicas(cfg, s, js)
+	if err != nil || !changed && replicas.from == replicas.to {
 		return err == nil, err
 	}
-	return false, writeConfig(ctx, js, s.stream(), cfg)
+	return false, replicas.done(js, s.stream(), writeConfig(ctx, js, s.stream(), cfg))
 }

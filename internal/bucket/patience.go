@@ -51,6 +51,9 @@ func refused(err error) bool {
 // passes tells failures of a JetStream that starts, elects a leader, or cannot be reached for a moment.
 func passes(err error) bool {
 	var api *jetstream.APIError
+	if errors.Is(err, ErrReplicas) {
+		return false
+	}
 	if errors.As(err, &api) {
 		return api.Code == http.StatusServiceUnavailable
 	}
