@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nuid"
 )
 
 // SendAsync is Send without waiting: what became of the message is known when
@@ -92,6 +93,9 @@ func (r *Route) job(payload []byte) (m *nats.Msg, key string, err error) {
 		}
 		m.Subject += "." + strconv.Itoa(partitionOf(key))
 		m.Header.Set(HeaderKey, strconv.Itoa(int(r.Key)-1))
+	}
+	if r.Paused {
+		m.Subject += "." + nuid.Next()
 	}
 	if r.Cost != DefaultCommandMPU {
 		m.Header.Set(HeaderCost, strconv.Itoa(r.Cost))

@@ -8,21 +8,21 @@ import "fmt"
 // for no stored messages, which wait there. A command says that its route is
 // paused, and so the sender knows, which refuses by itself.
 //
-// A durable route cannot be paused by itself. Its jobs share one stream and one
-// consumer with those of all other routes to the worker. A consumer does not go
-// back to what a narrower filter has passed over (TestTrap_AWiderFilterDoesNotGoBack),
-// so that those jobs would be stranded; and jobs that are kept on other subjects
-// and moved back on resume would be overtaken by those that senders store
-// meanwhile.
+// Messages of a durable route that is paused are stored, in the same stream, where
+// no instance takes them, and the proxy moves them when it is resumed. What was
+// stored before is still handled: it shares a consumer with all other routes to
+// the worker, and a consumer does not go back to what a narrower filter has
+// passed over (TestTrap_AWiderFilterDoesNotGoBack). With a key a route cannot be
+// paused: what is moved would be overtaken by what is stored meanwhile.
 
 // paused says whether the worker itself is. A nil view is not.
 func (v *view) paused() bool { return v != nil && v.row.paused() }
 
 func (row *Row) paused() bool { return row != nil && row.Registration.Paused }
 
-// refusal is what a sender is told on a paused route, nil on any other.
+// refusal is what a sender is told on a paused direct route, nil on any other.
 func (r *Route) refusal() *fabricError {
-	if !r.Paused {
+	if !r.Paused || r.Durable {
 		return nil
 	}
 	command := r.command

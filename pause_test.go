@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/damrey/damrey"
+	"github.com/damrey/damrey/internal/bucket"
 	"github.com/nats-io/nats.go"
 )
 
@@ -287,4 +288,77 @@ func TestPause_Bridge(t *testing.T) {
 	eventually(t, "a durable one is stored", func() bool { return stored(t, js, "DAMREY_JOBS_held") == 1 })
 	f.register("held")
 	eventually(t, "it is handled when resumed", func() bool { return held.Stats().Handled == 1 && stored(t, js, "DAMREY_JOBS_held") == 0 })
+}
+
+// Messages of a durable route that is paused are stored and wait, also while
+// the worker's stream is full of them; the others go on.
+func TestPause_DurableRouteWaits(t *testing.T) {
+	t.Parallel()
+	f := newFabric(t)
+	f.register("src", durably("x", "w"), durably("y", "w"), durably("a", "w"))
+	f.register("w")
+	js := f.jobs("w")
+	limits := bucket.Limits{Messages: 50}
+	must(t, bucket.EnsureJobs(f.context(), js, damrey.DefaultPrefix, "w", limits))
+	var e effects
+	f.worker("w", func(_ context.Context, in damrey.Msg) (damrey.Msg, error) {
+		e.add(in.Arg(0))
+		return damrey.Reply(in.Arg(0)), nil
+	})
+	src := f.serve(f.instance(damrey.Config{Name: "src"}))
+	must(t, src.Send(f.context(), "x", "before"))
+	eventually(t, "it is handled", func() bool { return e.len() == 1 })
+
+	f.register("src", paused(durably("x", "w")), durably("y", "w"), durably("a", "w"))
+	held := func() uint64 {
+		n, err := bucket.Held(f.context(), js, damrey.DefaultPrefix, "w")
+		must(t, err)
+		return n["x.src"]
+	}
+	sent := 0
+	eventually(t, "messages wait", func() bool {
+		must(t, src.Send(f.context(), "x", fmt.Sprint(sent)))
+		sent++
+		return held() > 0
+	})
+	id := src.With(damrey.WithID("once"))
+	must(t, id.Send(f.context(), "x", "once"))
+	must(t, id.Send(f.context(), "x", "once"))
+	must(t, src.Send(f.context(), "y", "beside"))
+	eventually(t, "what is not paused is handled", func() bool { return e.len() == 1+sent-int(held())+1+1 })
+	var full error
+	for n := 0; full == nil; n++ {
+		if full = src.Send(f.context(), "x", fmt.Sprint("more-", n)); full == nil {
+			sent++
+		}
+	}
+	if !errors.Is(full, damrey.ErrFull) {
+		t.Fatal(full)
+	}
+	waiting := int(held())
+
+	f.register("src", durably("x", "w"), durably("y", "w"), durably("a", "w"))
+	moved := 0
+	eventually(t, "all go on", func() bool {
+		n, err := bucket.Resume(f.context(), js, damrey.DefaultPrefix, "w", "x.src", limits)
+		must(t, err)
+		moved += n
+		return e.len() == 1+sent+1+1
+	})
+	if moved < waiting {
+		t.Errorf("%d moved of %d", moved, waiting)
+	}
+	must(t, id.Send(f.context(), "x", "once"))
+	must(t, src.Send(f.context(), "y", "last"))
+	eventually(t, "the last one is handled", func() bool { return e.seen["last"] == 1 })
+	for what, times := range e.seen {
+		if times != 1 {
+			t.Errorf("%s was handled %d times", what, times)
+		}
+	}
+	s, err := js.Stream(f.context(), "DAMREY_JOBS_w")
+	must(t, err)
+	if got := s.CachedInfo().Config.MaxMsgs; got != limits.Messages {
+		t.Errorf("the stream's limit is %d afterwards", got)
+	}
 }

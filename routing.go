@@ -22,7 +22,8 @@ type Route struct {
 	Window   time.Duration
 	// Key names the argument that tells messages apart that may run at a time.
 	Key Key
-	// Paused says that messages are refused with [ErrPaused] at From.
+	// Paused says that messages are refused with [ErrPaused] at From, or stored
+	// where they wait.
 	Paused  bool
 	subject string
 	command string // whose row it is: Type, or * for the default route
@@ -32,11 +33,14 @@ type Route struct {
 func (r Route) String() string { return where(r.From, r.Type, r.To) }
 
 // Subject is where messages of the route are published, or stored. With a key
-// their partition follows.
+// their partition follows, and while it is paused what tells them apart.
 func (r *Route) Subject() string { return r.subject }
 
 func (r *Route) subjectOf(prefix string) string {
-	if r.Durable {
+	switch {
+	case r.Durable && r.Paused:
+		return heldSubject(prefix, r.To, r.Type, r.From)
+	case r.Durable:
 		return jobSubject(prefix, r.To, r.Type, r.From)
 	}
 	return messageSubject(prefix, r.To, r.Type, r.From)

@@ -99,7 +99,7 @@ type jobKey struct{}
 func idMarker(prefix string, r *Route, id string, payload []byte) *nats.Msg {
 	return &nats.Msg{
 		Subject: idSubject(prefix, r.To, digest([]byte(id))),
-		Data:    []byte(digest([]byte(r.subject), payload)),
+		Data:    []byte(digest([]byte(jobSubject(prefix, r.To, r.Type, r.From)), payload)),
 		Header: nats.Header{
 			jetstream.ExpectedLastSubjSeqHeader: {"0"},
 			jetstream.MsgTTLHeader:              {strconv.Itoa(max(1, int(r.Window/time.Second))) + "s"},

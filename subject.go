@@ -24,6 +24,12 @@ func jobSubject(prefix, to, typ, from string) string {
 	return prefix + ".job." + to + "." + typ + "." + from
 }
 
+// heldSubject is where messages of a durable route are stored while it is
+// paused. One more token tells them apart.
+func heldSubject(prefix, to, typ, from string) string {
+	return prefix + ".held." + to + "." + typ + "." + from
+}
+
 // DeadSubject is where a message goes that failed too often. To find several,
 // each name may be "*".
 func DeadSubject(prefix, to, typ, from string) string {

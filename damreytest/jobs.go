@@ -2,6 +2,7 @@ package damreytest
 
 import (
 	"context"
+	"strings"
 
 	"github.com/damrey/damrey"
 	"github.com/damrey/damrey/internal/bucket"
@@ -43,6 +44,28 @@ func (f *Fabric) ensureJobs(ctx context.Context, reg damrey.Registration) error 
 			}
 		}
 		if err := f.nc.Publish(damrey.JobsSubject(damrey.DefaultPrefix, worker), nil); err != nil {
+			return err
+		}
+		if err := f.release(ctx, reg, worker); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// release lets messages go on that were stored while a route of reg was paused.
+func (f *Fabric) release(ctx context.Context, reg damrey.Registration, worker string) error {
+	held, err := bucket.Held(ctx, f.js, damrey.DefaultPrefix, worker)
+	if err != nil {
+		return err
+	}
+	row := damrey.NewTable(damrey.DefaultPrefix, []damrey.Registration{reg}, nil).Row(reg.Name)
+	for route := range held {
+		typ, from, _ := strings.Cut(route, ".")
+		if r := row.Route(typ); from != reg.Name || r != nil && r.Paused {
+			continue
+		}
+		if _, err := bucket.Resume(ctx, f.js, damrey.DefaultPrefix, worker, route, f.limits[worker]); err != nil {
 			return err
 		}
 	}

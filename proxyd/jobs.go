@@ -33,13 +33,15 @@ type keeper struct {
 	table *damrey.Table
 	look  chan struct{}
 
+	resume chan struct{} // look whether messages need not wait any more
+
 	made   map[string]bool // streams that this keeper has seen to be there
 	keyed  map[string]bool // of them, those with the consumers for keys
 	warned bool
 }
 
 func newKeeper(s *store) *keeper {
-	return &keeper{store: s, look: make(chan struct{}, 1), made: make(map[string]bool), keyed: make(map[string]bool)}
+	return &keeper{store: s, look: make(chan struct{}, 1), resume: make(chan struct{}, 1), made: make(map[string]bool), keyed: make(map[string]bool)}
 }
 
 // run keeps until ctx ends. It begins when the buckets are there.
@@ -56,6 +58,7 @@ func (k *keeper) run(ctx context.Context, ready <-chan struct{}) {
 			k.store.log.Error().Err(err).Msg("the table is not watched; new durable routes get no streams")
 		}
 	})
+	watching.Go(func() { k.releaseHeld(ctx) })
 	defer watching.Wait()
 	for wait := time.Duration(0); ; {
 		select {
@@ -76,17 +79,23 @@ func (k *keeper) changed(t *damrey.Table) {
 	k.mu.Lock()
 	k.table = t
 	k.mu.Unlock()
-	select {
-	case k.look <- struct{}{}:
-	default:
+	for _, c := range []chan struct{}{k.look, k.resume} {
+		select {
+		case c <- struct{}{}:
+		default:
+		}
 	}
+}
+
+func (k *keeper) current() *damrey.Table {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.table
 }
 
 // keep makes what is missing. A failure with one stream does not keep the others from being made.
 func (k *keeper) keep(ctx context.Context) error {
-	k.mu.Lock()
-	table := k.table
-	k.mu.Unlock()
+	table := k.current()
 	targets := durableTargets(table)
 	if len(targets) == 0 {
 		return nil

@@ -65,3 +65,43 @@ func TestProxy_MakesTheStreamsOfDurableRoutes(t *testing.T) {
 	r.must(201, "POST", "/worker/add", `{"name":"bank"}`)
 	eventually(t, "the stream is there again", func() bool { _, found := config(); return found })
 }
+
+// What was stored while a durable route was paused goes on when it is not, also when the route is gone by then.
+func TestProxy_LetsHeldMessagesGoOn(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, proxyd.Config{})
+	js, err := jetstream.New(r.nc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.must(201, "POST", "/worker/add", `{"name":"bank","max_messages":4}`)
+	r.must(201, "POST", "/worker/add", `{"name":"entry","commands":[{"name":"pay","worker":"bank","delivery":"durable","paused":true}]}`)
+	eventually(t, "the stream is there", func() bool { _, err := js.Stream(t.Context(), "DAMREY_JOBS_bank"); return err == nil })
+	count := func(subject string) int {
+		s, err := js.Stream(t.Context(), "DAMREY_JOBS_bank")
+		if err != nil {
+			t.Fatal(err)
+		}
+		info, err := s.Info(t.Context(), jetstream.WithSubjectFilter(subject))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(info.State.Subjects)
+	}
+	for _, subject := range []string{"damrey.held.bank.pay.entry.1", "damrey.held.bank.pay.entry.2", "damrey.held.bank.gone.entry.1", "damrey.held.bank.gone.other.1"} {
+		if _, err := js.Publish(t.Context(), subject, []byte(`["REQUEST","pay"]`)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r.must(200, "POST", "/worker/chg", `{"name":"bank","max_messages":4,"mpu":7}`)
+	eventually(t, "what no route holds goes on", func() bool { return count("damrey.held.bank.gone.>") == 0 && count("damrey.job.bank.gone.>") == 2 })
+	if held := count("damrey.held.bank.pay.entry.*"); held != 2 {
+		t.Fatalf("%d of 2 wait on the paused route", held)
+	}
+	r.must(200, "POST", "/worker/chg", `{"name":"entry","commands":[{"name":"pay","worker":"bank","delivery":"durable"}]}`)
+	eventually(t, "what waited goes on", func() bool { return count("damrey.held.>") == 0 && count("damrey.job.bank.pay.entry") == 1 })
+	s, err := js.Stream(t.Context(), "DAMREY_JOBS_bank")
+	if err != nil || s.CachedInfo().State.Msgs != 4 {
+		t.Fatalf("%v, %d messages", err, s.CachedInfo().State.Msgs)
+	}
+}

@@ -25,12 +25,13 @@ func newRouteCommand(a *app) *cobra.Command {
 func newRoutePauseCommand(a *app) *cobra.Command {
 	return newPauseRouteCommand(a, true, &cobra.Command{
 		Use:   "pause FROM TYPE",
-		Short: "Refuse messages of a direct route at their sender, until it is resumed",
-		Long: `Refuse messages of a direct route at their sender, until it is resumed. The instances of FROM follow at once: their
-requests get an ERROR with the code paused, their sends an error. What has left is not called back. TYPE '*' is the
-default route, of the types that have none of their own. That it is paused already is no error.
+		Short: "Hold messages of a route back, until it is resumed",
+		Long: `Hold messages of a route back, until it is resumed. The instances of FROM follow at once. Direct: their requests get
+an ERROR with the code paused, their sends an error. Durable: what they send is stored and waits; what was stored before
+is still handled. What has left is not called back. TYPE '*' is the default route, of the types that have none of their
+own. That it is paused already is no error.
 
-A durable route cannot be paused by itself: pause the worker that it leads to, and its messages wait at the broker.
+A durable route with a key cannot be paused by itself: pause the worker that it leads to, and its messages wait.
 
   damrey route pause entry log
   damrey worker list            shows it under PAUSED
@@ -76,8 +77,8 @@ func pausedOf(reg *damrey.Registration, typ string, pause bool) (*bool, error) {
 		return nil, noSuchRoute(reg, typ)
 	}
 	c := &reg.Commands[i]
-	if pause && c.Delivery == damrey.Durable {
-		return nil, fmt.Errorf("%s→%s→%s is durable, and a durable route cannot be paused by itself; "+
+	if pause && c.Key != 0 {
+		return nil, fmt.Errorf("%s→%s→%s has a key, and such a route cannot be paused by itself; "+
 			"pause the worker that it leads to with `damrey worker pause %s`", reg.Name, typ, c.Worker, c.Worker)
 	}
 	return &c.Paused, nil

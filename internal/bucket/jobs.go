@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -77,7 +78,7 @@ func EnsureKeyed(ctx context.Context, js jetstream.JetStream, prefix, worker str
 	s := jobs{prefix: prefix, worker: worker}
 	ctx, cancel := context.WithTimeout(ctx, answerTime)
 	defer cancel()
-	for p := range Partitions {
+	for p := Partitions - 1; p >= 0; p-- { // instances look for the first
 		_, err := js.CreateOrUpdateConsumer(ctx, s.stream(), jetstream.ConsumerConfig{
 			Durable: KeyConsumer(p), Description: fmt.Sprintf("Damrey: keys of %s, partition %d", worker, p), FilterSubject: s.partition(p),
 			AckPolicy: jetstream.AckExplicitPolicy, AckWait: AckWait, MaxDeliver: -1, MaxAckPending: KeyWindow,
@@ -115,11 +116,12 @@ func (s jobs) unkeyed() string { return s.prefix + ".job." + s.worker + ".*.*" }
 func (s jobs) partition(p int) string {
 	return s.prefix + ".job." + s.worker + ".*.*." + strconv.Itoa(p)
 }
-func (s jobs) ids() string { return s.prefix + ".id." + s.worker + ".>" }
+func (s jobs) held() string { return s.prefix + ".held." + s.worker + ".>" }
+func (s jobs) ids() string  { return s.prefix + ".id." + s.worker + ".>" }
 
 func (s jobs) create(ctx context.Context, js jetstream.JetStream) error {
 	return createStream(ctx, js, jetstream.StreamConfig{
-		Name: s.stream(), Subjects: []string{s.subject(), s.ids()}, Description: "Damrey: jobs of " + s.worker,
+		Name: s.stream(), Subjects: []string{s.subject(), s.held(), s.ids()}, Description: "Damrey: jobs of " + s.worker,
 		Retention: jetstream.WorkQueuePolicy, Discard: jetstream.DiscardNew, AllowDirect: true,
 		MaxMsgs: unlimited(s.limits.Messages), MaxBytes: unlimited(s.limits.Bytes), Duplicates: duplicates,
 		AllowAtomicPublish: true, AllowMsgTTL: true, // for ids of the application's own
@@ -139,6 +141,14 @@ func (s jobs) merge(cfg config) (changed bool, err error) {
 			cfg.set(field, want)
 			changed = true
 		}
+	}
+	var subjects []string
+	if err := cfg.get("subjects", &subjects); err != nil {
+		return false, err
+	}
+	if !slices.Contains(subjects, s.held()) { // a stream that an older version made
+		cfg.set("subjects", append(subjects, s.held()))
+		changed = true
 	}
 	return changed, nil
 }

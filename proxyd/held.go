@@ -1,0 +1,79 @@
+package proxyd
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/damrey/damrey"
+	"github.com/damrey/damrey/internal/bucket"
+)
+
+// releaseHeld lets messages go on that were stored while their durable route was paused, whenever the table changes and
+// every now and then, until ctx ends. Any number of proxies may do so at once.
+func (k *keeper) releaseHeld(ctx context.Context) {
+	for wait := time.Duration(0); ; {
+		select {
+		case <-k.resume:
+		case <-time.After(wait):
+		case <-ctx.Done():
+			return
+		}
+		wait = keepEvery/2 + rand.N(keepEvery)
+		if err := k.releaseAll(ctx); err != nil && ctx.Err() == nil {
+			k.store.log.Warn().Err(err).Stringer("again_in", keepRetry).Msg("messages of a route that was paused cannot go on yet")
+			wait = keepRetry
+		}
+	}
+}
+
+func (k *keeper) releaseAll(ctx context.Context) error {
+	table := k.current()
+	if table == nil {
+		return nil
+	}
+	names := k.store.js.StreamNames(ctx, jetstream.WithStreamListSubject(k.store.prefix+".held.>"))
+	var failed []error
+	for name := range names.Name() {
+		if worker, ok := strings.CutPrefix(name, bucket.JobsStream(k.store.prefix, "")); ok {
+			failed = append(failed, k.releaseOf(ctx, table, worker))
+		}
+	}
+	return errors.Join(append(failed, names.Err())...)
+}
+
+// releaseOf moves what waits for a worker and need not.
+func (k *keeper) releaseOf(ctx context.Context, table *damrey.Table, worker string) error {
+	held, err := bucket.Held(ctx, k.store.js, k.store.prefix, worker)
+	if errors.Is(err, jetstream.ErrStreamNotFound) {
+		return nil
+	}
+	failed := []error{err}
+	for route := range held {
+		if isHeld(table, worker, route) {
+			continue
+		}
+		moved, err := bucket.Resume(ctx, k.store.js, k.store.prefix, worker, route, limitsOf(table, worker))
+		failed = append(failed, err)
+		if moved > 0 {
+			typ, from, _ := strings.Cut(route, ".")
+			k.store.log.Info().Int("messages", moved).Str("route", from+"→"+typ+"→"+worker).Msg("messages that waited while the route was paused go on")
+		}
+	}
+	return errors.Join(failed...)
+}
+
+// isHeld says that a route to a worker, "<type>.<from>", is paused.
+func isHeld(table *damrey.Table, worker, route string) bool {
+	typ, from, _ := strings.Cut(route, ".")
+	row := table.Row(from)
+	if row == nil {
+		return false
+	}
+	r := row.Route(typ)
+	return r != nil && r.Durable && r.Paused && r.To == worker
+}
