@@ -54,7 +54,7 @@ func (a *Agent) Stale() bool { return !a.up.Load() || a.behind.Load() || !a.watc
 
 // Run serves until ctx ends and returns nil then, with the name given back and the last table on disk. It outlives the
 // broker and the proxy. It ends by itself when another agent took the name ([ErrNameHeld]) and when the broker is
-// somewhere else than the leaf server looks for it ([ErrMoved]).
+// somewhere else than the leaf server looks for it and cannot be linked to there ([ErrMoved]; see Config.Relink).
 func (a *Agent) Run(ctx context.Context) error {
 	if !a.ran.CompareAndSwap(false, true) {
 		return ErrAlreadyRun

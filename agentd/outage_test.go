@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -12,6 +13,7 @@ import (
 
 	"github.com/damrey/damrey"
 	"github.com/damrey/damrey/agentd"
+	"github.com/damrey/damrey/broker"
 	"github.com/damrey/damrey/internal/api"
 )
 
@@ -215,4 +217,28 @@ func TestAgent_EndsWhenTheBrokerMoved(t *testing.T) {
 	says(t, x.serve.err, before, h.proxyCfg.LeafURLs[0], "start it again")
 	must(t, x.m.Close())
 	start(t, cfg).fresh()
+}
+
+func TestAgent_LinksToABrokerThatMoved(t *testing.T) {
+	t.Parallel()
+	h := newHub(t)
+	cfg := h.quick("one", t.TempDir(), &logs{})
+	var leaf atomic.Pointer[broker.Leaf]
+	cfg.Relink = func(urls []string) error { return leaf.Load().SetRemotes(urls) }
+	x := start(t, cfg)
+	leaf.Store(x.leaf)
+	x.fresh()
+	h.proxy.stop()
+	h.broker.stop()
+	h.cfg.LeafPort = -1
+	h.startBroker()
+	h.startProxy()
+	eventually(t, "the link is up again", x.leaf.Uplink)
+	x.fresh()
+	select {
+	case <-x.serve.ended:
+		t.Errorf("the agent has ended: %v", x.serve.err)
+	default:
+	}
+	x.stop()
 }

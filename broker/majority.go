@@ -90,10 +90,14 @@ func lackOf(srv *server.Server) string {
 		return fmt.Sprintf("%d of %d servers here, %d needed%s; is `damrey proxy --cluster %s` running on the other machines, "+
 			"and do they reach one another at the TCP ports of --routes?", here, size, need, away(info.Meta), srv.ClusterName())
 	}
-	if info.Meta.Leader == "" {
-		return fmt.Sprintf("%d of %d servers here; they elect a leader, which takes some seconds", here, size)
+	switch {
+	case info.Meta.Leader != "":
+		return ""
+	case here < size: // nats-server 2.15.2 elects nobody before, also in a minute
+		return fmt.Sprintf("%d of %d servers here; they elect a leader, which takes some seconds, but for the very first time of a "+
+			"cluster all of them must be here%s", here, size, away(info.Meta))
 	}
-	return ""
+	return fmt.Sprintf("%d of %d servers here; they elect a leader, which takes some seconds", here, size)
 }
 
 // away names the servers that are known and not here.

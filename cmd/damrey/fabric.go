@@ -141,6 +141,9 @@ func reachExternal(ctx context.Context, g *group, cfg *fabricConfig) (*nats.Conn
 		return nil, fabric{}, fmt.Errorf("--leaf: %s has no JetStream domain, so agents cannot link to it; "+
 			"add `jetstream { domain: NAME }` to its configuration, or leave --leaf out", nc.ConnectedUrlRedacted())
 	}
+	if cluster := nc.ConnectedClusterName(); cluster != "" && cfg.Proxy.Replicas == 0 {
+		cfg.Log.Warn().Str("cluster", cluster).Msg("this NATS is a cluster, and new streams get one copy, on one of its servers; type --replicas 3 for three")
+	}
 	return nc, fabric{nats: []string{nc.ConnectedUrlRedacted()}, leaf: cfg.LeafURLs}, nil
 }
 

@@ -64,6 +64,20 @@ func TestProxy_RefusesTheDirectoryOfOneAlone(t *testing.T) {
 	}
 }
 
+func TestCluster_TellsThatItsFirstStartNeedsAll(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, 3)
+	for _, n := range s.nodes[:2] {
+		n.launch()
+		n.awaitText("waiting for a majority")
+	}
+	s.nodes[0].awaitText("2 of 3 servers here; they elect a leader, which takes some seconds, but for the very first time")
+	s.nodes[2].launch()
+	for _, n := range s.nodes {
+		n.awaitReady()
+	}
+}
+
 func TestCluster_TellsOfWhatKeepsItApart(t *testing.T) {
 	t.Parallel()
 	t.Run("another login", func(t *testing.T) {
