@@ -82,11 +82,16 @@ func (k *keeper) changed(t *damrey.Table) {
 	}
 }
 
+// current is the table as it was last seen; nil before.
+func (k *keeper) current() *damrey.Table {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.table
+}
+
 // keep makes what is missing. A failure with one stream does not keep the others from being made.
 func (k *keeper) keep(ctx context.Context) error {
-	k.mu.Lock()
-	table := k.table
-	k.mu.Unlock()
+	table := k.current()
 	targets := durableTargets(table)
 	if len(targets) == 0 {
 		return nil

@@ -79,8 +79,9 @@ func (p *Proxy) Run(ctx context.Context) error {
 	go func() { served <- p.server.Serve(p.ln) }()
 	prepared := make(chan struct{})
 	go func() { defer close(prepared); p.prepare(ctx) }()
-	kept := make(chan struct{})
-	go func() { defer close(kept); p.keeper.run(ctx, p.ready) }()
+	var kept sync.WaitGroup
+	kept.Go(func() { p.keeper.run(ctx, p.ready) })
+	kept.Go(func() { (&later{store: p.store, keeper: p.keeper}).run(ctx, p.ready, p.URL()) })
 	p.cfg.Log.Info().Str("url", p.URL()).Str("prefix", p.cfg.Prefix).Msg("proxy listens")
 
 	var failed error
@@ -93,7 +94,7 @@ func (p *Proxy) Run(ctx context.Context) error {
 	}
 	cancel()
 	<-prepared
-	<-kept
+	kept.Wait()
 	return errors.Join(failed, service.Stop())
 }
 
