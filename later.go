@@ -140,6 +140,10 @@ func CancelSchedule(ctx context.Context, js jetstream.JetStream, prefix, name st
 			}
 			purged += n
 		}
+		// What is known of it would be taken for the next one's of this id.
+		if _, err := purge(ctx, js, bucket.TriedStream(prefix), FiringSubject(prefix, key)); err != nil {
+			return fmt.Errorf("damrey: cancel %s: %w", quoteClip(name), err)
+		}
 	}
 	if purged == 0 {
 		return fmt.Errorf("%w: %s", ErrNotScheduled, quoteClip(name))

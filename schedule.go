@@ -59,6 +59,8 @@ func CheckScheduleID(id string) error {
 		return fmt.Errorf("%s: %d bytes, at most %d are taken", quoteClip(id), len(id), maxID)
 	case !utf8.ValidString(id):
 		return fmt.Errorf("%s: is no UTF-8", quoteClip(id))
+	case id == "." || id == "..":
+		return fmt.Errorf("%q: a URL cannot end with it; use another", id)
 	case strings.TrimSpace(id) != id:
 		return fmt.Errorf("%s: a space at its beginning or end would get lost; leave it out", quoteClip(id))
 	}

@@ -25,6 +25,7 @@ type Proxy struct {
 	leases *leases
 	keeper *keeper
 	dead   *deadLetters
+	later  *schedules
 	ln     net.Listener
 	server *http.Server
 
@@ -48,6 +49,7 @@ func New(nc *nats.Conn, cfg Config) (*Proxy, error) {
 		ready: make(chan struct{}),
 	}
 	p.dead = newDeadLetters(store, p.table)
+	p.later = &schedules{store: store, table: p.table}
 	routes, err := p.routes()
 	if err != nil {
 		return nil, err
