@@ -102,10 +102,7 @@ func (m *Mover) prepare(ctx context.Context, made bool) error {
 				Msg("the stream of delayed messages and schedules was deleted by somebody; it is made again, and what it held is lost")
 		}
 	}
-	if err := bucket.EnsureLater(ctx, m.js, m.cfg.Prefix); err != nil {
-		return err
-	}
-	return bucket.EnsureDead(ctx, m.js, m.cfg.Prefix)
+	return bucket.EnsureLater(ctx, m.js, m.cfg.Prefix)
 }
 
 // pull takes what is due until ctx ends, or the broker or the stream is gone.

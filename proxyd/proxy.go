@@ -105,6 +105,9 @@ func (p *Proxy) prepare(ctx context.Context) {
 	for wait := time.Second; ; wait = min(2*wait, 10*time.Second) {
 		attempt, cancel := context.WithTimeout(ctx, 10*time.Second)
 		err := bucket.Ensure(attempt, p.store.js, p.cfg.Prefix)
+		if err == nil {
+			p.prepareLater(attempt)
+		}
 		cancel()
 		if err == nil {
 			p.readyOnce.Do(func() { close(p.ready) })
@@ -119,6 +122,14 @@ func (p *Proxy) prepare(ctx context.Context) {
 			return
 		case <-time.After(wait):
 		}
+	}
+}
+
+// prepareLater makes the streams that the mover needs, so that who awaits the proxy can send messages later. The table is
+// served without them: the mover goes on trying, and says why it cannot.
+func (p *Proxy) prepareLater(ctx context.Context) {
+	if err := bucket.EnsureLater(ctx, p.store.js, p.cfg.Prefix); err != nil {
+		p.cfg.Log.Debug().Err(err).Msg("the stream of delayed messages cannot be made yet")
 	}
 }
 

@@ -45,7 +45,8 @@ func NeedsLater(version string) error { return Needs(version, 2, 12, "delayed me
 // NeedsRepeat refuses a server that cannot send messages again and again.
 func NeedsRepeat(version string) error { return Needs(version, 2, 14, "cron and every") }
 
-// EnsureLater makes the stream of messages that are to be sent later, with its consumer.
+// EnsureLater makes the stream of messages that are to be sent later, with its consumer, and the streams that what cannot
+// be sent on then needs.
 func EnsureLater(ctx context.Context, js jetstream.JetStream, prefix string) error {
 	s := later{prefix}
 	// A server that does not know schedules would store them and never send them.
@@ -64,7 +65,7 @@ func EnsureLater(ctx context.Context, js jetstream.JetStream, prefix string) err
 	if err != nil {
 		return fmt.Errorf("consumer %s of stream %s: %w", LaterConsumer, s.stream(), err)
 	}
-	return nil
+	return EnsureDead(ctx, js, prefix)
 }
 
 // later is the stream of messages that are to be sent later. JetStream does not let a stream with schedules refuse what
