@@ -142,7 +142,7 @@ func (m *Mover) finish() {
 	if err == nil {
 		err = m.link.flush(ctx)
 	}
-	if err != nil {
+	if err != nil && !errors.Is(err, ErrUndelivered) { // each of those was told when it happened
 		m.log.Warn().Err(err).Msg("the mover stopped with messages in hand; they come due again")
 	}
 }

@@ -10,7 +10,6 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/nats-io/nuid"
 
@@ -160,7 +159,7 @@ func (l *schedules) list(ctx context.Context, limit int, after uint64) (list api
 
 // read describes what is stored. Somebody may have written it by hand.
 func (l *schedules) read(ctx context.Context, m *jetstream.RawStreamMsg) api.Schedule {
-	s, err := damrey.ReadSchedule(l.store.prefix, m.Subject, nats.Header(m.Header), m.Data)
+	s, err := damrey.ReadSchedule(l.store.prefix, m.Subject, m.Header, m.Data)
 	d := l.describe(ctx, s, m.Time)
 	d.Sequence = m.Sequence
 	if err != nil {
