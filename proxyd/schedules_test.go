@@ -295,6 +295,53 @@ func TestSchedules_WhatIsWrittenByHandDoesNotBreakTheList(t *testing.T) {
 	})
 }
 
+// A program without the library sends later by JetStream's own headers.
+func TestSchedules_OfAPlainProgramGoOn(t *testing.T) {
+	t.Parallel()
+	r := newScheduleRig(t)
+	got := make(chan damrey.Msg, 1)
+	r.serve("w", func(_ context.Context, in damrey.Msg) (damrey.Msg, error) { got <- in; return nil, nil })
+	for key, at := range map[string]time.Time{"soon": time.Now(), "never": time.Now().Add(time.Hour)} {
+		m := nats.NewMsg("damrey.later." + key)
+		m.Data = []byte(`["REQUEST","order","` + key + `"]`)
+		m.Header.Set("Nats-Schedule", "@at "+at.UTC().Format(time.RFC3339))
+		m.Header.Set("Nats-Schedule-Target", "damrey.due.order.src."+key)
+		if _, err := r.js.PublishMsg(t.Context(), m); err != nil {
+			t.Fatal(err)
+		}
+	}
+	select {
+	case in := <-got:
+		if in.Arg(0) != "soon" {
+			t.Errorf("%q", in)
+		}
+	case <-time.After(20 * time.Second):
+		t.Fatal("nothing arrived")
+	}
+	eventually(t, "the other waits", func() bool { all := r.schedules(); return len(all) == 1 && all[0].ID == "never" })
+	if err := r.api.DeleteSchedule(t.Context(), "never"); err != nil {
+		t.Error(err)
+	}
+}
+
+// A bad server is told from a bad pattern before anything is stored.
+func TestSchedules_TheBrokersRefusalIsSaid(t *testing.T) {
+	t.Parallel()
+	r := newScheduleRig(t)
+	// As a server would be that knows no schedules: the stream takes none.
+	if err := r.js.DeleteStream(t.Context(), "DAMREY_LATER"); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "a stream without schedules is there", func() bool {
+		_, err := r.js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "OTHER", Subjects: []string{"damrey.later.>"}})
+		return err == nil
+	})
+	_, err := r.api.AddSchedule(t.Context(), api.NewSchedule{ID: "a", From: "src", Type: "now", In: "1h"})
+	if err == nil || !strings.Contains(err.Error(), "message schedules is disabled") {
+		t.Errorf("%v", err)
+	}
+}
+
 func TestSchedules_AreInTheOpenAPIDocument(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, proxyd.Config{})
