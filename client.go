@@ -32,6 +32,9 @@ func (w *Instance) request(ctx context.Context, o sendOptions, typ string, args 
 	if err != nil {
 		return nil, err
 	}
+	if o.isLater() {
+		return nil, fmt.Errorf("%w: a request cannot be sent later, since nobody would wait for its answer; use Send (%s)", ErrNotStored, route)
+	}
 	if err := o.check(route); err != nil {
 		return nil, err
 	}
@@ -125,7 +128,7 @@ func (w *Instance) sendWith(ctx context.Context, deadline moment, budget time.Du
 	if err := o.check(route); err != nil {
 		return err
 	}
-	if fe := route.refusal(); fe != nil {
+	if fe := route.refusal(); fe != nil && !o.isLater() {
 		w.stats.paused.Add(1)
 		return fe
 	}
@@ -141,6 +144,8 @@ func (w *Instance) sendWith(ctx context.Context, deadline moment, budget time.Du
 		return err
 	}
 	switch {
+	case o.isLater():
+		return w.sendLater(ctx, route, *buf, o, done)
 	case !route.Durable:
 		return w.sendPayload(ctx, route, *buf, hops, deadline, budget, tell(done, route))
 	case done == nil:

@@ -30,6 +30,7 @@ var (
 	ErrHandlerSetup = errors.New("damrey: wrong call of Handle")                                                              // returned by Serve
 	ErrNotStored    = errors.New("damrey: not stored")                                                                        // the broker did not acknowledge a message of a durable route
 	ErrDropped      = errors.New("damrey: the connection broke before these were confirmed; whether they arrived is unknown") // not pushed again
+	ErrNotScheduled = errors.New("damrey: nothing waits under this id")                                                       // Cancel: it was sent, or there never was one
 )
 
 // The codes that an ERROR made by the fabric carries as "damrey:<code>", and

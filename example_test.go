@@ -247,6 +247,38 @@ func ExampleInstance_With() {
 	// order-42: 7
 }
 
+// A message can be sent later, on any route, and be taken back until then.
+func ExampleWithDelay() {
+	f := exampleFabric(
+		damrey.Registration{Name: "entry", Commands: []damrey.Command{{Name: "remind", Worker: "phone"}}},
+		damrey.Registration{Name: "phone"},
+	)
+	defer closeExample(f)
+
+	phone := damrey.New(damrey.Config{Name: "phone"}, zerolog.Nop(), f.Option())
+	rang := make(chan string)
+	phone.Handle("remind", func(ctx context.Context, in damrey.Msg) (damrey.Msg, error) {
+		rang <- in.Arg(0)
+		return nil, nil
+	})
+	f.Serve(phone)
+
+	entry := damrey.New(damrey.Config{Name: "entry"}, zerolog.Nop(), f.Option())
+	f.Serve(entry)
+	ctx := context.Background()
+	fmt.Println(entry.With(damrey.WithDelay(time.Hour), damrey.WithID("call 7")).Send(ctx, "remind", "call back"))
+	fmt.Println(entry.Cancel(ctx, "call 7"))
+	fmt.Println(errors.Is(entry.Cancel(ctx, "call 7"), damrey.ErrNotScheduled))
+	fmt.Println(entry.With(damrey.WithDelay(time.Second)).Send(ctx, "remind", "tea is ready"))
+	fmt.Println(<-rang)
+	// Output:
+	// <nil>
+	// <nil>
+	// true
+	// <nil>
+	// tea is ready
+}
+
 // A future tells what became of a send, here of many that are under way at once.
 func ExampleInstance_SendAsync() {
 	f := exampleFabric(

@@ -15,7 +15,11 @@ import (
 // SendOption changes how one message is sent; see [Instance.With].
 type SendOption func(*sendOptions)
 
-type sendOptions struct{ id string }
+type sendOptions struct {
+	id    string
+	delay *time.Duration // not nil: later
+	at    *time.Time     // not nil: later
+}
 
 // maxID is the longest id of an application, in bytes.
 const maxID = 256
@@ -23,7 +27,8 @@ const maxID = 256
 // WithID gives the message an id of the application's own, such as an order's
 // number. A second message under the id within the route's window is not stored
 // again, also after a restart of the broker, and counts as sent; one with
-// another content is [ErrIDConflict]. Only on durable routes.
+// another content is [ErrIDConflict]. Only on durable routes, or with
+// [WithDelay] or [WithAt].
 func WithID(id string) SendOption { return func(o *sendOptions) { o.id = id } }
 
 // Sender sends with options. It is a value; use it at once or keep it.
@@ -62,6 +67,8 @@ func (s Sender) Request(ctx context.Context, typ string, args ...string) (Msg, e
 // check says whether the options can be had on a route.
 func (o sendOptions) check(r *Route) error {
 	switch {
+	case o.isLater():
+		return o.checkLater(r, time.Now())
 	case o.id == "":
 		return nil
 	case !r.Durable:
@@ -70,14 +77,8 @@ func (o sendOptions) check(r *Route) error {
 	case len(o.id) > maxID:
 		return fmt.Errorf("%w: WithID: the id has %d bytes, at most %d are taken (%s)", ErrNotStored, len(o.id), maxID, r)
 	}
-	return headerSafe(o.id, r)
-}
-
-func headerSafe(id string, r *Route) error {
-	for i := range len(id) {
-		if c := id[i]; c < ' ' || c == 0x7f {
-			return fmt.Errorf("%w: WithID: control character 0x%02x at position %d of the id is not allowed (%s)", ErrNotStored, c, i+1, r)
-		}
+	if err := controlFree(o.id); err != nil {
+		return fmt.Errorf("%w: WithID: %w (%s)", ErrNotStored, err, r)
 	}
 	return nil
 }

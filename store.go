@@ -212,7 +212,7 @@ func (l *link) onStored(text string, m *nats.Msg) {
 		return
 	}
 	if isNoResponders(m) {
-		l.stores.later(id, backoff(1), errors.New("no stream takes it; the proxy makes one when a durable route is in the table"))
+		l.stores.later(id, backoff(1), errors.New("no stream takes it; the proxy makes it, if one is running"))
 		return
 	}
 	var ack struct {
@@ -256,25 +256,45 @@ func (l *link) compareMarker(id uint64) {
 	if s == nil {
 		return
 	}
-	if s.marker == nil {
+	stream, subject := s.guard(l.prefix)
+	if stream == "" {
 		l.endStore(id, fmt.Errorf("%w: the broker expects another sequence", ErrNotStored))
 		return
 	}
-	to, _, _ := strings.Cut(strings.TrimPrefix(s.marker.Subject, l.prefix+".id."), ".")
 	ctx, cancel := context.WithTimeout(context.Background(), askTime)
 	defer cancel()
-	m, err := l.nc.RequestWithContext(ctx, directGet(bucket.JobsStream(l.prefix, to), s.marker.Subject), nil)
+	m, err := l.nc.RequestWithContext(ctx, directGet(stream, subject), nil)
 	switch {
 	case err != nil:
 		l.stores.later(id, backoff(1), err)
 	case m.Header.Get(statusHeader) != "":
 		l.stores.later(id, 0, fmt.Errorf("the id was forgotten just now")) // and is free
-	case string(m.Data) == string(s.marker.Data):
+	case s.isSame(m):
 		l.count.deduplicated.Add(1)
 		l.endStore(id, nil)
 	default:
 		l.endStore(id, ErrIDConflict)
 	}
+}
+
+// guard is where it is kept that an id was used.
+func (s *storing) guard(prefix string) (stream, subject string) {
+	switch {
+	case s.marker != nil:
+		to, _, _ := strings.Cut(strings.TrimPrefix(s.marker.Subject, prefix+".id."), ".")
+		return bucket.JobsStream(prefix, to), s.marker.Subject
+	case s.msg.Header.Get(HeaderContent) != "":
+		return bucket.LaterStream(prefix), s.msg.Subject
+	}
+	return "", ""
+}
+
+// isSame compares with what is stored under the id.
+func (s *storing) isSame(m *nats.Msg) bool {
+	if s.marker != nil {
+		return string(m.Data) == string(s.marker.Data)
+	}
+	return m.Header.Get(HeaderContent) == s.msg.Header.Get(HeaderContent)
 }
 
 // directGet is where the last message of a subject is asked for.

@@ -49,6 +49,23 @@ func triedSubject(prefix, to string, sequence uint64) string {
 	return prefix + ".tried." + to + "." + strconv.FormatUint(sequence, 10)
 }
 
+// LaterSubject is where a message waits that is to be sent later.
+func LaterSubject(prefix, key string) string { return prefix + ".later." + key }
+
+// DueSubject is where it comes when it is due. Its route is looked up only then,
+// so the target is not in it.
+func DueSubject(prefix, typ, from, key string) string {
+	return prefix + ".due." + typ + "." + from + "." + key
+}
+
+// FiringSubject is where it is kept how a schedule's last time went. Here and
+// for the failures of what is due, a token that is no worker's name stands
+// where a worker does.
+func FiringSubject(prefix, key string) string { return prefix + ".tried.$later." + key }
+
+// dueToken stands for the target in [triedSubject] while there is none.
+const dueToken = "$due"
+
 // JobsSubject is where the proxy tells that a worker's stream of jobs is there.
 func JobsSubject(prefix, worker string) string { return prefix + ".event.jobs." + worker }
 

@@ -44,6 +44,7 @@ type Fabric struct {
 	kv     jetstream.KeyValue
 	stop   context.CancelFunc
 	ended  chan error
+	later  *later
 
 	mu      sync.Mutex // guards what follows
 	serving []*serving
@@ -112,7 +113,10 @@ func (f *Fabric) setUp() error {
 	if err := bucket.Ensure(ctx, js, damrey.DefaultPrefix); err != nil {
 		return err
 	}
-	f.kv, err = js.KeyValue(ctx, bucket.Name(damrey.DefaultPrefix))
+	if f.kv, err = js.KeyValue(ctx, bucket.Name(damrey.DefaultPrefix)); err != nil {
+		return err
+	}
+	f.later, err = f.awaitLater()
 	return err
 }
 
@@ -208,6 +212,9 @@ func (f *Fabric) Close() error {
 	for i := len(all) - 1; i >= 0; i-- {
 		all[i].w.Stop()
 		errs = append(errs, <-all[i].done)
+	}
+	if f.later != nil {
+		errs = append(errs, f.later.close())
 	}
 	if f.nc != nil {
 		f.nc.Close()

@@ -87,6 +87,7 @@ func (k *keeper) changed(t *damrey.Table) {
 	}
 }
 
+// current is the table as it was last seen; nil before.
 func (k *keeper) current() *damrey.Table {
 	k.mu.Lock()
 	defer k.mu.Unlock()

@@ -32,6 +32,7 @@ func (p *Proxy) routes() (*http.ServeMux, error) {
 	p.routeFabric(a)
 	p.routeAgents(a)
 	p.routeDead(a)
+	p.routeSchedules(a)
 	p.routeHealth(a)
 
 	document, err := json.Marshal(a.OpenAPI())

@@ -26,6 +26,7 @@ type Proxy struct {
 	keeper *keeper
 	dead   *deadLetters
 	others *proxies
+	later  *schedules
 	ln     net.Listener
 	server *http.Server
 
@@ -50,6 +51,7 @@ func New(nc *nats.Conn, cfg Config) (*Proxy, error) {
 	}
 	p.dead = newDeadLetters(store, p.table)
 	p.others = newProxies(store, cfg.Node)
+	p.later = &schedules{store: store, table: p.table}
 	routes, err := p.routes()
 	if err != nil {
 		return nil, err
@@ -81,8 +83,9 @@ func (p *Proxy) Run(ctx context.Context) error {
 	go func() { served <- p.server.Serve(p.ln) }()
 	prepared := make(chan struct{})
 	go func() { defer close(prepared); p.prepare(ctx) }()
-	kept := make(chan struct{})
-	go func() { defer close(kept); p.keeper.run(ctx, p.ready) }()
+	var kept sync.WaitGroup
+	kept.Go(func() { p.keeper.run(ctx, p.ready) })
+	kept.Go(func() { (&later{store: p.store, keeper: p.keeper}).run(ctx, p.ready, p.URL()) })
 	p.cfg.Log.Info().Str("url", p.URL()).Str("prefix", p.cfg.Prefix).Msg("proxy listens")
 
 	var failed error
@@ -95,7 +98,7 @@ func (p *Proxy) Run(ctx context.Context) error {
 	}
 	cancel()
 	<-prepared
-	<-kept
+	kept.Wait()
 	return errors.Join(failed, service.Stop())
 }
 
@@ -132,7 +135,16 @@ func (p *Proxy) prepareOnce(ctx context.Context) error {
 	if err := bucket.Ensure(ctx, p.store.js, p.cfg.Prefix); err != nil {
 		return err
 	}
+	p.prepareLater(ctx)
 	return p.others.announce(ctx, p.told())
+}
+
+// prepareLater makes the streams that the mover needs, so that who awaits the proxy can send messages later. The table is
+// served without them: the mover goes on trying, and says why it cannot.
+func (p *Proxy) prepareLater(ctx context.Context) {
+	if err := bucket.EnsureLater(ctx, p.store.js, p.cfg.Prefix); err != nil {
+		p.cfg.Log.Debug().Err(err).Msg("the stream of delayed messages cannot be made yet")
+	}
 }
 
 func (p *Proxy) shutdown() error {

@@ -4,6 +4,7 @@ package main
 
 import (
 	"os"
+	_ "time/tzdata" // time zones of schedules, where the machine has none
 )
 
 func main() {

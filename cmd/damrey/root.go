@@ -18,6 +18,7 @@ says what its output is; one live table at the proxy says where that goes; NATS 
   damrey worker       look at the table and change it, or run any program as a worker
   damrey route        pause a route and resume it
   damrey dead         look at the messages that failed too often, retry or purge them
+  damrey schedule     send messages later, once or again and again
 
 Every flag can be set by an environment variable, --nats-port by DAMREY_NATS_PORT. Logs are on
 stderr, stdout is data. The first Ctrl-C ends a daemon in order, the second at once.
@@ -60,7 +61,7 @@ func newRoot(a *app) *cobra.Command {
 		a.running = err == nil
 		return err
 	}
-	root.AddCommand(newDevCommand(a), newProxyCommand(a), newAgentCommand(a), newWorkerCommand(a), newRouteCommand(a), newDeadCommand(a),
+	root.AddCommand(newDevCommand(a), newProxyCommand(a), newAgentCommand(a), newWorkerCommand(a), newRouteCommand(a), newDeadCommand(a), newScheduleCommand(a),
 		newRequestCommand(a), newSendCommand(a), newBenchCommand(a), newVersionCommand(a))
 	root.InitDefaultHelpCmd()
 	root.InitDefaultCompletionCmd()

@@ -1,0 +1,21 @@
+package main
+
+import (
+	"github.com/spf13/cobra"
+)
+
+const scheduleHelp = `Send messages later, once or again and again. Where a message goes is looked up each time that it is due:
+
+  damrey schedule add nightly --from entry --cron '0 2 * * *' report all
+  damrey schedule add beat --from entry --every 30s ping
+  damrey schedule add once --from entry --in 10m remind "call back"
+  damrey schedule ls
+  damrey schedule rm nightly
+
+Messages that programs have delayed are listed too, and can be removed.`
+
+func newScheduleCommand(a *app) *cobra.Command {
+	cmd := newGroupCommand("schedule", "Send messages later, once or again and again", scheduleHelp)
+	cmd.AddCommand(newScheduleAddCommand(a), newScheduleListCommand(a), newScheduleRemoveCommand(a))
+	return cmd
+}
