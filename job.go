@@ -34,6 +34,8 @@ const (
 	HeaderDeadSequence = "Damrey-Sequence"  // in the worker's stream of jobs
 	HeaderDeadHandouts = "Damrey-Delivered" // how often it was handed out
 	HeaderOriginalID   = "Damrey-ID"        // under which it was stored as a job
+	HeaderDeadEdited   = "Damrey-Edited"    // RFC 3339; when somebody changed the message
+	HeaderDeadReplaces = "Damrey-Replaces"  // the letter's sequence before that
 )
 
 // job is a stored message in the hand of this instance. It ends once: done,

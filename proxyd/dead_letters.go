@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"sync/atomic"
+	"time"
 	"unicode/utf8"
 
 	"github.com/nats-io/nats.go"
@@ -25,10 +27,14 @@ type deadLetters struct {
 	table *table
 	name  string
 	hands hands
+	// unsettled: a letter may be there beside the one that replaced it.
+	unsettled atomic.Bool
 }
 
 func newDeadLetters(s *store, t *table) *deadLetters {
-	return &deadLetters{store: s, table: t, name: bucket.DeadStream(s.prefix), hands: newHands()}
+	d := &deadLetters{store: s, table: t, name: bucket.DeadStream(s.prefix), hands: newHands()}
+	d.unsettled.Store(true) // the proxy before this one may have ended in the middle of an edit
+	return d
 }
 
 // use calls f with the stream, with fresh information, as store.use does with a bucket. Without a stream it is
@@ -95,6 +101,7 @@ func letterOf(prefix, subject string, sequence uint64, h nats.Header, payload []
 		ID: h.Get(damrey.HeaderOriginalID), Error: h.Get(damrey.HeaderDeadError), Instance: h.Get(damrey.HeaderDeadInstance),
 		Failures: headerNumber(h, damrey.HeaderDeadFailures), Delivered: headerNumber(h, damrey.HeaderDeadHandouts),
 	}
+	l.Edited, _ = time.Parse(time.RFC3339, h.Get(damrey.HeaderDeadEdited)) // zero for what is no time
 	l.Worker, l.Type, l.From = parseDeadSubject(prefix, subject)
 	if msg, err := wire.Decode(payload); err == nil && utf8.ValidString(strings.Join(msg, "")) {
 		l.Message = msg

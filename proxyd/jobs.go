@@ -34,12 +34,14 @@ type keeper struct {
 	table *damrey.Table
 	look  chan struct{}
 
+	// settle finishes what a proxy before this one left half done.
+	settle func(context.Context) error
 	made   map[string]bool // streams that this keeper has seen to be there
 	warned bool
 }
 
-func newKeeper(s *store) *keeper {
-	return &keeper{store: s, look: make(chan struct{}, 1), made: make(map[string]bool)}
+func newKeeper(s *store, settle func(context.Context) error) *keeper {
+	return &keeper{store: s, settle: settle, look: make(chan struct{}, 1), made: make(map[string]bool)}
 }
 
 // run keeps until ctx ends. It begins when the buckets are there.
@@ -87,16 +89,17 @@ func (k *keeper) keep(ctx context.Context) error {
 	k.mu.Lock()
 	table := k.table
 	k.mu.Unlock()
+	settled := k.settle(ctx)
 	targets := durableTargets(table)
 	if len(targets) == 0 {
-		return nil
+		return settled
 	}
 	if !k.warned && len(targets) > manyStreams {
 		k.warned = true
 		k.store.log.Warn().Int("workers", len(targets)).Int("supported", manyStreams).
 			Msg("durable routes lead to more workers than are supported; each has a stream of its own")
 	}
-	failed := []error{bucket.EnsureDead(ctx, k.store.js, k.store.prefix)}
+	failed := []error{settled, bucket.EnsureDead(ctx, k.store.js, k.store.prefix)}
 	for _, worker := range targets {
 		failed = append(failed, k.keepOne(ctx, worker, limitsOf(table, worker)))
 	}

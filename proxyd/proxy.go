@@ -44,10 +44,11 @@ func New(nc *nats.Conn, cfg Config) (*Proxy, error) {
 		return nil, err
 	}
 	p := &Proxy{
-		cfg: cfg, store: store, table: newTable(store), leases: newLeases(store, cfg.Lease), keeper: newKeeper(store),
+		cfg: cfg, store: store, table: newTable(store), leases: newLeases(store, cfg.Lease),
 		ready: make(chan struct{}),
 	}
 	p.dead = newDeadLetters(store, p.table)
+	p.keeper = newKeeper(store, p.dead.settle)
 	routes, err := p.routes()
 	if err != nil {
 		return nil, err

@@ -17,7 +17,7 @@ says what its output is; one live table at the proxy says where that goes; NATS 
   damrey agent        one on each further machine
   damrey worker       look at the table and change it, or run any program as a worker
   damrey route        pause a route and resume it
-  damrey dead         look at the messages that failed too often, retry or purge them
+  damrey dead         look at the messages that failed too often; retry, edit or purge them
 
 Every flag can be set by an environment variable, --nats-port by DAMREY_NATS_PORT. Logs are on
 stderr, stdout is data. The first Ctrl-C ends a daemon in order, the second at once.
