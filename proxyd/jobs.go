@@ -3,6 +3,7 @@ package proxyd
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"net/http"
 	"slices"
@@ -150,7 +151,10 @@ func limitsOf(t *damrey.Table, worker string) bucket.Limits {
 }
 
 // What happens to the stored messages of a worker that is deleted.
-const keepJobs = "keep"
+const (
+	keepJobs = "keep"
+	deadJobs = "dead"
+)
 
 // checkJobs refuses to delete a worker whose messages are stored, unless it was said what shall become of them.
 func (p *Proxy) checkJobs(ctx context.Context, worker, jobs string) error {
@@ -159,7 +163,7 @@ func (p *Proxy) checkJobs(ctx context.Context, worker, jobs string) error {
 		return nil
 	case "":
 	default:
-		const message = "unknown; jobs=keep leaves the messages stored until the worker is added again"
+		const message = "unknown; jobs=keep leaves the messages stored until the worker is added again, jobs=dead moves them to the dead letters"
 		return at(problem(http.StatusUnprocessableEntity, "jobs %q is %s", shorten(jobs), message), "query.jobs", message, shorten(jobs))
 	}
 	if damrey.CheckWorkerName(worker) != nil {
@@ -177,8 +181,15 @@ func (p *Proxy) checkJobs(ctx context.Context, worker, jobs string) error {
 	info := work.CachedInfo()
 	if n := info.NumPending + uint64(info.NumAckPending); n > 0 {
 		return problem(http.StatusConflict,
-			"%d messages are stored for worker %q; let its instances work them off, or keep them until it is added again: "+
-				"`damrey worker del %s --jobs keep`, or ?jobs=keep", n, worker, worker)
+			"%s stored for worker %q; let its instances work them off, keep them until it is added again, or make them dead letters: "+
+				"`damrey worker del %s --jobs keep` or `--jobs dead`, or ?jobs=keep or ?jobs=dead", areStored(n), worker, worker)
 	}
 	return nil
+}
+
+func areStored(n uint64) string {
+	if n == 1 {
+		return "1 message is"
+	}
+	return fmt.Sprintf("%d messages are", n)
 }

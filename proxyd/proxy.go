@@ -19,14 +19,15 @@ const shutdownTime = 5 * time.Second
 
 // Proxy serves one fabric's table. Make it with [New], then call Run once.
 type Proxy struct {
-	cfg    Config
-	store  *store
-	table  *table
-	leases *leases
-	keeper *keeper
-	dead   *deadLetters
-	ln     net.Listener
-	server *http.Server
+	cfg     Config
+	store   *store
+	table   *table
+	leases  *leases
+	keeper  *keeper
+	dead    *deadLetters
+	burials *burials
+	ln      net.Listener
+	server  *http.Server
 
 	readyOnce sync.Once
 	ready     chan struct{}
@@ -49,6 +50,7 @@ func New(nc *nats.Conn, cfg Config) (*Proxy, error) {
 	}
 	p.dead = newDeadLetters(store, p.table)
 	p.keeper = newKeeper(store, p.dead.settle)
+	p.burials = newBurials(store, p.table)
 	routes, err := p.routes()
 	if err != nil {
 		return nil, err
@@ -82,6 +84,8 @@ func (p *Proxy) Run(ctx context.Context) error {
 	go func() { defer close(prepared); p.prepare(ctx) }()
 	kept := make(chan struct{})
 	go func() { defer close(kept); p.keeper.run(ctx, p.ready) }()
+	buried := make(chan struct{})
+	go func() { defer close(buried); p.burials.run(ctx) }()
 	p.cfg.Log.Info().Str("url", p.URL()).Str("prefix", p.cfg.Prefix).Msg("proxy listens")
 
 	var failed error
@@ -95,6 +99,7 @@ func (p *Proxy) Run(ctx context.Context) error {
 	cancel()
 	<-prepared
 	<-kept
+	<-buried
 	return errors.Join(failed, service.Stop())
 }
 

@@ -96,8 +96,9 @@ type call struct {
 	path    []string // segments, not escaped
 	query   url.Values
 	ifMatch string
-	body    any // nil: none
-	into    any // nil: the answer's body does not matter
+	body    any          // nil: none
+	into    any          // nil: the answer's body does not matter
+	headers *http.Header // nil: those of the answer do not matter
 }
 
 // call returns the ETag of the answer.
@@ -113,6 +114,9 @@ func (c *Client) call(ctx context.Context, what call) (etag string, err error) {
 	defer resp.Body.Close()
 	if resp.StatusCode < 200 || resp.StatusCode > 299 {
 		return "", c.refused(resp)
+	}
+	if what.headers != nil {
+		*what.headers = resp.Header
 	}
 	if what.into == nil {
 		return resp.Header.Get("ETag"), nil
