@@ -87,10 +87,10 @@ func readUntilReady(r io.Reader) map[string]string {
 	}
 }
 
-// stop sends a daemon one Ctrl-C and waits until it has ended well: stop NAME. What it wrote to stderr is in NAME.log.
-func stop(ts *testscript.TestScript, neg bool, args []string) {
+// end sends a daemon one Ctrl-C and waits until it has ended well: end NAME. What it wrote to stderr is in NAME.log.
+func end(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 1 {
-		ts.Fatalf("usage: stop NAME")
+		ts.Fatalf("usage: end NAME")
 	}
 	d := ts.Value(daemonsKey{}).(map[string]*running)[args[0]]
 	if d == nil {
