@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"net/http"
 	"slices"
@@ -37,12 +38,18 @@ type keeper struct {
 
 	// settle finishes what a proxy before this one left half done.
 	settle func(context.Context) error
-	made   map[string]bool // streams that this keeper has seen to be there
+	made   map[string]kept // streams that this keeper has seen to be there, by worker
 	warned bool
 }
 
+// kept is a stream as it was when it was last looked at.
+type kept struct {
+	limits bucket.Limits
+	stored uint64
+}
+
 func newKeeper(s *store, settle func(context.Context) error) *keeper {
-	return &keeper{store: s, settle: settle, look: make(chan struct{}, 1), made: make(map[string]bool)}
+	return &keeper{store: s, settle: settle, look: make(chan struct{}, 1), made: make(map[string]kept)}
 }
 
 // run keeps until ctx ends. It begins when the buckets are there.
@@ -92,6 +99,8 @@ func (k *keeper) keep(ctx context.Context) error {
 	k.mu.Unlock()
 	settled := k.settle(ctx)
 	targets := durableTargets(table)
+	// One that no route leads to any more may go, with its worker.
+	maps.DeleteFunc(k.made, func(worker string, _ kept) bool { return !slices.Contains(targets, worker) })
 	if len(targets) == 0 {
 		return settled
 	}
@@ -109,24 +118,45 @@ func (k *keeper) keep(ctx context.Context) error {
 
 func (k *keeper) keepOne(ctx context.Context, worker string, limits bucket.Limits) error {
 	name := bucket.JobsStream(k.store.prefix, worker)
-	if k.made[worker] {
+	before, known := k.made[worker]
+	if known {
 		if _, err := k.store.js.Stream(ctx, name); errors.Is(err, jetstream.ErrStreamNotFound) {
-			k.made[worker] = false
-			k.store.log.Error().Str("stream", name).
-				Msg("the stream of jobs was deleted by somebody; it is made again, and what it held is lost")
+			known = false
+			delete(k.made, worker)
+			k.store.log.Error().Str("stream", name).Uint64("messages", before.stored).
+				Msg("the stream of jobs was deleted by somebody; it is made again, and what it held, so many messages when last looked at, is lost")
 		}
 	}
 	if err := bucket.EnsureJobs(ctx, k.store.js, k.store.prefix, worker, limits); err != nil {
 		return err
 	}
-	if k.made[worker] {
+	stream, err := k.store.js.Stream(ctx, name)
+	if err != nil {
+		return err
+	}
+	state := stream.CachedInfo().State
+	k.made[worker] = kept{limits: limits, stored: state.Msgs}
+	if limits != before.limits {
+		k.sayOver(name, limits, state)
+	}
+	if known {
 		return nil
 	}
-	k.made[worker] = true
 	k.store.log.Info().Str("stream", name).Msg("durable messages are stored")
 	// Best effort: instances look by themselves every now and then.
 	return k.store.nc.Publish(damrey.JobsSubject(k.store.prefix, worker), nil)
 }
+
+// sayOver says that more is stored than a new limit allows.
+func (k *keeper) sayOver(stream string, limits bucket.Limits, state jetstream.StreamState) {
+	if over(limits.Messages, state.Msgs) || over(limits.Bytes, state.Bytes) {
+		k.store.log.Warn().Str("stream", stream).Uint64("messages", state.Msgs).Int64("max_messages", limits.Messages).
+			Uint64("bytes", state.Bytes).Int64("max_bytes", limits.Bytes).
+			Msg("more is stored than the limits allow now; nothing is removed, and new messages are refused until there is room")
+	}
+}
+
+func over(limit int64, stored uint64) bool { return limit > 0 && stored > uint64(limit) }
 
 // durableTargets are the workers that durable routes lead to.
 func durableTargets(t *damrey.Table) []string {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/jedib0t/go-pretty/v6/text"
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/spf13/cobra"
 
@@ -76,9 +77,9 @@ to the broker itself, not to an agent.`,
 }
 
 func (a *app) backup(ctx context.Context, js jetstream.JetStream, prefix, path string) error {
-	held, err := snapshot.Streams(ctx, js, prefix)
+	held, err := heldStreams(ctx, js, prefix)
 	if err != nil {
-		return fmt.Errorf("list the streams: %w", err)
+		return err
 	}
 	if len(held) == 0 {
 		return fmt.Errorf("there is no fabric %q at %s: neither its table nor a stream; name another with --prefix or --nats",
@@ -105,6 +106,18 @@ func (a *app) backup(ctx context.Context, js jetstream.JetStream, prefix, path s
 		return printStreams(a.stderr, m.Streams)
 	}
 	return printStreams(a.stdout, m.Streams)
+}
+
+func heldStreams(ctx context.Context, js jetstream.JetStream, prefix string) ([]snapshot.Held, error) {
+	held, err := snapshot.Streams(ctx, js, prefix)
+	if errors.Is(err, nats.ErrNoResponders) || errors.Is(err, jetstream.ErrJetStreamNotEnabled) {
+		return nil, fmt.Errorf("there is no JetStream at %s, so no fabric stores anything there: %w; name another server with --nats",
+			js.Conn().ConnectedUrlRedacted(), err)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("list the streams: %w", err)
+	}
+	return held, nil
 }
 
 // writeWhole makes or replaces a file only when all of it is on the disk. What was begun is removed.

@@ -67,9 +67,9 @@ func (a *app) restore(ctx context.Context, js jetstream.JetStream, file *os.File
 
 // clearFabric refuses to remove anything that nobody said may go.
 func clearFabric(ctx context.Context, js jetstream.JetStream, prefix string, replace bool) error {
-	held, err := snapshot.Streams(ctx, js, prefix)
+	held, err := heldStreams(ctx, js, prefix)
 	if err != nil {
-		return fmt.Errorf("list the streams: %w; nothing was touched", err)
+		return fmt.Errorf("%w; nothing was touched", err)
 	}
 	var full []string
 	for _, h := range held {
