@@ -45,3 +45,6 @@ func (b Burial) Letter(prefix string, header nats.Header, payload []byte) *nats.
 	}
 	return m
 }
+
+// HeaderNumber reads a count that a dead letter carries: 0 for what is none.
+func HeaderNumber(h nats.Header, name string) int { return headerNumber(h, name, 0) }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
-	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -99,7 +98,7 @@ func letterOf(prefix, subject string, sequence uint64, h nats.Header, payload []
 	l := api.DeadLetter{
 		Sequence: sequence, Size: len(payload),
 		ID: h.Get(damrey.HeaderOriginalID), Error: h.Get(damrey.HeaderDeadError), Instance: h.Get(damrey.HeaderDeadInstance),
-		Failures: headerNumber(h, damrey.HeaderDeadFailures), Delivered: headerNumber(h, damrey.HeaderDeadHandouts),
+		Failures: damrey.HeaderNumber(h, damrey.HeaderDeadFailures), Delivered: damrey.HeaderNumber(h, damrey.HeaderDeadHandouts),
 	}
 	l.Edited, _ = time.Parse(time.RFC3339, h.Get(damrey.HeaderDeadEdited)) // zero for what is no time
 	l.Worker, l.Type, l.From = parseDeadSubject(prefix, subject)
@@ -130,15 +129,6 @@ func parseDeadSubject(prefix, subject string) (worker, typ, from string) {
 	worker, rest, _ := strings.Cut(strings.TrimPrefix(subject, prefix+".dead."), ".")
 	typ, from, _ = strings.Cut(rest, ".")
 	return worker, typ, from
-}
-
-// headerNumber is 0 for what is no count.
-func headerNumber(h nats.Header, name string) int {
-	n, err := strconv.ParseUint(h.Get(name), 10, 31)
-	if err != nil {
-		return 0
-	}
-	return int(n)
 }
 
 // stays is the problem of a letter that could not be retried.
