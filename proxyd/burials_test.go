@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
+	"github.com/rs/zerolog"
 
 	"github.com/damrey/damrey"
 	"github.com/damrey/damrey/internal/api"
@@ -179,5 +181,35 @@ func TestRemoveJobs_LeavesWhatHoldsMessages(t *testing.T) {
 	r.write("damrey.job.w.x.src", `["REQUEST","x"]`) // it still takes messages
 	if n := r.stored("DAMREY_JOBS_w"); n != 2 {
 		t.Errorf("%d stored", n)
+	}
+}
+
+// What an instance has in its hand stays there, for however long it takes.
+func TestBurial_LeavesWhatIsInHand(t *testing.T) {
+	t.Parallel()
+	r := newDeadRig(t)
+	r.register("src", durably("order", "w"))
+	r.register("w")
+	r.send(1)
+	begun := make(chan struct{})
+	var times atomic.Int64
+	w := damrey.New(damrey.Config{Name: "w", Timeout: time.Minute}, zerolog.Nop(),
+		damrey.WithConnect(damrey.ConnectConfig{URL: r.srv.ClientURL()}), damrey.WithDrainTime(time.Minute))
+	w.Handle("*", func(context.Context, damrey.Msg) (damrey.Msg, error) {
+		if times.Add(1) == 1 {
+			close(begun)
+		}
+		time.Sleep(bucket.AckWait + 5*time.Second) // longer than a silent hand keeps it
+		return nil, nil
+	})
+	done := make(chan error, 1)
+	go func() { done <- w.Serve(context.Background()) }()
+	await(t, begun)
+	if moved := r.deleteBurying("w"); moved != 0 || times.Load() != 1 || r.stored("DAMREY_DEAD") != 0 {
+		t.Errorf("%d moved, handled %d times", moved, times.Load())
+	}
+	w.Stop()
+	if err := <-done; err != nil {
+		t.Error(err)
 	}
 }
