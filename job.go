@@ -34,6 +34,8 @@ const (
 	HeaderDeadSequence = "Damrey-Sequence"  // in the worker's stream of jobs
 	HeaderDeadHandouts = "Damrey-Delivered" // how often it was handed out
 	HeaderOriginalID   = "Damrey-ID"        // under which it was stored as a job
+	HeaderDeadEdited   = "Damrey-Edited"    // RFC 3339; when somebody changed the message
+	HeaderDeadReplaces = "Damrey-Replaces"  // the letter's sequence before that
 )
 
 // job is a stored message in the hand of this instance. It ends once: done,
@@ -403,26 +405,10 @@ func (w *Instance) letComeAgain(in *inbound, wait time.Duration) {
 // bury stores a job with the dead letters, and removes it here only then.
 func (w *Instance) bury(in *inbound, why string) {
 	j := in.job
-	m := &nats.Msg{Subject: DeadSubject(w.opts.prefix, w.cfg.Name, in.typ, in.from), Data: j.msg.Data, Header: nats.Header{}}
-	for name, values := range j.msg.Header {
-		// What was asked of JetStream then would be asked again.
-		if !strings.HasPrefix(name, "Nats-") {
-			m.Header[name] = values
-		}
-	}
-	for name, value := range map[string]string{
-		HeaderID:           fmt.Sprintf("dead.%s.%d.%s", w.cfg.Name, j.sequence, j.id()),
-		HeaderOriginalID:   j.id(),
-		HeaderDeadError:    headerText(why),
-		HeaderDeadFailures: strconv.Itoa(j.tried.Failures),
-		HeaderDeadHandouts: strconv.FormatUint(j.handouts, 10),
-		HeaderDeadInstance: w.id,
-		HeaderDeadWorker:   w.cfg.Name,
-		HeaderDeadSequence: strconv.FormatUint(j.sequence, 10),
-		HeaderDeadTime:     time.Now().UTC().Format(time.RFC3339Nano),
-	} {
-		m.Header.Set(name, value)
-	}
+	m := Burial{
+		Worker: w.cfg.Name, Type: in.typ, From: in.from, ID: j.id(), Sequence: j.sequence,
+		Handouts: j.handouts, Failures: j.tried.Failures, Why: why, Instance: w.id,
+	}.Letter(w.opts.prefix, j.msg.Header, j.msg.Data)
 	err := w.link.store(context.Background(), storing{
 		msg: m, at: in.where(), deadline: clock().add(storeTime), done: func(err error) { w.buried(in, why, err) },
 	})

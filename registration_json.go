@@ -28,7 +28,8 @@ func (e *FieldError) Error() string {
 
 // ParseRegistration reads a registration as people write it and refuses what
 // this version does not know, with a *[FieldError]: line and column of broken
-// JSON, unknown fields by name, fields that stand twice, and all that [Registration.Validate] finds.
+// JSON, unknown fields by name, fields that stand twice, and all that [Registration.Validate] finds,
+// and an agent that no agent can be named.
 func ParseRegistration(data []byte) (Registration, error) {
 	reg, err := decodeRegistration(data)
 	if err != nil {
@@ -40,7 +41,21 @@ func ParseRegistration(data []byte) (Registration, error) {
 	if err := reg.refuseUnknown(); err != nil {
 		return Registration{}, err
 	}
-	return reg, reg.Validate()
+	if err := reg.Validate(); err != nil {
+		return reg, err
+	}
+	return reg, reg.refuseNoAgent()
+}
+
+// refuseNoAgent refuses to pin to what no agent can be named; rows from before are read as ever.
+func (r Registration) refuseNoAgent() error {
+	if r.Agent == "" {
+		return nil
+	}
+	if err := CheckAgentName(r.Agent); err != nil {
+		return &FieldError{Field: "agent", Problem: err.Error()}
+	}
+	return nil
 }
 
 // UnmarshalJSON reads a registration as the table holds it: fields of a newer

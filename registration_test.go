@@ -49,6 +49,7 @@ func TestRegistration_RefusesWhatIsWrongByName(t *testing.T) {
 		{`{"name":"w","mpu":"ten"}`, `mpu: "ten" is not a whole number`},
 		{`{"name":"w","mpu":1.5}`, "mpu: 1.5 is not a whole number"},
 		{`{"name":"w","agent":"a b"}`, `agent: "a b": character ' ' at position 2 is not allowed in an agent's name, such as 10.1.2.3:8080`},
+		{`{"name":"w","agent":"nats://10.1.2.3:4222"}`, `agent: "nats://10.1.2.3:4222": an agent's name is an address such as 10.1.2.3:4222, no path and no URL`},
 		{`{"name":"w","commands":{}}`, "commands: a list is needed, not {}"},
 		{cmd(`7`), "commands[0]: an object is needed, not 7"},
 		{cmd(`{"name":">","worker":"b"}`), `commands[0].name: ">": character '>' at position 1 is not allowed; use A-Z a-z 0-9 _ -`},

@@ -77,7 +77,7 @@ func checkVersion(version string) error {
 		return fmt.Errorf("cannot read its version %q; need NATS %d.%d or newer", version, minMajor, minMinor)
 	}
 	if major < minMajor || major == minMajor && minor < minMinor {
-		return fmt.Errorf("it runs NATS %s; need %d.%d or newer: upgrade nats-server", version, minMajor, minMinor)
+		return fmt.Errorf("it runs NATS %s; need %d.%d or newer, for the atomic batches and per-message TTLs of durable routes: upgrade nats-server", version, minMajor, minMinor)
 	}
 	return nil
 }

@@ -26,11 +26,18 @@ type oneDead struct {
 	Sequence uint64 `path:"sequence" minimum:"1" doc:"Number of the letter" example:"7"`
 }
 
+type editDead struct {
+	Sequence uint64 `path:"sequence" minimum:"1" doc:"Number of the letter" example:"7"`
+	Body     api.DeadEdit
+}
+
 type deadListAnswer struct{ Body api.DeadList }
 
 type deadAnswer struct{ Body api.DeadDetail }
 
 type retriedAnswer struct{ Body api.Retried }
+
+type editedAnswer struct{ Body api.DeadEdited }
 
 // listDead is GET /v1/dead.
 func (p *Proxy) listDead(ctx context.Context, in *listDead) (*deadListAnswer, error) {
@@ -83,6 +90,16 @@ func (p *Proxy) retryDead(ctx context.Context, in *oneDead) (*retriedAnswer, err
 	return &retriedAnswer{Body: done}, nil
 }
 
+// editDead is PATCH /v1/dead/{sequence}.
+func (p *Proxy) editDead(ctx context.Context, in *editDead) (*editedAnswer, error) {
+	done, err := p.dead.edit(ctx, in.Sequence, in.Body)
+	if err != nil {
+		return nil, err
+	}
+	p.cfg.Log.Info().Uint64("sequence", done.Was).Uint64("now", done.Sequence).Str("by", callerOf(ctx).addr).Msg("dead letter edited")
+	return &editedAnswer{Body: done}, nil
+}
+
 // purgeDead is DELETE /v1/dead/{sequence}.
 func (p *Proxy) purgeDead(ctx context.Context, in *oneDead) (*struct{}, error) {
 	if err := p.dead.purge(ctx, in.Sequence); err != nil {
@@ -109,6 +126,13 @@ func (p *Proxy) routeDead(a huma.API) {
 		Description: "The route is the one that its sender has for its type now. It is removed only when the message is stored, " +
 			"or on a direct route was taken by an instance. 409 says why it stays; 404 and 410 that it is gone.",
 	}, answer(p.retryDead))
+	huma.Register(a, huma.Operation{
+		OperationID: "edit-dead", Method: http.MethodPatch, Path: "/v1/dead/{sequence}", Tags: []string{"dead letters"},
+		MaxBodyBytes: maxBody + 1, BodyReadTimeout: 10 * time.Second,
+		Summary: "Change the message of a dead letter",
+		Description: "It keeps its headers and gets another sequence: it is stored anew, then removed under the old one. So nobody " +
+			"changes what somebody else has changed meanwhile: 404 or 409 then.",
+	}, answer(p.editDead))
 	huma.Register(a, huma.Operation{
 		OperationID: "purge-dead", Method: http.MethodDelete, Path: "/v1/dead/{sequence}", Tags: []string{"dead letters"},
 		Summary: "Remove a dead letter for good", DefaultStatus: http.StatusNoContent,

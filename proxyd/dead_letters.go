@@ -6,8 +6,9 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
-	"strconv"
 	"strings"
+	"sync/atomic"
+	"time"
 	"unicode/utf8"
 
 	"github.com/nats-io/nats.go"
@@ -25,10 +26,14 @@ type deadLetters struct {
 	table *table
 	name  string
 	hands hands
+	// unsettled: a letter may be there beside the one that replaced it.
+	unsettled atomic.Bool
 }
 
 func newDeadLetters(s *store, t *table) *deadLetters {
-	return &deadLetters{store: s, table: t, name: bucket.DeadStream(s.prefix), hands: newHands()}
+	d := &deadLetters{store: s, table: t, name: bucket.DeadStream(s.prefix), hands: newHands()}
+	d.unsettled.Store(true) // the proxy before this one may have ended in the middle of an edit
+	return d
 }
 
 // use calls f with the stream, with fresh information, as store.use does with a bucket. Without a stream it is
@@ -93,8 +98,9 @@ func letterOf(prefix, subject string, sequence uint64, h nats.Header, payload []
 	l := api.DeadLetter{
 		Sequence: sequence, Size: len(payload),
 		ID: h.Get(damrey.HeaderOriginalID), Error: h.Get(damrey.HeaderDeadError), Instance: h.Get(damrey.HeaderDeadInstance),
-		Failures: headerNumber(h, damrey.HeaderDeadFailures), Delivered: headerNumber(h, damrey.HeaderDeadHandouts),
+		Failures: damrey.HeaderNumber(h, damrey.HeaderDeadFailures), Delivered: damrey.HeaderNumber(h, damrey.HeaderDeadHandouts),
 	}
+	l.Edited, _ = time.Parse(time.RFC3339, h.Get(damrey.HeaderDeadEdited)) // zero for what is no time
 	l.Worker, l.Type, l.From = parseDeadSubject(prefix, subject)
 	if msg, err := wire.Decode(payload); err == nil && utf8.ValidString(strings.Join(msg, "")) {
 		l.Message = msg
@@ -123,15 +129,6 @@ func parseDeadSubject(prefix, subject string) (worker, typ, from string) {
 	worker, rest, _ := strings.Cut(strings.TrimPrefix(subject, prefix+".dead."), ".")
 	typ, from, _ = strings.Cut(rest, ".")
 	return worker, typ, from
-}
-
-// headerNumber is 0 for what is no count.
-func headerNumber(h nats.Header, name string) int {
-	n, err := strconv.ParseUint(h.Get(name), 10, 31)
-	if err != nil {
-		return 0
-	}
-	return int(n)
 }
 
 // stays is the problem of a letter that could not be retried.

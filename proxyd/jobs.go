@@ -3,6 +3,8 @@ package proxyd
 import (
 	"context"
 	"errors"
+	"fmt"
+	"maps"
 	"math/rand/v2"
 	"net/http"
 	"sync"
@@ -35,13 +37,21 @@ type keeper struct {
 
 	resume chan struct{} // look whether messages need not wait any more
 
-	made   map[string]bool // streams that this keeper has seen to be there
-	keyed  map[string]bool // of them, those with the consumers for keys
+	// settle finishes what a proxy before this one left half done.
+	settle func(context.Context) error
+	made   map[string]kept // streams that this keeper has seen to be there, by worker
 	warned bool
 }
 
-func newKeeper(s *store) *keeper {
-	return &keeper{store: s, look: make(chan struct{}, 1), resume: make(chan struct{}, 1), made: make(map[string]bool), keyed: make(map[string]bool)}
+// kept is a stream as it was when it was last looked at.
+type kept struct {
+	limits bucket.Limits
+	stored uint64
+	keyed  bool // it has the consumers for keys
+}
+
+func newKeeper(s *store, settle func(context.Context) error) *keeper {
+	return &keeper{store: s, settle: settle, look: make(chan struct{}, 1), resume: make(chan struct{}, 1), made: make(map[string]kept)}
 }
 
 // run keeps until ctx ends. It begins when the buckets are there.
@@ -97,16 +107,19 @@ func (k *keeper) current() *damrey.Table {
 // keep makes what is missing. A failure with one stream does not keep the others from being made.
 func (k *keeper) keep(ctx context.Context) error {
 	table := k.current()
+	settled := k.settle(ctx)
 	targets := durableTargets(table)
+	// One that no route leads to any more may go, with its worker.
+	maps.DeleteFunc(k.made, func(worker string, _ kept) bool { _, led := targets[worker]; return !led })
 	if len(targets) == 0 {
-		return nil
+		return settled
 	}
 	if !k.warned && len(targets) > manyStreams {
 		k.warned = true
 		k.store.log.Warn().Int("workers", len(targets)).Int("supported", manyStreams).
 			Msg("durable routes lead to more workers than are supported; each has a stream of its own")
 	}
-	failed := []error{bucket.EnsureDead(ctx, k.store.js, k.store.prefix)}
+	failed := []error{settled, bucket.EnsureDead(ctx, k.store.js, k.store.prefix)}
 	for worker, keyed := range targets {
 		failed = append(failed, k.keepOne(ctx, worker, limitsOf(table, worker), keyed))
 	}
@@ -115,31 +128,51 @@ func (k *keeper) keep(ctx context.Context) error {
 
 func (k *keeper) keepOne(ctx context.Context, worker string, limits bucket.Limits, keyed bool) error {
 	name := bucket.JobsStream(k.store.prefix, worker)
-	known := k.made[worker]
+	before, known := k.made[worker]
 	if known {
 		if _, err := k.store.js.Stream(ctx, name); errors.Is(err, jetstream.ErrStreamNotFound) {
-			known, k.keyed[worker] = false, false
-			k.store.log.Error().Str("stream", name).
-				Msg("the stream of jobs was deleted by somebody; it is made again, and what it held is lost")
+			known, before.keyed = false, false
+			delete(k.made, worker)
+			k.store.log.Error().Str("stream", name).Uint64("messages", before.stored).
+				Msg("the stream of jobs was deleted by somebody; it is made again, and what it held, so many messages when last looked at, is lost")
 		}
 	}
 	if err := bucket.EnsureJobs(ctx, k.store.js, k.store.prefix, worker, limits); err != nil {
 		return err
 	}
-	if keyed && !k.keyed[worker] {
+	if keyed && !before.keyed {
 		if err := bucket.EnsureKeyed(ctx, k.store.js, k.store.prefix, worker); err != nil {
 			return err
 		}
-		k.keyed[worker], known = true, false
+		known = false
+	}
+	stream, err := k.store.js.Stream(ctx, name)
+	if err != nil {
+		return err
+	}
+	state := stream.CachedInfo().State
+	k.made[worker] = kept{limits: limits, stored: state.Msgs, keyed: keyed || before.keyed}
+	if limits != before.limits {
+		k.sayOver(name, limits, state)
 	}
 	if known {
 		return nil
 	}
-	k.made[worker] = true
 	k.store.log.Info().Str("stream", name).Msg("durable messages are stored")
 	// Best effort: instances look by themselves every now and then.
 	return k.store.nc.Publish(damrey.JobsSubject(k.store.prefix, worker), nil)
 }
+
+// sayOver says that more is stored than a new limit allows.
+func (k *keeper) sayOver(stream string, limits bucket.Limits, state jetstream.StreamState) {
+	if over(limits.Messages, state.Msgs) || over(limits.Bytes, state.Bytes) {
+		k.store.log.Warn().Str("stream", stream).Uint64("messages", state.Msgs).Int64("max_messages", limits.Messages).
+			Uint64("bytes", state.Bytes).Int64("max_bytes", limits.Bytes).
+			Msg("more is stored than the limits allow now; nothing is removed, and new messages are refused until there is room")
+	}
+}
+
+func over(limit int64, stored uint64) bool { return limit > 0 && stored > uint64(limit) }
 
 // durableTargets are the workers that durable routes lead to, and whether some have a key.
 func durableTargets(t *damrey.Table) map[string]bool {
@@ -163,7 +196,10 @@ func limitsOf(t *damrey.Table, worker string) bucket.Limits {
 }
 
 // What happens to the stored messages of a worker that is deleted.
-const keepJobs = "keep"
+const (
+	keepJobs = "keep"
+	deadJobs = "dead"
+)
 
 // checkJobs refuses to delete a worker whose messages are stored, unless it was said what shall become of them.
 func (p *Proxy) checkJobs(ctx context.Context, worker, jobs string) error {
@@ -172,7 +208,7 @@ func (p *Proxy) checkJobs(ctx context.Context, worker, jobs string) error {
 		return nil
 	case "":
 	default:
-		const message = "unknown; jobs=keep leaves the messages stored until the worker is added again"
+		const message = "unknown; jobs=keep leaves the messages stored until the worker is added again, jobs=dead moves them to the dead letters"
 		return at(problem(http.StatusUnprocessableEntity, "jobs %q is %s", shorten(jobs), message), "query.jobs", message, shorten(jobs))
 	}
 	if damrey.CheckWorkerName(worker) != nil {
@@ -180,18 +216,21 @@ func (p *Proxy) checkJobs(ctx context.Context, worker, jobs string) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	work, err := p.store.js.Consumer(ctx, bucket.JobsStream(p.store.prefix, worker), bucket.JobsConsumer)
-	if errors.Is(err, jetstream.ErrStreamNotFound) || errors.Is(err, jetstream.ErrConsumerNotFound) {
-		return nil
-	}
+	n, err := p.burials.stored(ctx, worker)
 	if err != nil {
 		return away(err)
 	}
-	info := work.CachedInfo()
-	if n := info.NumPending + uint64(info.NumAckPending); n > 0 {
+	if n > 0 {
 		return problem(http.StatusConflict,
-			"%d messages are stored for worker %q; let its instances work them off, or keep them until it is added again: "+
-				"`damrey worker del %s --jobs keep`, or ?jobs=keep", n, worker, worker)
+			"%s stored for worker %q; let its instances work them off, keep them until it is added again, or make them dead letters: "+
+				"`damrey worker del %s --jobs keep` or `--jobs dead`, or ?jobs=keep or ?jobs=dead", areStored(n), worker, worker)
 	}
 	return nil
+}
+
+func areStored(n uint64) string {
+	if n == 1 {
+		return "1 message is"
+	}
+	return fmt.Sprintf("%d messages are", n)
 }

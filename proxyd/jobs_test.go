@@ -1,18 +1,23 @@
 package proxyd_test
 
 import (
+	"bytes"
 	"errors"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/nats-io/nats.go/jetstream"
+	"github.com/rs/zerolog"
 
 	"github.com/damrey/damrey/proxyd"
 )
 
 func TestProxy_MakesTheStreamsOfDurableRoutes(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, proxyd.Config{})
+	var logged logBuffer
+	r := newRig(t, proxyd.Config{Log: zerolog.New(&logged)})
 	js, err := jetstream.New(r.nc)
 	if err != nil {
 		t.Fatal(err)
@@ -44,6 +49,9 @@ func TestProxy_MakesTheStreamsOfDurableRoutes(t *testing.T) {
 	// Limits below what is stored remove nothing.
 	r.must(200, "POST", "/worker/chg", `{"name":"bank","max_messages":2}`)
 	eventually(t, "the limit is changed", func() bool { cfg, _ := config(); return cfg.MaxMsgs == 2 })
+	eventually(t, "that is said", func() bool {
+		return logged.has("more is stored than the limits allow now; nothing is removed", `"messages":3`, `"max_messages":2`)
+	})
 	s, err := js.Stream(t.Context(), "DAMREY_JOBS_bank")
 	if err != nil || s.CachedInfo().State.Msgs != 3 {
 		t.Fatalf("%v, %d messages", err, s.CachedInfo().State.Msgs)
@@ -64,6 +72,31 @@ func TestProxy_MakesTheStreamsOfDurableRoutes(t *testing.T) {
 	}
 	r.must(201, "POST", "/worker/add", `{"name":"bank"}`)
 	eventually(t, "the stream is there again", func() bool { _, found := config(); return found })
+	eventually(t, "the loss is said", func() bool { return logged.has("was deleted by somebody", `"messages":3`) })
+}
+
+// logBuffer keeps what a proxy logs.
+type logBuffer struct {
+	mu   sync.Mutex // guards text
+	text bytes.Buffer
+}
+
+func (b *logBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.Write(p)
+}
+
+// has says that one line holds all of them.
+func (b *logBuffer) has(all ...string) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for line := range strings.Lines(b.text.String()) {
+		if !slices.ContainsFunc(all, func(s string) bool { return !strings.Contains(line, s) }) {
+			return true
+		}
+	}
+	return false
 }
 
 // What was stored while a durable route was paused goes on when it is not, also when the route is gone by then.

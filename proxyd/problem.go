@@ -43,6 +43,8 @@ func noBody(operation string) string {
 	switch operation {
 	case "classic-del":
 		example = `{"name":"entry"}`
+	case "edit-dead":
+		example = `{"type":"add","args":["1","2"]}`
 	case "claim-agent":
 		example = `{"id":"0123456789abcdef","host":"machine-1","pid":4711}`
 	}

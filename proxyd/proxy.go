@@ -19,16 +19,17 @@ const shutdownTime = 5 * time.Second
 
 // Proxy serves one fabric's table. Make it with [New], then call Run once.
 type Proxy struct {
-	cfg    Config
-	store  *store
-	table  *table
-	leases *leases
-	keeper *keeper
-	dead   *deadLetters
-	others *proxies
-	later  *schedules
-	ln     net.Listener
-	server *http.Server
+	cfg     Config
+	store   *store
+	table   *table
+	leases  *leases
+	keeper  *keeper
+	dead    *deadLetters
+	burials *burials
+	others  *proxies
+	later   *schedules
+	ln      net.Listener
+	server  *http.Server
 
 	readyOnce sync.Once
 	ready     chan struct{}
@@ -46,12 +47,14 @@ func New(nc *nats.Conn, cfg Config) (*Proxy, error) {
 		return nil, err
 	}
 	p := &Proxy{
-		cfg: cfg, store: store, table: newTable(store), leases: newLeases(store, cfg.Lease), keeper: newKeeper(store),
+		cfg: cfg, store: store, table: newTable(store), leases: newLeases(store, cfg.Lease),
 		ready: make(chan struct{}),
 	}
 	p.dead = newDeadLetters(store, p.table)
 	p.others = newProxies(store, cfg.Node)
 	p.later = &schedules{store: store, table: p.table}
+	p.keeper = newKeeper(store, p.dead.settle)
+	p.burials = newBurials(store, p.table)
 	routes, err := p.routes()
 	if err != nil {
 		return nil, err
@@ -86,6 +89,7 @@ func (p *Proxy) Run(ctx context.Context) error {
 	var kept sync.WaitGroup
 	kept.Go(func() { p.keeper.run(ctx, p.ready) })
 	kept.Go(func() { (&later{store: p.store, keeper: p.keeper}).run(ctx, p.ready, p.URL()) })
+	kept.Go(func() { p.burials.run(ctx) })
 	p.cfg.Log.Info().Str("url", p.URL()).Str("prefix", p.cfg.Prefix).Msg("proxy listens")
 
 	var failed error

@@ -14,6 +14,8 @@ import (
 type registrationAnswer struct {
 	Status int
 	ETag   string `header:"ETag" doc:"Revision of the entry, in quotes" example:"\"7\""`
+	Moved  string `header:"Damrey-Moved" doc:"With jobs=dead: how many stored messages went to the dead letters"`
+	Left   string `header:"Damrey-Left" doc:"With jobs=dead: how many are still stored; ask again until it is 0"`
 	Body   damrey.Registration
 }
 
@@ -36,7 +38,7 @@ type putWorker struct {
 type deleteWorker struct {
 	Name    string `path:"name" doc:"Name of the worker"`
 	IfMatch string `header:"If-Match" doc:"Delete only while the worker is at this revision; * is any"`
-	Jobs    string `query:"jobs" doc:"What becomes of messages that are stored for the worker: keep leaves them until it is registered again. Without it, 409 while there are any"`
+	Jobs    string `query:"jobs" doc:"What becomes of messages that are stored for the worker: keep leaves them until it is registered again; dead moves them to the dead letters, and asked again tells how far it is. Without it, 409 while there are any"`
 }
 
 type workersAnswer struct{ Body api.WorkerList }
@@ -132,6 +134,9 @@ func (p *Proxy) put(ctx context.Context, reg damrey.Registration, allow guard) (
 // del removes, tells, and answers with what was removed, so that it can be put back. jobs says what becomes of messages
 // that are stored for the worker.
 func (p *Proxy) del(ctx context.Context, name, jobs string, allow guard) (*registrationAnswer, error) {
+	if jobs == deadJobs {
+		return p.delBurying(ctx, name, allow)
+	}
 	removed, err := p.table.del(ctx, name, func(current *entry) error {
 		err := allow(current)
 		if err == nil && current != nil {

@@ -116,6 +116,6 @@ func (f *askFlags) await(ctx context.Context, nc *nats.Conn, answers *nats.Subsc
 		return reply{}, fmt.Errorf("wait for the answer: %w", err)
 	}
 	r := readReply(m, typ)
-	r.where, r.spent = cmp.Or(r.where, from+"→"+typ), cmp.Or(r.spent, f.timeout.String())
+	r.where, r.spent = cmp.Or(r.where, from+"→"+typ), f.timeout.String()
 	return r, nil
 }

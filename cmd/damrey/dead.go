@@ -10,11 +10,12 @@ const deadHelp = `Look after the messages of durable routes that failed too ofte
   damrey dead ls --worker square --since 1h
   damrey dead show 7
   damrey dead retry 7
+  damrey dead edit 7 --retry
   damrey dead retry --all --worker square --rate 50/s
   damrey dead purge --all --error "no such customer"`
 
 func newDeadCommand(a *app) *cobra.Command {
-	cmd := newGroupCommand("dead", "Look at the messages that failed too often, retry or purge them", deadHelp)
-	cmd.AddCommand(newDeadListCommand(a), newDeadShowCommand(a), newDeadRetryCommand(a), newDeadPurgeCommand(a))
+	cmd := newGroupCommand("dead", "Look at the messages that failed too often; retry, edit or purge them", deadHelp)
+	cmd.AddCommand(newDeadListCommand(a), newDeadShowCommand(a), newDeadRetryCommand(a), newDeadEditCommand(a), newDeadPurgeCommand(a))
 	return cmd
 }

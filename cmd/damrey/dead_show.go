@@ -50,7 +50,7 @@ func printDeadLetter(w io.Writer, l api.DeadDetail) error {
 	for _, row := range []table.Row{
 		{"sequence", l.Sequence}, {"time", l.Time.Local().Format(time.DateTime)},
 		{"route", oneLine(l.Route(), 200)}, {"error", orDash(oneLine(l.Error, 1000))},
-		{"failures", l.Failures}, {"delivered", l.Delivered}, {"instance", orDash(l.Instance)}, {"id", orDash(l.ID)}, {"size", l.Size},
+		{"edited", orDash(whenever(l.Edited))}, {"failures", l.Failures}, {"delivered", l.Delivered}, {"instance", orDash(l.Instance)}, {"id", orDash(l.ID)}, {"size", l.Size},
 	} {
 		t.AppendRow(row)
 	}
@@ -70,6 +70,14 @@ func printDeadLetter(w io.Writer, l api.DeadDetail) error {
 		}
 	}
 	return printTable(w, t)
+}
+
+// whenever is empty for no time.
+func whenever(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.Local().Format(time.DateTime)
 }
 
 func parseSequence(s string) (uint64, error) {

@@ -64,8 +64,8 @@ func TestScripts(t *testing.T) {
 		RequireUniqueNames:  true,
 		Setup:               setup,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"daemon": daemon, "stop": stop, "until": until, "code": code,
-			"barenats": bareNATS, "portof": portOf, "streams": streams, "store": store, "utf": utf, "large": large,
+			"daemon": daemon, "end": end, "until": until, "code": code,
+			"barenats": bareNATS, "plainnats": plainNATS, "oldnats": oldNATS, "portof": portOf, "streams": streams, "store": store, "utf": utf, "large": large,
 		},
 	})
 }

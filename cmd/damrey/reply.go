@@ -21,7 +21,7 @@ type reply struct {
 // readReply reads what came back. A worker without the library may answer anything: what is no message is the one
 // argument of a RESPONSE.
 func readReply(m *nats.Msg, typ string) reply {
-	r := reply{where: m.Header.Get("Damrey-Where"), spent: m.Header.Get("Damrey-Spent")}
+	r := reply{where: m.Header.Get("Damrey-Where")}
 	if code := m.Header.Get(micro.ErrorCodeHeader); code != "" {
 		r.msg = damrey.Msg{damrey.ERROR, typ, m.Header.Get(micro.ErrorHeader), code}
 		return r

@@ -17,7 +17,7 @@ says what its output is; one live table at the proxy says where that goes; NATS 
   damrey agent        one on each further machine
   damrey worker       look at the table and change it, or run any program as a worker
   damrey route        pause a route and resume it
-  damrey dead         look at the messages that failed too often, retry or purge them
+  damrey dead         look at the messages that failed too often; retry, edit or purge them
   damrey schedule     send messages later, once or again and again
 
 Every flag can be set by an environment variable, --nats-port by DAMREY_NATS_PORT. Logs are on
@@ -62,7 +62,7 @@ func newRoot(a *app) *cobra.Command {
 		return err
 	}
 	root.AddCommand(newDevCommand(a), newProxyCommand(a), newAgentCommand(a), newWorkerCommand(a), newRouteCommand(a), newDeadCommand(a), newScheduleCommand(a),
-		newRequestCommand(a), newSendCommand(a), newBenchCommand(a), newVersionCommand(a))
+		newRequestCommand(a), newSendCommand(a), newBackupCommand(a), newRestoreCommand(a), newBenchCommand(a), newVersionCommand(a))
 	root.InitDefaultHelpCmd()
 	root.InitDefaultCompletionCmd()
 	refuseUnknownTopics(root)

@@ -8,14 +8,17 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
+	"testing"
 	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/rogpeppe/go-internal/testscript"
+	"github.com/rogpeppe/go-internal/txtar"
 
 	"github.com/damrey/damrey"
 	"github.com/damrey/damrey/broker"
@@ -87,10 +90,10 @@ func readUntilReady(r io.Reader) map[string]string {
 	}
 }
 
-// stop sends a daemon one Ctrl-C and waits until it has ended well: stop NAME. What it wrote to stderr is in NAME.log.
-func stop(ts *testscript.TestScript, neg bool, args []string) {
+// end sends a daemon one Ctrl-C and waits until it has ended well: end NAME. What it wrote to stderr is in NAME.log.
+func end(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 1 {
-		ts.Fatalf("usage: stop NAME")
+		ts.Fatalf("usage: end NAME")
 	}
 	d := ts.Value(daemonsKey{}).(map[string]*running)[args[0]]
 	if d == nil {
@@ -242,4 +245,24 @@ func utf(ts *testscript.TestScript, neg bool, args []string) {
 		}
 	}
 	ts.Check(os.WriteFile(ts.MkAbs(args[1]), data, 0o600))
+}
+
+// testscript runs its own command before one of ours of the same name, and its `stop` ends a script as passed.
+func TestScripts_DoNotEndEarly(t *testing.T) {
+	t.Parallel()
+	files, err := filepath.Glob(filepath.Join("testdata", "script", "*.txtar"))
+	if err != nil || len(files) == 0 {
+		t.Fatal("no scripts:", err)
+	}
+	for _, file := range files {
+		archive, err := txtar.ParseFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for line := range strings.Lines(string(archive.Comment)) {
+			if words := strings.Fields(line); len(words) > 0 && words[0] == "stop" {
+				t.Errorf("%s: %q would end it as passed; use end", file, strings.TrimSpace(line))
+			}
+		}
+	}
 }

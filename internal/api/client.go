@@ -97,8 +97,9 @@ type call struct {
 	path    []string // segments, not escaped
 	query   url.Values
 	ifMatch string
-	body    any // nil: none
-	into    any // nil: the answer's body does not matter
+	body    any          // nil: none
+	into    any          // nil: the answer's body does not matter
+	headers *http.Header // nil: those of the answer do not matter
 	// repeatable: to do it twice is as to do it once, so that it may be tried at another proxy whatever came of it.
 	repeatable bool
 }
@@ -132,6 +133,9 @@ func (c *Client) callOne(ctx context.Context, base *url.URL, what call, left int
 	defer resp.Body.Close()
 	if resp.StatusCode < 200 || resp.StatusCode > 299 {
 		return "", refused(base, resp)
+	}
+	if what.headers != nil {
+		*what.headers = resp.Header
 	}
 	if what.into == nil {
 		return resp.Header.Get("ETag"), nil

@@ -28,6 +28,14 @@ func (c *Client) RetryDead(ctx context.Context, sequence uint64) (Retried, error
 	return done, err
 }
 
+// EditDead changes the message of a dead letter, which gets another sequence by that. 404 when the letter is gone, 409 when
+// somebody else was faster.
+func (c *Client) EditDead(ctx context.Context, sequence uint64, change DeadEdit) (DeadEdited, error) {
+	var done DeadEdited
+	_, err := c.call(ctx, call{method: http.MethodPatch, path: deadPath(sequence), body: change, into: &done})
+	return done, err
+}
+
 // PurgeDead removes a dead letter for good. 404 when it is gone.
 func (c *Client) PurgeDead(ctx context.Context, sequence uint64) error {
 	_, err := c.call(ctx, call{method: http.MethodDelete, path: deadPath(sequence)})

@@ -58,6 +58,23 @@ func (c *Client) DeleteKeepingJobs(ctx context.Context, name string) error {
 	return err
 }
 
+// DeleteBuryingJobs is Delete of a worker whose stored messages become dead letters. It is to be called until none are left;
+// then also for a worker that is gone already.
+func (c *Client) DeleteBuryingJobs(ctx context.Context, name string) (moved, left uint64, err error) {
+	var headers http.Header
+	_, err = c.call(ctx, call{method: http.MethodDelete, path: workerPath(name), query: url.Values{"jobs": {"dead"}}, headers: &headers})
+	if err != nil {
+		return 0, 0, err
+	}
+	for name, to := range map[string]*uint64{"Damrey-Moved": &moved, "Damrey-Left": &left} {
+		if *to, err = strconv.ParseUint(headers.Get(name), 10, 64); err != nil {
+			return 0, 0, fmt.Errorf("%s answered with the header %s: %q, which is no count; is it a Damrey proxy of this version?",
+				c.URL(), name, headers.Get(name))
+		}
+	}
+	return moved, left, nil
+}
+
 // Match is the entity tag of a revision, for an If-Match header.
 func Match(revision uint64) string { return `"` + strconv.FormatUint(revision, 10) + `"` }
 

@@ -29,6 +29,8 @@ type DeadLetter struct {
 	Instance string `json:"instance" doc:"The instance that gave it up"`
 	// Time is when the broker stored the letter.
 	Time time.Time `json:"time" doc:"When it became a dead letter, by the broker's clock"`
+	// Edited is zero when nobody changed the message.
+	Edited time.Time `json:"edited,omitzero" doc:"When the message was changed by hand; absent when it never was"`
 	// Size of the payload in bytes.
 	Size int `json:"size" doc:"Size of the payload in bytes"`
 	// Message is nil when the payload is no message, or none that JSON can carry.
@@ -64,6 +66,20 @@ type Retried struct {
 	Route string `json:"route" doc:"The route that it was sent along, as from→type→to" example:"add→square→square"`
 	// Delivery is durable or direct.
 	Delivery string `json:"delivery" enum:"durable,direct" doc:"durable: it is stored; direct: an instance took it"`
+}
+
+// DeadEdit is the body of PATCH /v1/dead/{sequence}. What is absent stays.
+type DeadEdit struct {
+	// Type is empty when it stays.
+	Type string `json:"type,omitempty" doc:"The message's new type" example:"square"`
+	// Args is nil when they stay.
+	Args *[]string `json:"args,omitempty" doc:"The message's new arguments, all of them"`
+}
+
+// DeadEdited is the answer to PATCH /v1/dead/{sequence}.
+type DeadEdited struct {
+	Sequence uint64 `json:"sequence" doc:"The letter as it is now" example:"12"`
+	Was      uint64 `json:"was" doc:"The letter before, which is gone" example:"7"`
 }
 
 // DeadFilter says which dead letters are meant. The zero value means all of them.

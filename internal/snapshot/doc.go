@@ -1,0 +1,3 @@
+// Package snapshot copies the streams of a fabric into a file and back, by JetStream's own snapshots: they keep
+// sequences, times, headers and the state of consumers.
+package snapshot

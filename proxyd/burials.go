@@ -1,0 +1,267 @@
+package proxyd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/damrey/damrey"
+	"github.com/damrey/damrey/internal/bucket"
+)
+
+// burialWait is how long a request waits for a burial to end, before it answers with what there is.
+const burialWait = 3 * time.Second
+
+// burials move the stored messages of deleted workers to the dead letters, in the background of this proxy. One that
+// was interrupted goes on when somebody deletes the worker again.
+type burials struct {
+	store *store
+	table *table
+	queue chan *burial
+
+	mu  sync.Mutex // guards all
+	all map[string]*burial
+}
+
+func newBurials(s *store, t *table) *burials {
+	return &burials{store: s, table: t, queue: make(chan *burial), all: make(map[string]*burial)}
+}
+
+// run buries until ctx ends.
+func (s *burials) run(ctx context.Context) {
+	var running sync.WaitGroup
+	defer running.Wait()
+	for {
+		select {
+		case b := <-s.queue:
+			running.Go(func() {
+				defer close(b.done)
+				b.err = b.run(ctx)
+				b.say()
+			})
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// begin is the burial of this worker's messages that is under way, or a new one.
+func (s *burials) begin(ctx context.Context, worker string) (*burial, error) {
+	s.mu.Lock()
+	b := s.all[worker]
+	isNew := b == nil
+	if isNew {
+		b = &burial{store: s.store, table: s.table, worker: worker, done: make(chan struct{})}
+		s.all[worker] = b
+	}
+	s.mu.Unlock()
+	if !isNew {
+		return b, nil
+	}
+	select {
+	case s.queue <- b:
+		return b, nil
+	case <-ctx.Done():
+		s.forget(worker)
+		return nil, problem(http.StatusServiceUnavailable, "the proxy does not run (any more); ask again")
+	}
+}
+
+// has says that a burial is under way, or has ended and was not asked for since.
+func (s *burials) has(worker string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.all[worker] != nil
+}
+
+func (s *burials) forget(worker string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.all, worker)
+}
+
+// wait is what became of the messages so far.
+func (s *burials) wait(ctx context.Context, b *burial) (moved, left uint64, err error) {
+	select {
+	case <-b.done:
+		s.forget(b.worker)
+		return b.moved.Load(), b.left.Load(), b.err
+	case <-ctx.Done():
+	case <-time.After(burialWait):
+	}
+	return b.moved.Load(), b.left.Load(), nil
+}
+
+// burial is the moving of one worker's messages.
+type burial struct {
+	store       *store
+	table       *table
+	worker      string
+	moved, left atomic.Uint64
+	done        chan struct{}
+	err         error // to be read when done is closed
+}
+
+func (b *burial) say() {
+	log := b.store.log.Info()
+	if b.err != nil {
+		log = b.store.log.Warn().Err(b.err)
+	}
+	log.Str("worker", b.worker).Uint64("moved", b.moved.Load()).Uint64("left", b.left.Load()).
+		Msg("stored messages of a deleted worker went to the dead letters")
+}
+
+// run moves until nothing is left. It shares the worker's consumer with instances that drain meanwhile: each message is in
+// one hand only. What stays unseen there is waiting for its next attempt, and is taken from the stream itself.
+func (b *burial) run(ctx context.Context) error {
+	if err := bucket.EnsureDead(ctx, b.store.js, b.store.prefix); err != nil {
+		return err
+	}
+	hands, err := watchHands(b.store.nc, bucket.JobsStream(b.store.prefix, b.worker))
+	if err != nil {
+		return err
+	}
+	defer hands.stop()
+	for ctx.Err() == nil {
+		over, err := b.round(ctx, hands)
+		if err != nil || over {
+			return err
+		}
+	}
+	return fmt.Errorf("the proxy ends with %d of the messages not moved; delete worker %q again, and it goes on", b.left.Load(), b.worker)
+}
+
+func (b *burial) round(ctx context.Context, hands *ackWatch) (over bool, err error) {
+	e, err := b.table.get(ctx, b.worker)
+	if err != nil {
+		return false, err
+	}
+	if e != nil {
+		return false, problem(http.StatusConflict, "worker %q was added again meanwhile; %d messages are dead letters by now, the others stay stored for it",
+			b.worker, b.moved.Load())
+	}
+	stream, err := b.stream(ctx)
+	if err != nil {
+		return errors.Is(err, jetstream.ErrStreamNotFound), ignore(err, jetstream.ErrStreamNotFound)
+	}
+	if b.left.Load() == 0 {
+		return true, b.removeStream(ctx)
+	}
+	taken, err := b.takeAll(ctx, stream, hands)
+	if err == nil && taken == 0 {
+		err = b.takePostponed(ctx, stream, hands)
+	}
+	return false, err
+}
+
+// stream counts what is left in it.
+func (b *burial) stream(ctx context.Context) (jetstream.Stream, error) {
+	stream, err := b.store.js.Stream(ctx, bucket.JobsStream(b.store.prefix, b.worker))
+	if err != nil {
+		return nil, err
+	}
+	info, err := stream.Info(ctx, jetstream.WithSubjectFilter(b.subjects()))
+	if err != nil {
+		return nil, err
+	}
+	var left uint64
+	for subject, n := range info.State.Subjects {
+		if !b.isMarker(subject) {
+			left += n
+		}
+	}
+	b.left.Store(left)
+	return stream, nil
+}
+
+// subjects are of jobs, of those that wait for a paused route, and of markers.
+func (b *burial) subjects() string { return b.store.prefix + ".*." + b.worker + ".>" }
+
+// isMarker says that it is an application's id that is stored, and no message.
+func (b *burial) isMarker(subject string) bool {
+	return strings.HasPrefix(subject, b.store.prefix+".id.")
+}
+
+// removeStream leaves a stream that a route leads to: the keeper would make it again, and senders would meet none.
+func (b *burial) removeStream(ctx context.Context) error {
+	entries, err := b.table.list(ctx)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		for _, c := range e.reg.Commands {
+			if c.Worker == b.worker && c.Delivery == damrey.Durable {
+				return nil
+			}
+		}
+	}
+	_, err = bucket.RemoveJobs(ctx, b.store.js, b.store.prefix, b.worker)
+	return err
+}
+
+func ignore(err, what error) error {
+	if errors.Is(err, what) {
+		return nil
+	}
+	return err
+}
+
+// stored counts the messages of a worker, registered or not.
+func (s *burials) stored(ctx context.Context, worker string) (uint64, error) {
+	b := &burial{store: s.store, worker: worker}
+	_, err := b.stream(ctx)
+	return b.left.Load(), ignore(err, jetstream.ErrStreamNotFound)
+}
+
+// delBurying removes a worker, and moves what is stored for it to the dead letters. A worker that is gone already is no
+// problem while there is something to move.
+func (p *Proxy) delBurying(ctx context.Context, name string, allow guard) (*registrationAnswer, error) {
+	removed, err := p.table.del(ctx, name, allow)
+	if err == nil {
+		p.tell(ctx, opDelete, name, removed.revision)
+	} else if refused, ok := errors.AsType[huma.StatusError](err); ok && refused.GetStatus() == http.StatusNotFound && damrey.CheckWorkerName(name) == nil {
+		removed, err = p.halfBuried(ctx, name, err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	answer := newAnswer(http.StatusOK, removed)
+	answer.Moved, answer.Left, err = p.bury(ctx, name)
+	return answer, err
+}
+
+// bury waits a moment for the messages to be moved, and says how many are, and how many are left.
+func (p *Proxy) bury(ctx context.Context, name string) (moved, left string, err error) {
+	if damrey.CheckWorkerName(name) != nil {
+		return "0", "0", nil // nothing can be stored for what is no worker's name
+	}
+	b, err := p.burials.begin(ctx, name)
+	if err != nil {
+		return "", "", err
+	}
+	m, l, err := p.burials.wait(ctx, b)
+	return strconv.FormatUint(m, 10), strconv.FormatUint(l, 10), away(err)
+}
+
+// halfBuried is a worker that is gone, but whose messages are not; or else gone, the error.
+func (p *Proxy) halfBuried(ctx context.Context, name string, gone error) (*entry, error) {
+	if !p.burials.has(name) {
+		n, err := p.burials.stored(ctx, name)
+		if err != nil {
+			return nil, away(err)
+		}
+		if n == 0 {
+			return nil, gone
+		}
+	}
+	return &entry{reg: damrey.Registration{Name: name}}, nil
+}
