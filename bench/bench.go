@@ -43,6 +43,8 @@ type Config struct {
 	Rounds int
 	// Scale multiplies how much work a round does, up to MaxScale; default 1.
 	Scale float64
+	// Stored is how many messages lie in the first stream of every durable row meanwhile, where nobody takes them.
+	Stored int
 	// Progress is told before each round. Nil: nobody is told.
 	Progress func(row string, done, of int)
 }
@@ -100,6 +102,9 @@ func Run(ctx context.Context, cfg Config) ([]Result, error) {
 	if cfg.Scale == 0 {
 		cfg.Scale = 1
 	}
+	if cfg.Stored < 0 {
+		return nil, fmt.Errorf("bench: %d messages stored; use 0 or more", cfg.Stored)
+	}
 	if !(cfg.Scale > 0 && cfg.Scale <= MaxScale) || cfg.Rounds < 0 { // NaN too
 		return nil, fmt.Errorf("bench: a scale of %v in %d rounds; use more than 0 and at most %d, in 1 or more", cfg.Scale, cfg.Rounds, MaxScale)
 	}
@@ -135,7 +140,7 @@ func choose(names []string) ([]row, error) {
 }
 
 func (r row) run(ctx context.Context, cfg Config) (Result, error) {
-	s, err := newSite()
+	s, err := newSite(cfg.Stored)
 	if err != nil {
 		return Result{}, err
 	}

@@ -12,7 +12,7 @@ import (
 // It runs and measures something; how much is for people to read.
 func TestRun_EveryRowGivesItsFigures(t *testing.T) {
 	t.Parallel()
-	results, err := bench.Run(context.Background(), bench.Config{Rounds: 1, Scale: 0.01})
+	results, err := bench.Run(context.Background(), bench.Config{Rounds: 1, Scale: 0.01, Stored: 100})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -39,7 +39,23 @@ func (s *site) jobs(workers ...string) (jetstream.JetStream, error) {
 			}
 		}
 	}
+	for _, prefix := range []string{rawPrefix, damrey.DefaultPrefix} {
+		if err := s.fill(js, prefix, workers[0]); err != nil {
+			return nil, err
+		}
+	}
 	return js, nil
+}
+
+// fill stores messages where nobody takes them, as a route that is paused does.
+func (s *site) fill(js jetstream.JetStream, prefix, worker string) error {
+	for range s.stored {
+		if _, err := js.PublishAsync(prefix+".held."+worker+".ask.src.bench", []byte(payload), jetstream.WithStallWait(patience)); err != nil {
+			return err
+		}
+	}
+	<-js.PublishAsyncComplete()
+	return nil
 }
 
 // sink registers src, which stores for the worker sink.
@@ -61,14 +77,14 @@ func purge(js jetstream.JetStream, prefix string) error {
 	if err != nil {
 		return err
 	}
-	return stream.Purge(ctx)
+	return stream.Purge(ctx, jetstream.WithPurgeSubject(prefix+".job.>"))
 }
 
 // publishJobs stores n messages, each under an id of its own.
 func publishJobs(js jetstream.JetStream, prefix string, n int) error {
 	for range n {
 		m := &nats.Msg{Subject: prefix + ".job.sink.ask.src", Data: []byte(payload)}
-		if _, err := js.PublishMsgAsync(m, jetstream.WithMsgID(fmt.Sprint("raw-", ids.Add(1)))); err != nil {
+		if _, err := js.PublishMsgAsync(m, jetstream.WithMsgID(fmt.Sprint("raw-", ids.Add(1))), jetstream.WithStallWait(patience)); err != nil {
 			return err
 		}
 	}
@@ -84,7 +100,15 @@ func allStored(js jetstream.JetStream, prefix string, n int) error {
 	if err != nil {
 		return err
 	}
-	if stored := stream.CachedInfo().State.Msgs; stored != uint64(n) {
+	info, err := stream.Info(ctx, jetstream.WithSubjectFilter(prefix+".job.>"))
+	if err != nil {
+		return err
+	}
+	var stored uint64
+	for _, n := range info.State.Subjects {
+		stored += n
+	}
+	if stored != uint64(n) {
 		return fmt.Errorf("%d of %d messages were stored", stored, n)
 	}
 	return nil

@@ -47,7 +47,7 @@ func openDurableLine(s *site) (raw, ours measure, err error) {
 	raw = func(n int) (float64, error) {
 		return arrived.throughput(n, func() error {
 			m := &nats.Msg{Subject: rawPrefix + ".job.one.ask.src", Data: []byte(payload)}
-			_, err := js.PublishMsgAsync(m, jetstream.WithMsgID(fmt.Sprint("raw-", ids.Add(1))))
+			_, err := js.PublishMsgAsync(m, jetstream.WithMsgID(fmt.Sprint("raw-", ids.Add(1))), jetstream.WithStallWait(patience))
 			return err
 		}, func() error { <-js.PublishAsyncComplete(); return nil })
 	}
@@ -102,7 +102,7 @@ func (s *site) rawHop(hop string, behind []string, arrived func()) error {
 			return
 		}
 		next := &nats.Msg{Subject: rawPrefix + ".job." + behind[0] + ".ask." + hop, Data: m.Data()}
-		future, err := js.PublishMsgAsync(next, jetstream.WithMsgID(m.Headers().Get(jetstream.MsgIDHeader)+"."+hop))
+		future, err := js.PublishMsgAsync(next, jetstream.WithMsgID(m.Headers().Get(jetstream.MsgIDHeader)+"."+hop), jetstream.WithStallWait(patience))
 		if err == nil {
 			out <- passed{m, future}
 		}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
 	"time"
 
 	"github.com/damrey/damrey"
@@ -21,16 +22,29 @@ const patience = 30 * time.Second
 type site struct {
 	broker *broker.Broker
 	kv     jetstream.KeyValue
+	stored int // how many messages lie in the first stream of a durable row
 	undo   []func()
 }
 
-func newSite() (*site, error) {
-	b, err := broker.New(broker.Config{Port: -1, LeafPort: -1})
+func newSite(stored int) (*site, error) {
+	s := &site{stored: stored}
+	cfg := broker.Config{Port: -1, LeafPort: -1}
+	if stored > 0 { // more than fits where a broker without a directory stores
+		dir, err := os.MkdirTemp("", "damrey-bench-")
+		if err != nil {
+			return nil, err
+		}
+		s.undo = append(s.undo, func() { _ = os.RemoveAll(dir) }) // at worst some of it stays
+		cfg.Dir = dir
+	}
+	b, err := broker.New(cfg)
 	if err != nil {
+		s.close()
 		return nil, err
 	}
-	s := &site{broker: b}
+	s.broker = b
 	if err := s.daemon(b.Run, b.Ready()); err != nil {
+		s.close()
 		return nil, err
 	}
 	nc, err := s.connect(b.ClientURL())

@@ -43,6 +43,8 @@ func newBenchCommand(a *app) *cobra.Command {
 	inRange(cmd.Flags(), "rounds", "1 or more")
 	cmd.Flags().Float64Var(&cfg.Scale, "scale", 1, "how much work a round does, as a `FACTOR`")
 	inRange(cmd.Flags(), "scale", fmt.Sprintf("more than 0 and at most %d", bench.MaxScale))
+	cmd.Flags().IntVar(&cfg.Stored, "stored", 0, "how many `MESSAGES` lie in the streams of the durable rows meanwhile, such as 1000000")
+	inRange(cmd.Flags(), "stored", "0 or more")
 	out.add(cmd, "table")
 	return cmd
 }
@@ -52,6 +54,9 @@ func checkBench(cfg bench.Config) error {
 		if !slices.Contains(bench.Names(), row) {
 			return usageError("--rows: no row %q; rows are %s", row, strings.Join(bench.Names(), ", "))
 		}
+	}
+	if cfg.Stored < 0 {
+		return usageError("--stored: %d; use 0 or more", cfg.Stored)
 	}
 	if cfg.Rounds < 1 {
 		return usageError("--rounds: %d; use 1 or more", cfg.Rounds)

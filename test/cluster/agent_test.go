@@ -23,6 +23,11 @@ func TestAgent_MovesToAnotherNode(t *testing.T) {
 	s.put(first, damrey.Registration{Name: "entry", Commands: []damrey.Command{{Name: "echo", Worker: "echo"}}})
 	s.put(first, damrey.Registration{Name: "echo"})
 
+	// What the others have stored comes to a server a moment later, and the agent asks again after three seconds.
+	eventually(t, "the first proxy knows of the others", func() bool {
+		f, err := first.client().Fabric(t.Context())
+		return err == nil && len(f.Proxies) == 3
+	}, &first.out)
 	port := freePort(t)
 	agent := run(t, "agent", "agent", "-p", strconv.Itoa(port), "-a", "machine-1", "--proxy", local(first.rest), "--data", t.TempDir())
 	agent.awaitReady()
