@@ -67,7 +67,7 @@ func checkHistory(dir string, cluster Cluster) error {
 			ErrDir, dir)
 	case cluster.Name != "" && !clustered && hasEntries(filepath.Join(root, globalAccount, "streams")):
 		return fmt.Errorf("%w: %s has what a broker alone has stored, and joining the cluster %s would delete it: "+
-			"choose a new directory with --data, and carry over what is needed", ErrDir, dir, cluster.Name)
+			"start it alone once more for `damrey backup FILE`, choose a new directory with --data, and `damrey restore FILE` into the cluster", ErrDir, dir, cluster.Name)
 	}
 	return nil
 }

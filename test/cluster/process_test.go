@@ -117,13 +117,16 @@ func eventually(t *testing.T, what string, ok func() bool, more ...*output) {
 	}
 }
 
-// refused runs a damrey that must end with an exit code by itself, and returns what it wrote.
-func refused(t *testing.T, code int, args ...string) string {
+// ends runs a damrey that must end with an exit code by itself, and returns what it wrote.
+func ends(t *testing.T, code int, args ...string) string {
 	t.Helper()
 	p := run(t, "damrey "+args[0], args...)
 	err := p.wait()
-	exit, ok := errors.AsType[*exec.ExitError](err)
-	if !ok || exit.ExitCode() != code {
+	ended := 0
+	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
+		ended = exit.ExitCode()
+	}
+	if ended != code {
 		t.Errorf("ended with %v, not with code %d:\n%s", err, code, p.out.String())
 	}
 	return p.out.String()

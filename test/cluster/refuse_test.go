@@ -36,15 +36,15 @@ func TestProxy_RefusesAWrongCluster(t *testing.T) {
 		"wildcard":          {2, []string{"--host", "0.0.0.0", "--insecure"}, "--advertise"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if out := refused(t, c.code, append(n.args(), c.args...)...); !strings.Contains(out, c.says) {
+			if out := ends(t, c.code, append(n.args(), c.args...)...); !strings.Contains(out, c.says) {
 				t.Errorf("says nothing of %q:\n%s", c.says, out)
 			}
 		})
 	}
-	if out := refused(t, 2, "proxy", "--routes", "10.1.2.3"); !strings.Contains(out, "name their cluster with --cluster") {
+	if out := ends(t, 2, "proxy", "--routes", "10.1.2.3"); !strings.Contains(out, "name their cluster with --cluster") {
 		t.Error(out)
 	}
-	if out := refused(t, 2, "proxy", "--replicas", "3"); !strings.Contains(out, "a broker alone has one copy") {
+	if out := ends(t, 2, "proxy", "--replicas", "3"); !strings.Contains(out, "a broker alone has one copy") {
 		t.Error(out)
 	}
 }
@@ -56,7 +56,7 @@ func TestProxy_RefusesTheDirectoryOfOneAlone(t *testing.T) {
 	alone := run(t, "alone", "proxy", "--data", n.dir, "-p", "0", "--nats-port", "0", "--leaf-port", "0")
 	alone.awaitReady()
 	alone.stop()
-	if out := refused(t, 1, n.args()...); !strings.Contains(out, "what a broker alone has stored") {
+	if out := ends(t, 1, n.args()...); !strings.Contains(out, "what a broker alone has stored") {
 		t.Error(out)
 	}
 	if _, err := os.Stat(filepath.Join(n.dir, "jetstream", "$G", "streams", "KV_damrey_workers")); err != nil {
