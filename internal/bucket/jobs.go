@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -33,6 +34,8 @@ const (
 	deadAge = 30 * 24 * time.Hour
 	// triedAge is how long a job's failures are remembered after the last one. It is longer than a backoff can be.
 	triedAge = 7 * 24 * time.Hour
+	// electionTime is how long making a consumer may take, of which each copy is elected.
+	electionTime = 15 * time.Second
 	// duplicates is how long a message that is stored again under its id is known. Nobody tries for so long.
 	duplicates = 2 * time.Minute
 )
@@ -73,20 +76,32 @@ func EnsureJobs(ctx context.Context, js jetstream.JetStream, prefix, worker stri
 // KeyConsumer is the consumer of one partition.
 func KeyConsumer(partition int) string { return "key-" + strconv.Itoa(partition) }
 
-// EnsureKeyed makes the consumers of the partitions of a stream of jobs that is there.
+// EnsureKeyed makes the consumers of the partitions of a stream of jobs that is there. Instances look for the first, which
+// is made last.
 func EnsureKeyed(ctx context.Context, js jetstream.JetStream, prefix, worker string) error {
 	s := jobs{prefix: prefix, worker: worker}
-	ctx, cancel := context.WithTimeout(ctx, answerTime)
+	failed := make([]error, Partitions)
+	var making sync.WaitGroup
+	for p := 1; p < Partitions; p++ { // at once: in a cluster each waits for an election
+		making.Go(func() { failed[p] = s.ensurePartition(ctx, js, p) })
+	}
+	making.Wait()
+	if err := errors.Join(failed...); err != nil {
+		return err
+	}
+	return s.ensurePartition(ctx, js, 0)
+}
+
+func (s jobs) ensurePartition(ctx context.Context, js jetstream.JetStream, p int) error {
+	ctx, cancel := context.WithTimeout(ctx, electionTime)
 	defer cancel()
-	for p := Partitions - 1; p >= 0; p-- { // instances look for the first
-		_, err := js.CreateOrUpdateConsumer(ctx, s.stream(), jetstream.ConsumerConfig{
-			Durable: KeyConsumer(p), Description: fmt.Sprintf("Damrey: keys of %s, partition %d", worker, p), FilterSubject: s.partition(p),
-			AckPolicy: jetstream.AckExplicitPolicy, AckWait: AckWait, MaxDeliver: -1, MaxAckPending: KeyWindow,
-			PriorityPolicy: jetstream.PriorityPolicyPinned, PriorityGroups: []string{KeyGroup}, PinnedTTL: KeyPinned,
-		})
-		if err != nil {
-			return fmt.Errorf("consumer %s of stream %s: %w", KeyConsumer(p), s.stream(), err)
-		}
+	_, err := js.CreateOrUpdateConsumer(ctx, s.stream(), jetstream.ConsumerConfig{
+		Durable: KeyConsumer(p), Description: fmt.Sprintf("Damrey: keys of %s, partition %d", s.worker, p), FilterSubject: s.partition(p),
+		AckPolicy: jetstream.AckExplicitPolicy, AckWait: AckWait, MaxDeliver: -1, MaxAckPending: KeyWindow,
+		PriorityPolicy: jetstream.PriorityPolicyPinned, PriorityGroups: []string{KeyGroup}, PinnedTTL: KeyPinned,
+	})
+	if err != nil {
+		return fmt.Errorf("consumer %s of stream %s: %w", KeyConsumer(p), s.stream(), err)
 	}
 	return nil
 }

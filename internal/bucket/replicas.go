@@ -34,6 +34,14 @@ func WithReplicas(js jetstream.JetStream, n int, told func(stream string, from, 
 	return replicated{JetStream: js, n: n, told: told}
 }
 
+// Copies is how many copies streams that are set up through js have; 1 when that was left to JetStream.
+func Copies(js jetstream.JetStream) int {
+	if r, ok := js.(replicated); ok {
+		return r.n
+	}
+	return 1
+}
+
 // replicated is a JetStream that knows how many copies its streams have. Its embedded one does all the rest.
 type replicated struct {
 	jetstream.JetStream
