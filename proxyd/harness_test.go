@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -59,6 +60,7 @@ type rig struct {
 	srv   *server.Server
 	nc    *nats.Conn
 	proxy *proxyd.Proxy
+	stop  func() // may be called twice
 }
 
 func newRig(t *testing.T, cfg proxyd.Config) *rig {
@@ -81,12 +83,13 @@ func startProxy(t *testing.T, srv *server.Server, cfg proxyd.Config) *rig {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- r.proxy.Run(ctx) }()
-	t.Cleanup(func() {
+	r.stop = sync.OnceFunc(func() {
 		cancel()
 		if err := <-done; err != nil {
 			t.Errorf("Run returned %v", err)
 		}
 	})
+	t.Cleanup(r.stop)
 	return r
 }
 

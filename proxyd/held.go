@@ -14,7 +14,7 @@ import (
 )
 
 // releaseHeld lets messages go on that were stored while their durable route was paused, whenever the table changes and
-// every now and then, until ctx ends. Any number of proxies may do so at once.
+// every now and then, until ctx ends.
 func (k *keeper) releaseHeld(ctx context.Context) {
 	for wait := time.Duration(0); ; {
 		select {
@@ -24,6 +24,9 @@ func (k *keeper) releaseHeld(ctx context.Context) {
 			return
 		}
 		wait = keepEvery/2 + rand.N(keepEvery)
+		if !k.turn.mine() {
+			continue
+		}
 		if err := k.releaseAll(ctx); err != nil && ctx.Err() == nil {
 			k.store.log.Warn().Err(err).Stringer("again_in", keepRetry).Msg("messages of a route that was paused cannot go on yet")
 			wait = keepRetry

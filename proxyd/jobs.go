@@ -29,10 +29,11 @@ const (
 	keyedWeight = 8
 )
 
-// keeper makes the streams that durable routes need, and changes their limits. Any number of proxies may do so at once:
-// all want the same. A stream that no route leads to any more stays, with what it holds.
+// keeper makes the streams that durable routes need, and changes their limits. The proxies of a cluster take turns; any
+// number of them may do so at once too, since all want the same. A stream that no route leads to any more stays, with what it holds.
 type keeper struct {
 	store *store
+	turn  *turn
 
 	mu    sync.Mutex // guards table
 	table *damrey.Table
@@ -53,8 +54,10 @@ type kept struct {
 	keyed  bool // it has the consumers for keys
 }
 
-func newKeeper(s *store, settle func(context.Context) error) *keeper {
-	return &keeper{store: s, settle: settle, look: make(chan struct{}, 1), resume: make(chan struct{}, 1), made: make(map[string]kept)}
+func newKeeper(s *store, node string, settle func(context.Context) error) *keeper {
+	k := &keeper{store: s, settle: settle, look: make(chan struct{}, 1), resume: make(chan struct{}, 1), made: make(map[string]kept)}
+	k.turn = newTurn(s, node, k.again)
+	return k
 }
 
 // run keeps until ctx ends. It begins when the buckets are there.
@@ -72,6 +75,7 @@ func (k *keeper) run(ctx context.Context, ready <-chan struct{}) {
 		}
 	})
 	watching.Go(func() { k.releaseHeld(ctx) })
+	watching.Go(func() { k.turn.run(ctx) })
 	defer watching.Wait()
 	for wait := time.Duration(0); ; {
 		select {
@@ -81,6 +85,9 @@ func (k *keeper) run(ctx context.Context, ready <-chan struct{}) {
 			return
 		}
 		wait = keepEvery/2 + rand.N(keepEvery)
+		if !k.turn.mine() {
+			continue
+		}
 		if err := k.keep(ctx); err != nil && ctx.Err() == nil {
 			k.store.log.Warn().Err(err).Stringer("again_in", keepRetry).Msg("a stream of jobs cannot be made yet")
 			wait = keepRetry
@@ -92,6 +99,11 @@ func (k *keeper) changed(t *damrey.Table) {
 	k.mu.Lock()
 	k.table = t
 	k.mu.Unlock()
+	k.again()
+}
+
+// again makes it look now.
+func (k *keeper) again() {
 	for _, c := range []chan struct{}{k.look, k.resume} {
 		select {
 		case c <- struct{}{}:

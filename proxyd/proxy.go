@@ -53,7 +53,7 @@ func New(nc *nats.Conn, cfg Config) (*Proxy, error) {
 	p.dead = newDeadLetters(store, p.table)
 	p.others = newProxies(store, cfg.Node)
 	p.later = &schedules{store: store, table: p.table}
-	p.keeper = newKeeper(store, p.dead.settle)
+	p.keeper = newKeeper(store, cfg.Node, p.dead.settle)
 	p.burials = newBurials(store, p.table)
 	routes, err := p.routes()
 	if err != nil {
