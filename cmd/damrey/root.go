@@ -61,7 +61,7 @@ func newRoot(a *app) *cobra.Command {
 		return err
 	}
 	root.AddCommand(newDevCommand(a), newProxyCommand(a), newAgentCommand(a), newWorkerCommand(a), newRouteCommand(a), newDeadCommand(a),
-		newRequestCommand(a), newSendCommand(a), newBenchCommand(a), newVersionCommand(a))
+		newRequestCommand(a), newSendCommand(a), newBenchCommand(a), newChaosCommand(a), newChaosWorkerCommand(a), newVersionCommand(a))
 	root.InitDefaultHelpCmd()
 	root.InitDefaultCompletionCmd()
 	refuseUnknownTopics(root)
