@@ -49,6 +49,7 @@ type partition struct {
 	ended     int    // messages that have ended here
 	held      map[uint64]*inbound
 	early     []*inbound // came while it was not settled
+	refused   []*inbound // were to start when it was not sure that they are still this instance's
 	lanes     map[string]*lane
 }
 
@@ -85,6 +86,8 @@ func (p *partition) look() (due []func()) {
 				p.k.w.jobs.end(in.job)
 			}
 		})
+	} else {
+		p.resume()
 	}
 	if room := bucket.KeyWindow - p.left; room >= bucket.KeyWindow/2 {
 		if p.left == 0 {
@@ -207,11 +210,24 @@ func (p *partition) starts(in *inbound) bool {
 	j := in.job
 	if p.held[j.sequence] != in || clock().since(p.covered(j)) > heldSafe {
 		p.k.leaves(j)
-		p.k.w.link.kick(p.k.wake) // to see that it has lapsed
+		p.refused = append(p.refused, in)
+		p.k.w.link.kick(p.k.wake) // to see whether it has lapsed
 		return false
 	}
 	j.running = true
 	return true
+}
+
+// resume runs what was refused and turned out to be this instance's still: the
+// broker's word came between the refusal and the look. mu is held.
+func (p *partition) resume() {
+	refused := p.refused
+	p.refused = nil
+	for _, in := range refused {
+		if p.held[in.job.sequence] == in {
+			p.k.admit(in)
+		}
+	}
 }
 
 // covered is the last moment at which a message was surely handed out to here.
@@ -237,7 +253,7 @@ func (p *partition) lapsed(now moment) bool { return now.since(p.oldest()) > hel
 
 // forget leaves what runs and takes the rest out. mu is held.
 func (p *partition) forget() []*inbound {
-	p.settled, p.early = false, nil
+	p.settled, p.early, p.refused = false, nil, nil
 	for key, l := range p.lanes {
 		if l.waiting = nil; !l.busy {
 			delete(p.lanes, key)
