@@ -140,3 +140,26 @@ func (s *site) awaitEmpty(ctx context.Context) (left map[string]uint64, err erro
 		}
 	}
 }
+
+// stuck says of each consumer of a stream that has something left what it waits for.
+func (s *site) stuck(ctx context.Context, stream string) string {
+	ctx, cancel := context.WithTimeout(ctx, lookTime)
+	defer cancel()
+	got, err := s.js.Stream(ctx, stream)
+	if err != nil {
+		return err.Error()
+	}
+	var all []string
+	for c := range got.ListConsumers(ctx).Info() {
+		if c.NumPending == 0 && c.NumAckPending == 0 {
+			continue
+		}
+		text := fmt.Sprintf("%s: %d not handed out, %d not acknowledged, %d redelivered, %d pulls wait, floor %d",
+			c.Name, c.NumPending, c.NumAckPending, c.NumRedelivered, c.NumWaiting, c.AckFloor.Stream)
+		for _, g := range c.PriorityGroups {
+			text += ", pinned to " + g.PinnedClientID
+		}
+		all = append(all, text)
+	}
+	return strings.Join(all, "; ")
+}
