@@ -333,3 +333,35 @@ func TestDurable_HandingBackIsNoDeath(t *testing.T) {
 		t.Errorf("%+v", s)
 	}
 }
+
+// What an instance has in hand when its worker is deleted is finished along the
+// row that there was: it did not fail.
+func TestDurable_DeletedWorkerFinishesWhatItHas(t *testing.T) {
+	t.Parallel()
+	f := newFabric(t)
+	f.register("src", durably("x", "mid"))
+	f.register("mid", durably("y", "end"))
+	f.register("end")
+	f.jobs("mid", "end")
+	began, finish := make(chan struct{}, 10), make(chan struct{})
+	mid := f.worker("mid", func(_ context.Context, in damrey.Msg) (damrey.Msg, error) {
+		began <- struct{}{}
+		<-finish
+		return damrey.NewRequest("y", in.Args()...), nil
+	})
+	ended := make(chan struct{}, 10)
+	f.worker("end", func(context.Context, damrey.Msg) (damrey.Msg, error) { ended <- struct{}{}; return nil, nil })
+	src := f.serve(f.instance(damrey.Config{Name: "src"}))
+	must(t, src.Send(f.context(), "x", "1"))
+	await(t, "the handler begins", began)
+	must(t, f.kv.Delete(f.context(), "mid"))
+	eventually(t, "the instance knows", func() bool {
+		_, err := mid.Request(f.context(), "y")
+		return errors.Is(err, damrey.ErrNoRoute)
+	})
+	close(finish)
+	await(t, "the output reaches the end", ended)
+	if failed := mid.Stats().Failed; failed != 0 {
+		t.Errorf("%d failed", failed)
+	}
+}
