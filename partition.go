@@ -48,6 +48,7 @@ type partition struct {
 	confirms  bool   // it is being asked
 	ended     int    // messages that have ended here
 	held      map[uint64]*inbound
+	reading   int        // of them are not placed yet
 	early     []*inbound // came while it was not settled
 	refused   []*inbound // were to start when it was not sure that they are still this instance's
 	lanes     map[string]*lane
@@ -138,6 +139,7 @@ func (p *partition) came(in *inbound) bool {
 		return false
 	}
 	p.held[j.sequence] = in
+	p.reading++
 	return true
 }
 
@@ -369,13 +371,17 @@ func (p *partition) settle(held, ended int) {
 	defer k.mu.Unlock()
 	defer k.w.link.kick(k.wake)
 	p.settling = false
-	if err != nil || p.closed || p.settled || pinnedTo(&info) != p.pin {
+	pin := pinnedTo(&info)
+	// A new leader of the consumer knows of no pin until it hands something out,
+	// which it does not while all that it may is in hand here.
+	if err != nil || p.closed || p.settled || pin != "" && pin != p.pin {
 		return
 	}
 	// What was in hand all the time since is surely among what the broker calls
-	// out. If that is all, nothing is with another or was lost on its way.
+	// out. If that is all, nothing is with another or was lost on its way. One that
+	// is still being read would be overtaken.
 	stayed := held - (p.ended - ended)
-	if info.NumAckPending != stayed || p.gap > info.Delivered.Consumer {
+	if p.reading > 0 || info.NumAckPending != stayed || p.gap > info.Delivered.Consumer {
 		return
 	}
 	p.settled = true
