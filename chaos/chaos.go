@@ -253,6 +253,7 @@ func (r *run) checkAnswers() {
 	r.report.Requests = r.requests.asked
 	all := []answers{r.requests.answers}
 	for _, p := range r.plains {
+		p.judge(r.faults, r.table.gone)
 		r.report.PlainRequests += p.asked + p.excluded
 		all = append(all, p.answers)
 	}
@@ -263,6 +264,7 @@ func (r *run) checkAnswers() {
 		r.report.Unanswered += len(a.missing)
 		r.report.AnsweredTwice += len(a.twice)
 		r.report.Excluded += a.excluded
+		r.report.TimedOut += a.timedOut
 		r.report.accuseAll("unanswered", a.missing)
 		r.report.accuseAll("answered twice", a.twice)
 	}

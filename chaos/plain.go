@@ -28,10 +28,17 @@ type plain struct {
 	breaks atomic.Int64 // how often the connection broke
 	group  sync.WaitGroup
 
-	mu    sync.Mutex // guards what follows
-	count map[int]int
-	kinds map[int]string
+	mu     sync.Mutex // guards what follows
+	count  map[int]int
+	kinds  map[int]string
+	silent []silence
 	answers
+}
+
+// silence is a request that got no answer.
+type silence struct {
+	id    string
+	asked time.Time
 }
 
 func newPlain(name, url string) (*plain, error) {
@@ -87,7 +94,7 @@ func (p *plain) wait() { p.group.Wait() }
 
 func (p *plain) ask(n int) {
 	id := fmt.Sprintf("%s-%d", p.name, n)
-	before := p.breaks.Load()
+	before, asked := p.breaks.Load(), time.Now()
 	payload := fmt.Sprintf(`["REQUEST","%s","%s"]`, echo, id)
 	if p.nc.PublishRequest(damrey.OutSubject(damrey.DefaultPrefix, "entry", echo), p.inbox+"."+strconv.Itoa(n), []byte(payload)) != nil {
 		p.exclude(n)
@@ -100,7 +107,32 @@ func (p *plain) ask(n int) {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.count[n] == 0 {
+		p.asked++
+		p.silent = append(p.silent, silence{id, asked})
+		return
+	}
 	p.answers.enter(id, p.kinds[n], p.count[n] > 1)
+}
+
+// judge tells those that nothing explains from those that met a fault, or a worker that was leaving: over the plain
+// protocol an answer that is lost on its way is the client's own time-out.
+func (p *plain) judge(faults []*happened, gone []window) {
+	for _, s := range p.silent {
+		from, to := s.asked.Add(-before), s.asked.Add(plainTime)
+		met := false
+		for _, f := range faults {
+			met = met || f.overlaps(from, to)
+		}
+		for _, w := range gone {
+			met = met || w.from.Before(to) && w.to.After(from)
+		}
+		if met {
+			p.timedOut++
+		} else {
+			p.missing = append(p.missing, s.id)
+		}
+	}
 }
 
 // exclude a request whose connection broke, unless it was answered twice all the same.

@@ -40,6 +40,8 @@ type Report struct {
 	AnsweredTwice int `json:"answered_twice"`
 	// Excluded are those of clients whose own connection broke.
 	Excluded int `json:"excluded"`
+	// TimedOut are those of clients without the library that met a fault, and whose own time-out ended them.
+	TimedOut int `json:"timed_out"`
 	// RouteChanges were stored, RefusedChanges not.
 	RouteChanges   int `json:"route_changes"`
 	RefusedChanges int `json:"refused_changes"`

@@ -32,6 +32,7 @@ type answers struct {
 	missing  []string
 	twice    []string
 	excluded int
+	timedOut int
 }
 
 func (r *requests) start(ctx context.Context) {

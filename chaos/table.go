@@ -29,6 +29,7 @@ type table struct {
 	mu      sync.Mutex // guards what follows
 	changes int
 	refused int
+	gone    []window // in which there was no echo
 }
 
 func newTable(s *site, log zerolog.Logger) (*table, error) {
@@ -160,6 +161,7 @@ func (t *table) put1(ctx context.Context, c *api.Client, reg damrey.Registration
 
 // deleteAndAdd takes a worker out of the table for a while; what is stored for it stays.
 func (t *table) deleteAndAdd(ctx, patience context.Context, c *api.Client, name string, gone time.Duration) {
+	began := time.Now()
 	err := t.try(ctx, func(ctx context.Context) error { return c.DeleteKeepingJobs(ctx, name) })
 	refusal, ok := errors.AsType[*api.Error](err)
 	if ok && refusal.Status != http.StatusNotFound && refusal.Status < 500 {
@@ -168,5 +170,10 @@ func (t *table) deleteAndAdd(ctx, patience context.Context, c *api.Client, name 
 	sleep(ctx, gone) // also after an error: it may be deleted
 	if err := t.put(patience, c, row(name)); err != nil {
 		t.log.Error().Err(err).Msg("not put back")
+	}
+	if name == echo {
+		t.mu.Lock()
+		t.gone = append(t.gone, window{began, time.Now()})
+		t.mu.Unlock()
 	}
 }

@@ -101,8 +101,9 @@ func printChaos(w io.Writer, r chaos.Report) error {
 		r.Sent, r.Stored, r.Unknown, r.Processed, r.Lost, r.Doubled, r.Dead, r.OutOfOrder)
 	fmt.Fprintf(w, "         %d ran again, %d of them unexplained; %d duplicates suppressed; %d acknowledged without a majority\n",
 		r.Repeated, r.Unexplained, r.DuplicatesSuppressed, r.AckedWithoutMajority)
-	fmt.Fprintf(w, "requests: %d and %d without the library; %d unanswered, %d answered twice, %d with a broken connection of their own\n",
-		r.Requests, r.PlainRequests, r.Unanswered, r.AnsweredTwice, r.Excluded)
+	fmt.Fprintf(w, "requests: %d and %d without the library; %d unanswered, %d answered twice\n",
+		r.Requests, r.PlainRequests, r.Unanswered, r.AnsweredTwice)
+	fmt.Fprintf(w, "          without the library: %d had a broken connection of their own, %d met a fault and timed out\n", r.Excluded, r.TimedOut)
 	fmt.Fprintf(w, "worst stall %d ms\n\n", r.WorstStallMS)
 	t := newTable("FAULT", "TARGET", "AT", "FOR", "WORST STALL")
 	for _, f := range r.Faults {
