@@ -93,7 +93,7 @@ func (r *Relay) accept() {
 			return
 		}
 		if !r.connect(in) {
-			in.Close()
+			_ = in.Close() // the link is cut: nobody looks at it any more
 		}
 	}
 }
@@ -110,7 +110,7 @@ func (r *Relay) connect(in net.Conn) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.state.Cut || r.closed {
-		out.Close()
+		_ = out.Close() // nothing was written
 		return false
 	}
 	r.conns[in], r.conns[out] = struct{}{}, struct{}{}
@@ -130,6 +130,6 @@ func (r *Relay) forget(a, b net.Conn) {
 	defer r.mu.Unlock()
 	for _, c := range []net.Conn{a, b} {
 		delete(r.conns, c)
-		c.Close()
+		_ = c.Close() // it has broken
 	}
 }
