@@ -11,6 +11,7 @@ import (
 
 	"github.com/damrey/damrey"
 	"github.com/damrey/damrey/internal/bucket"
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 )
 
@@ -363,5 +364,28 @@ func TestDurable_DeletedWorkerFinishesWhatItHas(t *testing.T) {
 	await(t, "the output reaches the end", ended)
 	if failed := mid.Stats().Failed; failed != 0 {
 		t.Errorf("%d failed", failed)
+	}
+}
+
+// A cluster says of a message that is stored again while the first is on its
+// way: duplicate message id is in process. It may fail yet, so it is asked again.
+func TestDurable_AsksAgainWhileTheFirstIsInProcess(t *testing.T) {
+	t.Parallel()
+	f := newFabric(t)
+	f.register("src", durably("x", "w"))
+	asked := 0
+	_, err := f.nc.Subscribe("damrey.job.w.x.src", func(m *nats.Msg) {
+		answer := `{"error":{"code":409,"err_code":10158,"description":"duplicate message id is in process"},"stream":"S","seq":0}`
+		if asked++; asked > 1 {
+			answer = `{"stream":"S","seq":7,"duplicate":true}`
+		}
+		must(t, m.Respond([]byte(answer)))
+	})
+	must(t, err)
+	must(t, f.nc.Flush())
+	src := f.serve(f.instance(damrey.Config{Name: "src"}))
+	must(t, src.Send(f.context(), "x", "1"))
+	if n := src.Stats().Deduplicated; n != 1 {
+		t.Errorf("%d deduplicated", n)
 	}
 }
