@@ -180,6 +180,7 @@ func (r *run) traffic(ctx context.Context) error {
 func (r *run) breakThings(ctx context.Context) error {
 	began := time.Now()
 	end := began.Add(r.cfg.For)
+	defer func() { r.report.Seconds = time.Since(began).Seconds() }()
 	sleep(ctx, quietTime)
 	for s := newSchedule(r.cfg); ctx.Err() == nil; {
 		next := s.next()
@@ -196,7 +197,6 @@ func (r *run) breakThings(ctx context.Context) error {
 		}
 		r.log.Info().Str("fault", h.name).Str("target", h.target).Dur("for_ms", h.ended.Sub(h.began)).Msg("healed")
 	}
-	r.report.Seconds = time.Since(began).Seconds()
 	return ctx.Err()
 }
 
