@@ -50,6 +50,9 @@ func Run(ctx context.Context, cfg Config) (Report, error) {
 	}
 	r := &run{cfg: cfg, log: cfg.Log, report: Report{Seed: cfg.Seed, Answers: make(map[string]int), Problems: []string{}, Faults: []Fault{}, Directory: dir}}
 	err = r.all(ctx, dir)
+	if ctx.Err() != nil {
+		return r.report, errors.Join(ctx.Err(), os.RemoveAll(dir))
+	}
 	if err != nil {
 		return r.report, fmt.Errorf("%w; journals and logs are in %s", err, dir)
 	}
