@@ -1,5 +1,5 @@
 # `make` builds; every other target is one thing that .ci/run does too.
-.PHONY: build test race faults lint fuzz example ci clean
+.PHONY: build test race faults chaos lint fuzz example ci clean
 
 GOLANGCI := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 FUZZTIME := 50000x
@@ -16,6 +16,11 @@ race:
 # Every fault, about seven minutes; `go test ./...` runs the quick ones.
 faults:
 	go test -count=1 -v -timeout 30m ./test/faults -faults.all
+
+# Five minutes of faults on a whole cluster, for each of three seeds; `go test ./...` runs one minute.
+CHAOS_SEEDS := 1 2 3
+chaos: build
+	for seed in $(CHAOS_SEEDS); do bin/damrey chaos --minutes 5 --seed $$seed || exit 1; done
 
 lint:
 	test -z "$$(gofmt -l .)"

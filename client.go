@@ -242,7 +242,17 @@ func (w *Instance) stillHandles(ctx context.Context) bool {
 // view is what an instance knows of its own row. A nil row: not registered.
 type view struct {
 	row   *Row
+	last  *Row // that there was
 	stale bool // from the agent's copy while its uplink is down
+}
+
+// onward is route for what was taken while the worker was registered: it is
+// finished along the last row when that was deleted meanwhile.
+func (v *view) onward(from, typ string) (*Route, error) {
+	if v.row == nil && v.last != nil {
+		v = &view{row: v.last}
+	}
+	return v.route(from, typ)
 }
 
 func (v *view) route(from, typ string) (*Route, error) {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/damrey/damrey"
 	"github.com/damrey/damrey/internal/bucket"
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 )
 
@@ -331,5 +332,60 @@ func TestDurable_HandingBackIsNoDeath(t *testing.T) {
 	eventually(t, "it is done", func() bool { return stored(t, js, "DAMREY_JOBS_w") == 0 })
 	if s := w.Stats(); s.Dead != 0 {
 		t.Errorf("%+v", s)
+	}
+}
+
+// What an instance has in hand when its worker is deleted is finished along the
+// row that there was: it did not fail.
+func TestDurable_DeletedWorkerFinishesWhatItHas(t *testing.T) {
+	t.Parallel()
+	f := newFabric(t)
+	f.register("src", durably("x", "mid"))
+	f.register("mid", durably("y", "end"))
+	f.register("end")
+	f.jobs("mid", "end")
+	began, finish := make(chan struct{}, 10), make(chan struct{})
+	mid := f.worker("mid", func(_ context.Context, in damrey.Msg) (damrey.Msg, error) {
+		began <- struct{}{}
+		<-finish
+		return damrey.NewRequest("y", in.Args()...), nil
+	})
+	ended := make(chan struct{}, 10)
+	f.worker("end", func(context.Context, damrey.Msg) (damrey.Msg, error) { ended <- struct{}{}; return nil, nil })
+	src := f.serve(f.instance(damrey.Config{Name: "src"}))
+	must(t, src.Send(f.context(), "x", "1"))
+	await(t, "the handler begins", began)
+	must(t, f.kv.Delete(f.context(), "mid"))
+	eventually(t, "the instance knows", func() bool {
+		_, err := mid.Request(f.context(), "y")
+		return errors.Is(err, damrey.ErrNoRoute)
+	})
+	close(finish)
+	await(t, "the output reaches the end", ended)
+	if failed := mid.Stats().Failed; failed != 0 {
+		t.Errorf("%d failed", failed)
+	}
+}
+
+// A cluster says of a message that is stored again while the first is on its
+// way: duplicate message id is in process. It may fail yet, so it is asked again.
+func TestDurable_AsksAgainWhileTheFirstIsInProcess(t *testing.T) {
+	t.Parallel()
+	f := newFabric(t)
+	f.register("src", durably("x", "w"))
+	asked := 0
+	_, err := f.nc.Subscribe("damrey.job.w.x.src", func(m *nats.Msg) {
+		answer := `{"error":{"code":409,"err_code":10158,"description":"duplicate message id is in process"},"stream":"S","seq":0}`
+		if asked++; asked > 1 {
+			answer = `{"stream":"S","seq":7,"duplicate":true}`
+		}
+		must(t, m.Respond([]byte(answer)))
+	})
+	must(t, err)
+	must(t, f.nc.Flush())
+	src := f.serve(f.instance(damrey.Config{Name: "src"}))
+	must(t, src.Send(f.context(), "x", "1"))
+	if n := src.Stats().Deduplicated; n != 1 {
+		t.Errorf("%d deduplicated", n)
 	}
 }

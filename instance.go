@@ -223,7 +223,11 @@ func (w *Instance) runWatcher(ctx context.Context, watcher *Watcher) {
 // look takes a new table into use, between two messages.
 func (w *Instance) look(t *Table, stale bool) {
 	row := t.Row(w.cfg.Name)
-	before := w.view.Swap(&view{row: row, stale: stale})
+	last := row
+	if was := w.view.Load(); last == nil && was != nil {
+		last = was.last
+	}
+	before := w.view.Swap(&view{row: row, last: last, stale: stale})
 	if row != nil {
 		w.dispatch.resize(row.Registration.Capacity())
 	}

@@ -210,14 +210,23 @@ func (k *keyedWork) take(n int, m *nats.Msg) {
 		return // it has come again, and is in hand
 	}
 	w.jobs.add(in.job)
-	if !w.readJob(context.Background(), in) {
+	if p == nil {
+		if w.readJob(context.Background(), in) {
+			w.handBackJob(in)
+		}
 		return
 	}
-	if p == nil || w.view.Load().paused() {
+	read := w.readJob(context.Background(), in) // may ask the broker
+	if read && w.view.Load().paused() {
 		w.handBackJob(in)
-		return
+		read = false
 	}
 	k.mu.Lock()
+	p.reading--
+	if !read {
+		k.mu.Unlock()
+		return
+	}
 	closed := p.closed
 	if !closed {
 		p.place(in)

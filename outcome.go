@@ -138,7 +138,7 @@ func (w *Instance) forward(in *inbound, out Msg) {
 // onward finds the route of a handler's output and encodes it into buf, or says
 // why it cannot go on.
 func (w *Instance) onward(in *inbound, out Msg, buf *[]byte) (*Route, *fabricError) {
-	route, err := w.view.Load().route(w.cfg.Name, out.Type())
+	route, err := w.view.Load().onward(w.cfg.Name, out.Type())
 	if err != nil {
 		return nil, &fabricError{ErrNoRoute, err.Error(), where(w.cfg.Name, out.Type(), "")}
 	}

@@ -48,7 +48,9 @@ type partition struct {
 	confirms  bool   // it is being asked
 	ended     int    // messages that have ended here
 	held      map[uint64]*inbound
+	reading   int        // of them are not placed yet
 	early     []*inbound // came while it was not settled
+	refused   []*inbound // were to start when it was not sure that they are still this instance's
 	lanes     map[string]*lane
 }
 
@@ -85,6 +87,8 @@ func (p *partition) look() (due []func()) {
 				p.k.w.jobs.end(in.job)
 			}
 		})
+	} else {
+		p.resume()
 	}
 	if room := bucket.KeyWindow - p.left; room >= bucket.KeyWindow/2 {
 		if p.left == 0 {
@@ -135,6 +139,7 @@ func (p *partition) came(in *inbound) bool {
 		return false
 	}
 	p.held[j.sequence] = in
+	p.reading++
 	return true
 }
 
@@ -207,11 +212,24 @@ func (p *partition) starts(in *inbound) bool {
 	j := in.job
 	if p.held[j.sequence] != in || clock().since(p.covered(j)) > heldSafe {
 		p.k.leaves(j)
-		p.k.w.link.kick(p.k.wake) // to see that it has lapsed
+		p.refused = append(p.refused, in)
+		p.k.w.link.kick(p.k.wake) // to see whether it has lapsed
 		return false
 	}
 	j.running = true
 	return true
+}
+
+// resume runs what was refused and turned out to be this instance's still: the
+// broker's word came between the refusal and the look. mu is held.
+func (p *partition) resume() {
+	refused := p.refused
+	p.refused = nil
+	for _, in := range refused {
+		if p.held[in.job.sequence] == in {
+			p.k.admit(in)
+		}
+	}
 }
 
 // covered is the last moment at which a message was surely handed out to here.
@@ -237,7 +255,7 @@ func (p *partition) lapsed(now moment) bool { return now.since(p.oldest()) > hel
 
 // forget leaves what runs and takes the rest out. mu is held.
 func (p *partition) forget() []*inbound {
-	p.settled, p.early = false, nil
+	p.settled, p.early, p.refused = false, nil, nil
 	for key, l := range p.lanes {
 		if l.waiting = nil; !l.busy {
 			delete(p.lanes, key)
@@ -353,13 +371,17 @@ func (p *partition) settle(held, ended int) {
 	defer k.mu.Unlock()
 	defer k.w.link.kick(k.wake)
 	p.settling = false
-	if err != nil || p.closed || p.settled || pinnedTo(&info) != p.pin {
+	pin := pinnedTo(&info)
+	// A new leader of the consumer knows of no pin until it hands something out,
+	// which it does not while all that it may is in hand here.
+	if err != nil || p.closed || p.settled || pin != "" && pin != p.pin {
 		return
 	}
 	// What was in hand all the time since is surely among what the broker calls
-	// out. If that is all, nothing is with another or was lost on its way.
+	// out. If that is all, nothing is with another or was lost on its way. One that
+	// is still being read would be overtaken.
 	stayed := held - (p.ended - ended)
-	if info.NumAckPending != stayed || p.gap > info.Delivered.Consumer {
+	if p.reading > 0 || info.NumAckPending != stayed || p.gap > info.Delivered.Consumer {
 		return
 	}
 	p.settled = true

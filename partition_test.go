@@ -3,6 +3,9 @@ package damrey
 import (
 	"fmt"
 	"testing"
+	"time"
+
+	"github.com/rs/zerolog"
 
 	"github.com/damrey/damrey/internal/bucket"
 )
@@ -43,4 +46,42 @@ func TestPartitionOf_StaysWhereItIs(t *testing.T) {
 			t.Errorf("partitionOf(%q) = %d, was %d", key, got, want)
 		}
 	}
+}
+
+// The broker's word that a message is still this instance's may come after it
+// was refused for lack of that word. It was not run then, and its key waited for
+// ever while the broker was told that all is in progress.
+func TestPartition_RunsWhatItRefusedTooEarly(t *testing.T) {
+	t.Parallel()
+	w := New(Config{Name: "add"}, zerolog.Nop())
+	w.link = &link{}
+	k := &keyedWork{w: w, wake: make(chan struct{}, 1)}
+	p := newPartition(k, 0)
+	p.settled, p.confirms, p.left, p.sure = true, true, bucket.KeyWindow, clock().add(-time.Hour)
+	started := make(chan bool, 1)
+	w.dispatch = newDispatcher(1, 1, func(in *inbound) { started <- p.starts(in) }, func() int { return 0 })
+	came := clock().add(-heldSafe - time.Second)
+	in := &inbound{job: &job{sequence: 1, key: "a", keyed: true, part: p, cameAt: came, askedAt: came}}
+	await := func(want bool) {
+		t.Helper()
+		select {
+		case got := <-started:
+			if got != want {
+				t.Fatalf("started is %v, want %v", got, want)
+			}
+		case <-time.After(30 * time.Second):
+			t.Fatalf("it was not asked to start; want %v", want)
+		}
+	}
+	k.mu.Lock()
+	p.held[1] = in
+	p.place(in)
+	k.mu.Unlock()
+	await(false)
+
+	k.mu.Lock()
+	p.sure = clock() // as confirm does
+	p.look()
+	k.mu.Unlock()
+	await(true)
 }

@@ -232,7 +232,7 @@ func (l *link) onStored(text string, m *nats.Msg) {
 		l.endStore(id, fmt.Errorf("%w: %s", ErrFull, ack.Error.Description))
 	case ack.Error.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence, ack.Error.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequenceConstant:
 		go l.compareMarker(id)
-	case ack.Error.ErrorCode == codeBatchIncomplete, ack.Error.ErrorCode == codeBatchesTooMany:
+	case ack.Error.ErrorCode == codeBatchIncomplete, ack.Error.ErrorCode == codeBatchesTooMany, ack.Error.ErrorCode == codeInProcess:
 		l.stores.later(id, backoff(1), ack.Error)
 	case ack.Error.Code == http.StatusServiceUnavailable:
 		l.stores.later(id, backoff(2), ack.Error)
@@ -241,10 +241,12 @@ func (l *link) onStored(text string, m *nats.Msg) {
 	}
 }
 
-// JetStream's for an atomic batch that lost a part, and for too many at a time.
+// JetStream's for an atomic batch that lost a part, for too many at a time, and
+// for a message of a cluster that is being stored under the same id just now.
 const (
 	codeBatchIncomplete = 10176
 	codeBatchesTooMany  = 10210
+	codeInProcess       = 10158
 )
 
 // compareMarker looks what was stored under an id that was used before.

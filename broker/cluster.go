@@ -23,6 +23,9 @@ type Cluster struct {
 	Port int
 	// Advertise is the host that the others are told, for a Host that they cannot reach. Default Host.
 	Advertise string
+	// AdvertiseRoutes is the host:port that the other servers are told for routes, where a port mapping stands before Port.
+	// Default Advertise and Port.
+	AdvertiseRoutes string
 	// Routes are where servers of the cluster are, [nats://]host[:port] with port 6222 where there is none. This server
 	// may be among them, so that all can have the same list. One that can be reached is enough, but name them all: as many
 	// are counted on when the cluster forms for the first time.
@@ -57,6 +60,12 @@ func (c Cluster) validate(dir string) error {
 			return err
 		}
 	}
+	if c.AdvertiseRoutes != "" {
+		host, port, err := net.SplitHostPort(c.AdvertiseRoutes)
+		if n, bad := strconv.ParseUint(port, 10, 16); err != nil || bad != nil || n == 0 || host == "" {
+			return fmt.Errorf("%w: --cluster-advertise: %q is no host:port, such as 10.1.2.3:6222", ErrConfig, c.AdvertiseRoutes)
+		}
+	}
 	return nil
 }
 
@@ -78,6 +87,7 @@ func (c Cluster) set(o *server.Options, user, password string) {
 			o.Cluster.Advertise = net.JoinHostPort(c.Advertise, strconv.Itoa(c.Port))
 		}
 	}
+	o.Cluster.Advertise = cmp.Or(c.AdvertiseRoutes, o.Cluster.Advertise)
 	for _, text := range c.Routes {
 		u, err := parseRoute(text)
 		if err != nil {

@@ -16,6 +16,7 @@ func TestNew_RefusesABadCluster(t *testing.T) {
 		"Dir is empty":          {Cluster: broker.Cluster{Name: "c"}},
 		`the scheme "tls"`:      {Cluster: broker.Cluster{Name: "c", Routes: []string{"tls://h:1"}}, Dir: "x"},
 		"no address":            {Cluster: broker.Cluster{Name: "c", Routes: []string{"h:port"}}, Dir: "x"},
+		"--cluster-advertise":   {Cluster: broker.Cluster{Name: "c", AdvertiseRoutes: "10.1.2.3"}, Dir: "x"},
 		"are both 6222":         {Cluster: broker.Cluster{Name: "c"}, Dir: "x", Port: 6222},
 		"Cluster.Port is 70000": {Cluster: broker.Cluster{Name: "c", Port: 70000}, Dir: "x"},
 		"--cluster-port, or -1": {Cluster: broker.Cluster{Name: "c", Port: -2}, Dir: "x"},

@@ -19,6 +19,7 @@ type clusterFlags struct {
 	name     string // of the cluster; empty: the proxy is alone
 	node     string
 	port     port
+	told     string // of routes
 	routes   []string
 	replicas int
 }
@@ -29,6 +30,7 @@ func (c *clusterFlags) add(cmd *cobra.Command) {
 	flags.StringVar(&c.node, "name", "", "`NODE`, this proxy's own name in the cluster, which it keeps for ever (default: the host's name)")
 	c.port = 6222
 	flags.Var(&c.port, "cluster-port", "port for the other brokers of the cluster; 0 picks a free one")
+	flags.StringVar(&c.told, "cluster-advertise", "", "`HOST:PORT` that the other brokers are told to reach this one at, where a port mapping stands before it (default: --advertise and --cluster-port)")
 	flags.StringSliceVar(&c.routes, "routes", nil, "`HOST:PORT,…` of the brokers of the cluster, this one too if you like; the port is 6222 unless it says another")
 	flags.IntVar(&c.replicas, "replicas", 0, "copies of the table and of what is stored, each on another broker: 1, 3 or 5 (default 3 in a --cluster)")
 	inRange(flags, "replicas", "1, 3 or 5")
@@ -42,7 +44,7 @@ func (c *clusterFlags) check(cmd *cobra.Command, f *proxyFlags, external bool) e
 		}
 	}
 	if c.name == "" {
-		for _, name := range []string{"routes", "cluster-port", "name"} {
+		for _, name := range []string{"routes", "cluster-port", "cluster-advertise", "name"} {
 			if cmd.Flags().Changed(name) {
 				return usageError("--%s is for one of several brokers; name their cluster with --cluster", name)
 			}
@@ -85,7 +87,7 @@ func (c *clusterFlags) fill(cfg *fabricConfig, advertise string) {
 	}
 	cfg.Proxy.Node = c.node
 	cfg.Broker.Name = c.node
-	cfg.Broker.Cluster = broker.Cluster{Name: c.name, Port: c.port.forNATS(), Advertise: advertise}
+	cfg.Broker.Cluster = broker.Cluster{Name: c.name, Port: c.port.forNATS(), Advertise: advertise, AdvertiseRoutes: c.told}
 	for _, route := range c.routes {
 		cfg.Broker.Cluster.Routes = append(cfg.Broker.Cluster.Routes, strings.TrimSpace(route))
 	}

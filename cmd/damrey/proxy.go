@@ -55,7 +55,7 @@ func newProxyCommand(a *app) *cobra.Command {
 	flags.StringArrayVar(&f.leafURLs, "leaf", nil, "`URL` where agents reach the external NATS; may be repeated")
 	flags.StringVar(&f.data, "data", "", "`DIR` of the broker's data (default $XDG_DATA_HOME/damrey/proxy)")
 	flags.BoolVar(&f.memory, "memory", false, "keep nothing: the table is gone when the proxy ends")
-	for _, own := range []string{"nats-port", "leaf-port", "data", "memory", "sync", "cluster", "routes", "cluster-port", "name"} {
+	for _, own := range []string{"nats-port", "leaf-port", "data", "memory", "sync", "cluster", "routes", "cluster-port", "cluster-advertise", "name"} {
 		cmd.MarkFlagsMutuallyExclusive("nats", own)
 	}
 	cmd.MarkFlagsMutuallyExclusive("data", "memory")

@@ -62,7 +62,7 @@ func newRoot(a *app) *cobra.Command {
 		return err
 	}
 	root.AddCommand(newDevCommand(a), newProxyCommand(a), newAgentCommand(a), newWorkerCommand(a), newRouteCommand(a), newDeadCommand(a), newScheduleCommand(a),
-		newRequestCommand(a), newSendCommand(a), newBackupCommand(a), newRestoreCommand(a), newBenchCommand(a), newVersionCommand(a))
+		newRequestCommand(a), newSendCommand(a), newBackupCommand(a), newRestoreCommand(a), newBenchCommand(a), newChaosCommand(a), newChaosWorkerCommand(a), newVersionCommand(a))
 	root.InitDefaultHelpCmd()
 	root.InitDefaultCompletionCmd()
 	refuseUnknownTopics(root)

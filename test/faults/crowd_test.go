@@ -136,7 +136,7 @@ func faultTwoHundredAgents(t *testing.T) {
 	const n = 200
 	s := newSite(t)
 	link := newRelay(t, local(s.leaf))
-	_, rest := s.front(link.addr())
+	_, rest := s.front(link.Addr())
 	one := s.agent("one")
 	pass, echo := s.line(one.url())
 	js := s.js()
@@ -147,7 +147,7 @@ func faultTwoHundredAgents(t *testing.T) {
 	watching := s.consumers(js)
 	t.Logf("%d consumers", watching)
 
-	link.reset()
+	link.Reset()
 	l.recovers("200 links lost")
 	l.times = append(l.times, fmt.Sprintf("200 agents fresh %v", c.fresh(n).Round(time.Millisecond)))
 	var now int

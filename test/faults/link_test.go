@@ -7,13 +7,14 @@ import (
 	"time"
 
 	"github.com/damrey/damrey"
+	"github.com/damrey/damrey/internal/relay"
 )
 
 // relayed is a site with one agent behind a relay, and the workers behind the
 // other:  entry ── near ══ relay ══ broker ══ far ── workers
 type relayed struct {
 	*site
-	link      *relay
+	link      *relay.Relay
 	near, far *agent
 	pass      *process
 	echo      *process
@@ -23,7 +24,7 @@ func newRelayed(t testing.TB) *relayed {
 	t.Helper()
 	s := newSite(t)
 	r := &relayed{site: s, link: newRelay(t, local(s.leaf))}
-	_, rest := s.front(r.link.addr())
+	_, rest := s.front(r.link.Addr())
 	r.near, r.far = s.newAgent("near", rest), s.agent("far")
 	r.near.start()
 	r.near.linked(true)
@@ -41,12 +42,12 @@ func TestFault_CutLeafLink(t *testing.T) {
 	r := newRelayed(t)
 	l := r.load(r.entry(r.near.url()), loadConfig{})
 	u := r.watch()
-	r.link.set(linkState{cut: true})
+	r.link.Set(relay.State{Cut: true})
 	eventually(t, "nobody can be reached", func() bool { return l.ledger.count(damrey.STOP) > 100 })
-	r.link.heal()
+	r.link.Heal()
 	l.recovers("a cut")
 	for range 3 {
-		r.link.reset()
+		r.link.Reset()
 		l.recovers("a reset")
 	}
 	l.stop()
@@ -58,9 +59,9 @@ func faultDelayLeafLink(t *testing.T) {
 	r := newRelayed(t)
 	l := r.load(r.entry(r.near.url()), loadConfig{})
 	u := r.watch()
-	r.link.set(linkState{delay: 200 * time.Millisecond})
+	r.link.Set(relay.State{Delay: 200 * time.Millisecond})
 	l.recovers("a delay of 200 ms")
-	r.link.heal()
+	r.link.Heal()
 	l.recovers("its end")
 	l.stop()
 	l.onlyResponses()
@@ -72,19 +73,19 @@ func faultDelayLeafLink(t *testing.T) {
 func faultFreezeLeafLink(t *testing.T) {
 	for _, c := range []struct {
 		name  string
-		state linkState
+		state relay.State
 	}{
-		{"both ways", linkState{freezeUp: true, freezeDown: true}},
-		{"to the broker", linkState{freezeUp: true}},
-		{"from the broker", linkState{freezeDown: true}},
+		{"both ways", relay.State{FreezeUp: true, FreezeDown: true}},
+		{"to the broker", relay.State{FreezeUp: true}},
+		{"from the broker", relay.State{FreezeDown: true}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			r := newRelayed(t)
 			l := r.load(r.entry(r.near.url()), loadConfig{name: "load"})
 			u := r.watch()
-			r.link.set(c.state)
+			r.link.Set(c.state)
 			r.near.linked(false)
-			r.link.heal()
+			r.link.Heal()
 			l.recovers("a frozen link")
 			l.stop()
 			u.returns()
@@ -99,28 +100,28 @@ func faultClientLink(t *testing.T) {
 		t.Run(side, func(t *testing.T) {
 			s := newSite(t)
 			link := newRelay(t, local(s.nats))
-			asker, worker := "nats://"+link.addr(), s.hubURL()
+			asker, worker := "nats://"+link.Addr(), s.hubURL()
 			if side == "worker" {
 				asker, worker = worker, asker
 			}
 			pass, echo := s.line(worker)
 			l := s.load(s.entry(asker), loadConfig{})
 			u := s.usage([]*process{pass, echo}, []*process{s.hub})
-			link.set(linkState{cut: true})
+			link.Set(relay.State{Cut: true})
 			last(2 * time.Second)
-			link.heal()
+			link.Heal()
 			l.recovers("a cut")
-			link.reset()
+			link.Reset()
 			l.recovers("a reset")
-			link.set(linkState{delay: 200 * time.Millisecond})
+			link.Set(relay.State{Delay: 200 * time.Millisecond})
 			l.recovers("a delay of 200 ms")
-			link.set(linkState{freezeUp: true, freezeDown: true})
+			link.Set(relay.State{FreezeUp: true, FreezeDown: true})
 			last(8 * time.Second)
-			link.heal()
+			link.Heal()
 			l.recovers("8 s frozen")
-			link.set(linkState{freezeDown: true})
+			link.Set(relay.State{FreezeDown: true})
 			last(8 * time.Second)
-			link.heal()
+			link.Heal()
 			l.recovers("8 s one way")
 			l.stop()
 			u.returns()

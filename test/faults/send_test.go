@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/damrey/damrey"
+	"github.com/damrey/damrey/internal/relay"
 )
 
 // sender sends until it is stopped, some messages every millisecond.
@@ -141,11 +142,11 @@ func TestFault_SendsWhileTheUplinkIsDown(t *testing.T) {
 	r := newRelayed(t)
 	sink := r.worker("sink", r.far.url())
 	entry := r.entry(r.near.url())
-	r.link.set(linkState{cut: true})
+	r.link.Set(relay.State{Cut: true})
 	r.near.linked(false)
 	x := r.sender(entry, "down", 1)
 	eventually(t, "some are given up", func() bool { return entry.Stats().Undelivered > 500 })
-	r.link.heal()
+	r.link.Heal()
 	arrived := sink.stats().Stats.Handled
 	eventually(t, "they arrive again", func() bool { return sink.stats().Stats.Handled > arrived+200 })
 	f := x.stop()
@@ -161,10 +162,10 @@ func TestFault_SendsWhileTheUplinkIsDown(t *testing.T) {
 func faultSendsWhileTheUplinkBreaks(t *testing.T) {
 	for _, c := range []struct {
 		name  string
-		state linkState
+		state relay.State
 	}{
-		{"cut", linkState{cut: true}},
-		{"frozen", linkState{freezeUp: true, freezeDown: true}},
+		{"cut", relay.State{Cut: true}},
+		{"frozen", relay.State{FreezeUp: true, FreezeDown: true}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			r := newRelayed(t)
@@ -172,12 +173,12 @@ func faultSendsWhileTheUplinkBreaks(t *testing.T) {
 			entry := r.entry(r.near.url())
 			x := r.sender(entry, "break", 20)
 			eventually(t, "they arrive", func() bool { return sink.stats().Stats.Handled > 5000 })
-			r.link.set(c.state)
+			r.link.Set(c.state)
 			r.near.linked(false)
-			if c.state.cut {
+			if c.state.Cut {
 				last(time.Second)
 			}
-			r.link.heal()
+			r.link.Heal()
 			r.near.linked(true)
 			arrived := sink.stats().Stats.Handled
 			eventually(t, "they arrive again", func() bool { return sink.stats().Stats.Handled > arrived+200 })

@@ -41,7 +41,8 @@ var rules = []rule{
 	{room: "agentd", damrey: []string{".", "internal/…"}},
 	{room: "damreytest", damrey: []string{".", "internal/…", "broker", "proxyd", "agentd"}},
 	{room: "bench", damrey: []string{".", "internal/…", "broker", "damreytest"}},
-	{room: "cmd/…", damrey: []string{".", "internal/…", "broker", "proxyd", "agentd", "bench"}},
+	{room: "chaos", damrey: []string{".", "internal/…"}},
+	{room: "cmd/…", damrey: []string{".", "internal/…", "broker", "proxyd", "agentd", "bench", "chaos"}},
 	{room: "examples/…", damrey: []string{"."}, outside: []string{"github.com/nats-io/nats.go", "github.com/rs/zerolog"}},
 	{room: "test/…", damrey: []string{".", "internal/…", "broker", "proxyd", "agentd", "damreytest"}},
 }
@@ -105,6 +106,8 @@ func TestRule_RefusesWhatItDoesNotName(t *testing.T) {
 		{"cmd/damrey", cobra, true},
 		{"cmd/damrey", module + "/agentd", true},
 		{"cmd/damrey", natsServer + "/v2/server", false},
+		{"chaos", module + "/internal/api", true},
+		{"chaos", module + "/broker", false},
 		{"examples/square/add", module, true},
 		{"examples/square/add", module + "/internal/wire", false},
 	} {

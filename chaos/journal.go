@@ -1,0 +1,127 @@
+package chaos
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// entry is one line of a journal: an execution of a handler that begins or ends.
+type entry struct {
+	ends      bool
+	run       string // names the execution
+	stage     string
+	instance  string
+	at        time.Time
+	messageID string
+	id        string // of the application
+	key       string
+	number    int
+}
+
+const (
+	letterBegin = "B"
+	letterEnd   = "E"
+)
+
+// write appends the entry by one write(2), which a kill -9 does not take back.
+func (e entry) write(w io.Writer) error {
+	letter := letterBegin
+	if e.ends {
+		letter = letterEnd
+	}
+	_, err := fmt.Fprintf(w, "%s %s %s %s %d %s %s %s %d\n",
+		letter, e.run, e.stage, e.instance, e.at.UnixNano(), e.messageID, e.id, e.key, e.number)
+	return err
+}
+
+func parseEntry(text string) (entry, error) {
+	words := strings.Fields(text)
+	if len(words) != 9 || words[0] != letterBegin && words[0] != letterEnd {
+		return entry{}, fmt.Errorf("journal: %q is no entry", text)
+	}
+	nanos, err := strconv.ParseInt(words[4], 10, 64)
+	if err != nil {
+		return entry{}, fmt.Errorf("journal: %q: %w", text, err)
+	}
+	number, err := strconv.Atoi(words[8])
+	if err != nil {
+		return entry{}, fmt.Errorf("journal: %q: %w", text, err)
+	}
+	return entry{
+		ends: words[0] == letterEnd, run: words[1], stage: words[2], instance: words[3], at: time.Unix(0, nanos),
+		messageID: words[5], id: words[6], key: words[7], number: number,
+	}, nil
+}
+
+// readJournal gives the entries of a file; none when it is not there.
+func readJournal(path string) ([]entry, error) {
+	file, err := os.Open(path)
+	if os.IsNotExist(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	var all []entry
+	lines := bufio.NewScanner(file)
+	for lines.Scan() {
+		e, err := parseEntry(lines.Text())
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", path, err)
+		}
+		all = append(all, e)
+	}
+	return all, lines.Err()
+}
+
+// execution is one call of a handler.
+type execution struct {
+	entry     // as it began
+	end       time.Time
+	completed bool
+}
+
+// executions pairs beginnings and ends.
+func executions(entries []entry) []*execution {
+	var all []*execution
+	byRun := make(map[string]*execution)
+	for _, e := range entries {
+		if !e.ends {
+			x := &execution{entry: e}
+			byRun[e.run] = x
+			all = append(all, x)
+			continue
+		}
+		if x := byRun[e.run]; x != nil {
+			x.end, x.completed = e.at, true
+		}
+	}
+	return all
+}
+
+// lastEntry of a file, false while it has none that is whole.
+func lastEntry(path string) (entry, bool) {
+	file, err := os.Open(path)
+	if err != nil {
+		return entry{}, false
+	}
+	defer file.Close()
+	const most = 512
+	size, err := file.Seek(0, io.SeekEnd)
+	if err != nil {
+		return entry{}, false
+	}
+	tail := make([]byte, min(size, most))
+	if _, err := file.ReadAt(tail, size-int64(len(tail))); err != nil {
+		return entry{}, false
+	}
+	lines := strings.Split(strings.TrimSuffix(string(tail), "\n"), "\n")
+	e, err := parseEntry(lines[len(lines)-1])
+	return e, err == nil
+}
