@@ -12,6 +12,7 @@ import (
 	"github.com/damrey/damrey/internal/bucket"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+	"github.com/rs/zerolog"
 )
 
 const (
@@ -19,6 +20,8 @@ const (
 	keyedLook = 250 * time.Millisecond
 	// meet is how long an instance listens for others before it takes its share.
 	meet = 300 * time.Millisecond
+	// rest is how long a partition is left alone whose consumer is not there.
+	rest = time.Second
 	// lateTime is how long messages may be on their way.
 	lateTime = 100 * time.Millisecond
 )
@@ -40,6 +43,7 @@ type keyedWork struct {
 	ready    fifo[*inbound]                // may run
 	admitted int                           // given to the dispatcher, and not ended
 	trouble  error
+	rests    [bucket.Partitions]moment // not before: its consumer is not there
 }
 
 // pullKeyed returns when ctx ends and what was on its way has been taken.
@@ -110,7 +114,7 @@ func (k *keyedWork) look() error {
 		switch {
 		case owner != k.w.id && p != nil:
 			due = append(due, func() { k.release(n, true) })
-		case owner != k.w.id:
+		case owner != k.w.id, p == nil && k.rests[n] > clock():
 		case p == nil:
 			p = newPartition(k, n)
 			k.parts[n] = p
@@ -119,6 +123,7 @@ func (k *keyedWork) look() error {
 			due = append(due, p.look()...)
 		}
 	}
+	k.pump() // mpu may have been raised
 	k.mu.Unlock()
 	for _, do := range due {
 		do()
@@ -159,7 +164,7 @@ func (k *keyedWork) receive(m *nats.Msg) {
 	if err != nil || n < 0 || n >= bucket.Partitions {
 		return // the answer to giving up a partition
 	}
-	if len(m.Data) == 0 && m.Header != nil && m.Header.Get(statusHeader) != "" {
+	if m.Reply == "" && len(m.Data) == 0 && m.Header.Get(statusHeader) != "" { // what is stored may say so too, and has a reply subject
 		k.heed(n, m)
 		return
 	}
@@ -183,11 +188,13 @@ func (k *keyedWork) heed(n int, m *nats.Msg) {
 	case "423": // another was given the partition meanwhile
 		lost = true
 	case noResponders:
-		k.trouble = fmt.Errorf("nobody answers for consumer %s of stream %s", bucket.KeyConsumer(n), k.stream)
+		lost = true
+		k.missing(n, "nobody answers for consumer %s of stream %s")
 	default:
 		p.lose()
 		if m.Header.Get("Description") == "Consumer Deleted" {
-			k.trouble = fmt.Errorf("consumer %s of stream %s was deleted", bucket.KeyConsumer(n), k.stream)
+			lost = true
+			k.missing(n, "consumer %s of stream %s was deleted")
 		}
 	}
 	k.mu.Unlock()
@@ -195,6 +202,18 @@ func (k *keyedWork) heed(n int, m *nats.Msg) {
 		k.release(n, false)
 	}
 	k.w.link.kick(k.wake)
+}
+
+// missing leaves a partition alone for a while. When the first consumer is not
+// there, mostly none is. mu is held.
+func (k *keyedWork) missing(n int, text string) {
+	err := fmt.Errorf(text, bucket.KeyConsumer(n), k.stream)
+	k.rests[n] = clock().add(rest)
+	if n == 0 {
+		k.trouble = err
+		return
+	}
+	k.w.log.warn("a partition of the messages with a key is not served now; the proxy makes its consumer again", func(e *zerolog.Event) { e.Err(err) })
 }
 
 // take queues one message behind those of its key.
@@ -218,13 +237,16 @@ func (k *keyedWork) take(n int, m *nats.Msg) {
 		return
 	}
 	k.mu.Lock()
-	closed := p.closed
-	if !closed {
+	closed, forgotten := p.closed, p.held[in.job.sequence] != in
+	if !closed && !forgotten {
 		p.place(in)
 	}
 	k.mu.Unlock()
-	if closed {
+	switch {
+	case closed:
 		w.handBackJob(in)
+	case forgotten:
+		w.jobs.end(in.job) // it comes again
 	}
 }
 

@@ -3,7 +3,9 @@ package damrey
 import (
 	"cmp"
 	"encoding/json"
+	"maps"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/damrey/damrey/internal/bucket"
@@ -42,10 +44,13 @@ type partition struct {
 	gap       uint64 // the count of the last that was not next
 	settled   bool
 	settling  bool // the broker is being asked
+	doubt     bool // more was in hand than the broker had handed out
+	gone      int  // of held: they run, and the broker has them no more
 	settledAt moment
 	sure      moment // what came before was surely this one's then
 	sureAt    moment // when that was last asked
 	confirms  bool   // it is being asked
+	lapse     bool   // a message was not begun since it may be another's
 	ended     int    // messages that have ended here
 	held      map[uint64]*inbound
 	early     []*inbound // came while it was not settled
@@ -97,8 +102,7 @@ func (p *partition) look() (due []func()) {
 	}
 	if !p.settled && !p.settling && p.pin != "" && now.since(p.settledAt) >= settleEvery {
 		p.settling, p.settledAt = true, now
-		held, ended := len(p.held), p.ended
-		due = append(due, func() { go p.settle(held, ended) })
+		due = append(due, func() { go p.settle() })
 	}
 	if len(p.held) > 0 && !p.confirms && now.since(p.sureAt) >= progressEvery {
 		p.confirms, p.sureAt = true, now
@@ -121,7 +125,7 @@ func (p *partition) came(in *inbound) bool {
 			p.asks = p.asks[1:]
 		}
 	}
-	if pin := j.msg.Header.Get(headerPin); pin != p.pin {
+	if pin := pinOf(j.msg.Header); pin != p.pin {
 		p.pin, p.settled = pin, false
 	}
 	if j.handout != p.next {
@@ -138,6 +142,15 @@ func (p *partition) came(in *inbound) bool {
 	return true
 }
 
+// pinOf is the broker's word, which it puts behind what was stored.
+func pinOf(h nats.Header) string {
+	values := h[headerPin]
+	if len(values) == 0 {
+		return ""
+	}
+	return values[len(values)-1]
+}
+
 // pullOver ends the oldest pull. mu is held.
 func (p *partition) pullOver() {
 	if len(p.asks) > 0 {
@@ -151,6 +164,7 @@ func (p *partition) lose() { p.asks, p.left, p.settled = nil, 0, false }
 
 // place queues a message behind those of its key. mu is held.
 func (p *partition) place(in *inbound) {
+	in.job.placed = true
 	if !p.settled {
 		p.early = append(p.early, in)
 		return
@@ -205,7 +219,10 @@ func (p *partition) starts(in *inbound) bool {
 	p.k.mu.Lock()
 	defer p.k.mu.Unlock()
 	j := in.job
-	if p.held[j.sequence] != in || clock().since(p.covered(j)) > heldSafe {
+	mine := p.held[j.sequence] == in
+	late := clock().since(p.covered(j)) > heldSafe
+	if !mine || late {
+		p.lapse = p.lapse || mine // the broker's word may come just now, and would be too late for it
 		p.k.leaves(j)
 		p.k.w.link.kick(p.k.wake) // to see that it has lapsed
 		return false
@@ -233,26 +250,29 @@ func (p *partition) oldest() moment {
 	return oldest
 }
 
-func (p *partition) lapsed(now moment) bool { return now.since(p.oldest()) > heldSafe }
+func (p *partition) lapsed(now moment) bool { return p.lapse || now.since(p.oldest()) > heldSafe }
 
 // forget leaves what runs and takes the rest out. mu is held.
 func (p *partition) forget() []*inbound {
-	p.settled, p.early = false, nil
+	p.settled, p.lapse, p.early = false, false, nil
 	for key, l := range p.lanes {
 		if l.waiting = nil; !l.busy {
 			delete(p.lanes, key)
 		}
 	}
 	var rest []*inbound
-	for sequence, in := range p.held {
-		if !in.job.running {
-			delete(p.held, sequence)
-			p.ended++
-			if l := p.lanes[in.job.key]; in.job.first && l != nil {
-				delete(p.lanes, in.job.key)
-			}
-			rest = append(rest, in)
+	for _, in := range p.held {
+		if in.job.running {
+			continue
 		}
+		p.drop(in.job)
+		if !in.job.placed {
+			continue // who reads it sees that
+		}
+		if l := p.lanes[in.job.key]; in.job.first && l != nil {
+			delete(p.lanes, in.job.key)
+		}
+		rest = append(rest, in)
 	}
 	slices.SortFunc(rest, bySequence)
 	return rest
@@ -269,9 +289,22 @@ func (p *partition) close() []*inbound {
 func (p *partition) over(j *job) {
 	p.k.mu.Lock()
 	defer p.k.mu.Unlock()
+	p.ends(j)
+}
+
+// unsettle is over for a message that comes again.
+func (p *partition) unsettle(j *job) {
+	p.k.mu.Lock()
+	defer p.k.mu.Unlock()
+	p.settled = false
+	p.ends(j)
+	p.k.w.link.kick(p.k.wake)
+}
+
+// ends takes a message out. mu is held.
+func (p *partition) ends(j *job) {
 	if in := p.held[j.sequence]; in != nil && in.job == j {
-		delete(p.held, j.sequence)
-		p.ended++
+		p.drop(j)
 		if l := p.lanes[j.key]; j.first && l != nil {
 			l.busy = false
 			if p.advance(l); !l.busy {
@@ -280,6 +313,16 @@ func (p *partition) over(j *job) {
 		}
 	}
 	p.k.leaves(j)
+}
+
+// drop counts a message out. mu is held.
+func (p *partition) drop(j *job) {
+	delete(p.held, j.sequence)
+	if j.gone {
+		p.gone--
+		return
+	}
+	p.ended++
 }
 
 // again lets a message that failed run once more after a while, during which
@@ -293,8 +336,8 @@ func (p *partition) again(in *inbound, wait time.Duration) bool {
 	next.msg = msg
 	p.k.mu.Lock()
 	defer p.k.mu.Unlock()
-	if p.closed || p.held[in.job.sequence] == nil {
-		return false
+	if p.closed || !in.job.first || p.held[in.job.sequence] == nil {
+		return false // outside of its lane it would overtake others of its key
 	}
 	p.held[in.job.sequence] = next
 	in.job.running, in.job.notBefore = false, clock().add(wait)
@@ -340,9 +383,9 @@ func (p *partition) confirm(held []*nats.Msg, began, oldest moment) {
 	}
 }
 
-// settle asks the broker what it has handed out. held and ended are of when it
-// is called.
-func (p *partition) settle(held, ended int) {
+// settle asks the broker what it has handed out.
+func (p *partition) settle() {
+	held, ended := p.count()
 	var info jetstream.ConsumerInfo
 	m, err := p.k.nc.Request(jetstream.DefaultAPIPrefix+"CONSUMER.INFO."+p.k.stream+"."+bucket.KeyConsumer(p.number), nil, askTime)
 	if err == nil {
@@ -359,6 +402,7 @@ func (p *partition) settle(held, ended int) {
 	// What was in hand all the time since is surely among what the broker calls
 	// out. If that is all, nothing is with another or was lost on its way.
 	stayed := held - (p.ended - ended)
+	p.doubt = info.NumAckPending < stayed
 	if info.NumAckPending != stayed || p.gap > info.Delivered.Consumer {
 		return
 	}
@@ -370,6 +414,52 @@ func (p *partition) settle(held, ended int) {
 	for _, in := range early {
 		p.place(in)
 	}
+}
+
+// count is how many messages are in hand that the broker has handed out, and how
+// many have ended. When there were too many it looks first which the broker has
+// no more.
+func (p *partition) count() (held, ended int) {
+	p.k.mu.Lock()
+	defer p.k.mu.Unlock()
+	if p.doubt {
+		p.sift()
+	}
+	return len(p.held) - p.gone, p.ended
+}
+
+// sift forgets messages that the broker has no more: the last owner's
+// acknowledgement came late, or somebody removed them by hand. Nothing would
+// ever settle with them. mu is held before and after.
+func (p *partition) sift() {
+	all := slices.Collect(maps.Values(p.held))
+	p.k.mu.Unlock()
+	all = slices.DeleteFunc(all, func(in *inbound) bool { return p.stored(in.job.sequence) })
+	p.k.mu.Lock()
+	for _, in := range all {
+		switch j := in.job; {
+		case p.held[j.sequence] != in || j.gone:
+		case j.running || !j.placed:
+			j.gone = true
+			p.gone++
+		default:
+			p.early = slices.DeleteFunc(p.early, func(e *inbound) bool { return e == in })
+			if l := p.lanes[j.key]; l != nil {
+				l.waiting = slices.DeleteFunc(l.waiting, func(e *inbound) bool { return e == in })
+			}
+			p.ends(j)
+			p.k.w.jobs.end(j)
+		}
+	}
+}
+
+// stored says that the broker has a message still, or does not say.
+func (p *partition) stored(sequence uint64) bool {
+	m, err := p.k.nc.Request(jetstream.DefaultAPIPrefix+"STREAM.MSG.GET."+p.k.stream, []byte(`{"seq":`+strconv.FormatUint(sequence, 10)+`}`), askTime)
+	var answer struct {
+		Error *jetstream.APIError `json:"error"`
+	}
+	return err != nil || json.Unmarshal(m.Data, &answer) != nil || answer.Error == nil || answer.Error.ErrorCode != jetstream.JSErrCodeMessageNotFound
 }
 
 func pinnedTo(info *jetstream.ConsumerInfo) string {
