@@ -409,7 +409,7 @@ func (w *Instance) writeTried(in *inbound, what string, then func()) {
 		}
 		then()
 	}
-	err = w.link.store(context.Background(), storing{msg: m, at: in.where(), deadline: clock().add(storeTime), done: done})
+	err = w.link.store(context.Background(), storing{msg: m, at: in.where(), deadline: clock().add(storeTime), spare: true, done: done})
 	if err != nil {
 		done(err)
 	}
@@ -439,7 +439,7 @@ func (w *Instance) bury(in *inbound, why string) {
 		Handouts: j.handouts, Failures: j.tried.Failures, Why: why, Instance: w.id,
 	}.Letter(w.opts.prefix, j.msg.Header, j.msg.Data)
 	err := w.link.store(context.Background(), storing{
-		msg: m, at: in.where(), deadline: clock().add(storeTime), done: func(err error) { w.buried(in, why, err) },
+		msg: m, at: in.where(), deadline: clock().add(storeTime), spare: true, done: func(err error) { w.buried(in, why, err) },
 	})
 	if err != nil {
 		w.buried(in, why, err)

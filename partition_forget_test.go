@@ -153,3 +153,28 @@ func TestPartition_HandedBackAndNotOvertaken(t *testing.T) {
 	}
 	o.until("it waits until all is settled", func() bool { return len(o.p.early) == 1 })
 }
+
+// What is noted of a job is often begun where acknowledgements come in: waiting
+// there for room would let none come any more.
+func TestJob_NotesNeverWaitForRoom(t *testing.T) {
+	t.Parallel()
+	o := newOwner(t)
+	for range storeLimit {
+		m := &nats.Msg{Subject: "damrey.job.full.x.src", Header: nats.Header{}}
+		if err := o.w.link.store(t.Context(), storing{msg: m, deadline: clock().add(time.Minute), done: func(error) {}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	began := make(chan struct{})
+	go func() {
+		defer close(began)
+		in := &inbound{job: &job{msg: &nats.Msg{Header: nats.Header{}}}}
+		o.w.writeTried(in, "failed.1.0", func() {})
+		o.w.bury(in, "why")
+	}()
+	select {
+	case <-began:
+	case <-time.After(5 * time.Second):
+		t.Error("it waits for room")
+	}
+}
