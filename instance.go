@@ -41,7 +41,8 @@ type Instance struct {
 	channels channels
 	lane     sendLane
 	jobs     jobsInHand
-	jobHead  string // <prefix>.job.<worker>.
+	blind    atomic.Int64 // moment when a job's failures could not be read last
+	jobHead  string       // <prefix>.job.<worker>.
 	puller   background
 	fallback HandlerFunc // for types without a handler
 	handling context.Context

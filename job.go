@@ -57,9 +57,11 @@ type job struct {
 	askedAt   moment // of a pull that is no later than the one that brought it
 	cameAt    moment
 	notBefore moment // it failed, and waits
+	placed    bool   // it was read, and waits for its turn
 	first     bool   // of its key
 	admitted  bool   // the dispatcher has it
 	running   bool
+	gone      bool // the broker has it no more
 }
 
 // tried is what is remembered of a job's failures, as JSON on
@@ -183,10 +185,16 @@ func (w *Instance) readJob(ctx context.Context, in *inbound) bool {
 	if j.handouts > 1 {
 		w.stats.redelivered.Add(1)
 		if !w.remember(ctx, j) {
-			w.handBackNow(in)
+			w.blind.Store(int64(clock()))
+			w.handBackIn(in, blindPause)
 			return false
 		}
 		j.waitOn()
+		if blind := w.blind.Load(); blind > 0 && clock().since(moment(blind)) < blindTime && j.handouts >= j.tried.Excused+deathLimit/2 {
+			// It went round while nothing could be read.
+			j.tried.Excused = j.handouts
+			w.writeTried(in, fmt.Sprint("excused.", j.handouts), func() {})
+		}
 		if j.handouts > j.tried.Excused+uint64(j.tried.Failures+j.tried.Held)+deathLimit {
 			w.bury(in, fmt.Sprintf("handed out %d times and failed %d times: its instances die of it, or lose the broker", j.handouts, j.tried.Failures))
 			return false
@@ -206,9 +214,10 @@ func (w *Instance) readJob(ctx context.Context, in *inbound) bool {
 	return true
 }
 
-// waitOn goes on with the pause after a failure that began elsewhere.
+// waitOn goes on with the pause after a failure that began elsewhere. Should the
+// clock there be ahead, it is still no longer than it was meant.
 func (j *job) waitOn() {
-	if wait := time.Until(j.tried.Again); wait > 0 {
+	if wait := min(time.Until(j.tried.Again), j.tried.Again.Sub(j.tried.At)); wait > 0 {
 		j.notBefore = clock().add(wait)
 	}
 }
@@ -284,6 +293,14 @@ func (j *job) leave() {
 	}
 }
 
+// giveBack comes before a job is handed back: later ones of its key must not run
+// before it comes again.
+func (j *job) giveBack() {
+	if j.part != nil {
+		j.part.unsettle(j)
+	}
+}
+
 // handBackJob gives a job that was not started to another instance. That is no
 // failure, and no death: before it could be taken for one it is written down.
 func (w *Instance) handBackJob(in *inbound) {
@@ -293,22 +310,34 @@ func (w *Instance) handBackJob(in *inbound) {
 		return
 	}
 	j.tried.Excused = j.handouts
+	if j.keyed {
+		j.tried.Again = time.Now().Add(j.notBefore.left()).UTC() // by the clock of what is written
+	}
 	w.writeTried(in, fmt.Sprint("excused.", j.handouts), func() { w.handBackNow(in) })
 }
 
-func (w *Instance) handBackNow(in *inbound) {
+func (w *Instance) handBackNow(in *inbound) { w.handBackIn(in, handBackPause) }
+
+func (w *Instance) handBackIn(in *inbound, wait time.Duration) {
 	if !w.jobs.end(in.job) {
 		return
 	}
 	w.stats.handedBack.Add(1)
-	defer in.job.leave()
-	if err := in.job.msg.NakWithDelay(jitter(handBackPause)); err != nil {
+	in.job.giveBack()
+	if err := in.job.msg.NakWithDelay(jitter(wait)); err != nil {
 		w.log.warn("a job could not be handed back; it comes again in 10s", func(e *zerolog.Event) { e.Err(err).Str("route", in.where()) })
 	}
 }
 
 // handBackPause keeps a job from coming back at once to where there is no room.
 const handBackPause = 50 * time.Millisecond
+
+const (
+	// blindPause is how long a job is left alone whose failures cannot be read.
+	blindPause = 500 * time.Millisecond
+	// blindTime is how long after that coming again counts for nothing.
+	blindTime = time.Minute
+)
 
 // heldPause is the longest pause, beside the route's own backoff, between two
 // looks of a job at something paused, so that resuming is soon seen.
@@ -353,11 +382,11 @@ func (w *Instance) postpone(in *inbound, what, text string, wait time.Duration) 
 	if j.part != nil {
 		j.tried.Again = time.Now().Add(wait).UTC()
 	}
-	w.writeTried(in, fmt.Sprintf("failed.%d.%d", j.tried.Failures, j.tried.Held), func() { w.letComeAgain(in, wait) })
 	w.stats.postponed.Add(1)
 	w.log.warn(what, func(e *zerolog.Event) {
 		e.Str("route", in.where()).Str("id", j.id()).Str("why", text).Int("failures", j.tried.Failures).Int("attempts", j.attempts).Stringer("again_in", wait)
 	})
+	w.writeTried(in, fmt.Sprintf("failed.%d.%d", j.tried.Failures, j.tried.Held), func() { w.letComeAgain(in, wait) })
 }
 
 // writeTried stores what is known of a job's failures, and goes on then, also
@@ -380,7 +409,7 @@ func (w *Instance) writeTried(in *inbound, what string, then func()) {
 		}
 		then()
 	}
-	err = w.link.store(context.Background(), storing{msg: m, at: in.where(), deadline: clock().add(storeTime), done: done})
+	err = w.link.store(context.Background(), storing{msg: m, at: in.where(), deadline: clock().add(storeTime), spare: true, done: done})
 	if err != nil {
 		done(err)
 	}
@@ -396,7 +425,7 @@ func (w *Instance) letComeAgain(in *inbound, wait time.Duration) {
 	if !w.jobs.end(in.job) {
 		return
 	}
-	defer in.job.leave()
+	in.job.giveBack()
 	if err := in.job.msg.NakWithDelay(wait); err != nil {
 		w.log.warn("a failed job could not be postponed; it comes again in 10s", func(e *zerolog.Event) { e.Err(err).Str("route", in.where()) })
 	}
@@ -410,7 +439,7 @@ func (w *Instance) bury(in *inbound, why string) {
 		Handouts: j.handouts, Failures: j.tried.Failures, Why: why, Instance: w.id,
 	}.Letter(w.opts.prefix, j.msg.Header, j.msg.Data)
 	err := w.link.store(context.Background(), storing{
-		msg: m, at: in.where(), deadline: clock().add(storeTime), done: func(err error) { w.buried(in, why, err) },
+		msg: m, at: in.where(), deadline: clock().add(storeTime), spare: true, done: func(err error) { w.buried(in, why, err) },
 	})
 	if err != nil {
 		w.buried(in, why, err)

@@ -80,7 +80,7 @@ func (w *Instance) pushOutput(in *inbound, route *Route, payload []byte, ended f
 	deadline := clock().add(storeTime)
 	switch {
 	case route.Durable:
-		j := jobHeader{id: in.job.outputID(), reply: in.answerTo(), hops: hops}
+		j := jobHeader{id: in.job.outputID(hops), reply: in.answerTo(), hops: hops}
 		return w.link.storePayload(context.Background(), route, payload, j, deadline, ended)
 	case in.answerTo() == "":
 		deadline = clock().add(w.cfg.Timeout)
@@ -99,9 +99,16 @@ func (w *Instance) pushOutput(in *inbound, route *Route, payload []byte, ended f
 	return err
 }
 
-// outputID is the id of a job's output: the same whenever the job runs, and
-// another when its own id is used again.
-func (j *job) outputID() string { return j.id() + "." + strconv.FormatUint(j.sequence, 36) }
+// outputID is the id of a job's output, hops behind its beginning: the same
+// whenever the job runs, also when the job was stored twice, so that those behind
+// it may know it. An id of the application's own may be used again for another
+// message, and the sequence tells them apart: such a job is stored once.
+func (j *job) outputID(hops int) string {
+	if given := j.msg.Header.Get(HeaderOriginalID); given != "" {
+		return given + "." + strconv.FormatUint(j.sequence, 36)
+	}
+	return j.id() + "-" + strconv.Itoa(hops)
+}
 
 // giveUpJob is for what trying again would not change.
 func (w *Instance) giveUpJob(in *inbound, fe *fabricError) {

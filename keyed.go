@@ -12,6 +12,7 @@ import (
 	"github.com/damrey/damrey/internal/bucket"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+	"github.com/rs/zerolog"
 )
 
 const (
@@ -19,6 +20,10 @@ const (
 	keyedLook = 250 * time.Millisecond
 	// meet is how long an instance listens for others before it takes its share.
 	meet = 300 * time.Millisecond
+	// rest is how long a partition is left alone whose consumer is not there.
+	rest = time.Second
+	// maxReaders is how many messages that come again are looked up at a time.
+	maxReaders = 64
 	// lateTime is how long messages may be on their way.
 	lateTime = 100 * time.Millisecond
 )
@@ -28,11 +33,13 @@ const (
 // time, which runs those of one key one after another and those of different
 // keys at once.
 type keyedWork struct {
-	w      *Instance
-	nc     *nats.Conn
-	stream string
-	inbox  string
-	wake   chan struct{}
+	w       *Instance
+	readers chan struct{} // of a few places
+	reading sync.WaitGroup
+	nc      *nats.Conn
+	stream  string
+	inbox   string
+	wake    chan struct{}
 
 	mu       sync.Mutex // guards what follows, and all partitions
 	crew     crew
@@ -40,6 +47,7 @@ type keyedWork struct {
 	ready    fifo[*inbound]                // may run
 	admitted int                           // given to the dispatcher, and not ended
 	trouble  error
+	rests    [bucket.Partitions]moment // not before: its consumer is not there
 }
 
 // pullKeyed returns when ctx ends and what was on its way has been taken.
@@ -47,7 +55,7 @@ func (w *Instance) pullKeyed(ctx context.Context, nc *nats.Conn) {
 	stream := bucket.JobsStream(w.opts.prefix, w.cfg.Name)
 	// The consumer of the first partition is made last.
 	w.whileThere(ctx, nc, stream, bucket.KeyConsumer(0), func(ctx context.Context) error {
-		k := &keyedWork{w: w, nc: nc, stream: stream, inbox: nc.NewInbox(), wake: make(chan struct{}, 1)}
+		k := &keyedWork{w: w, nc: nc, stream: stream, inbox: nc.NewInbox(), wake: make(chan struct{}, 1), readers: make(chan struct{}, maxReaders)}
 		return k.run(ctx)
 	})
 }
@@ -75,6 +83,7 @@ func (k *keyedWork) run(ctx context.Context) error {
 			pause(context.Background(), lateTime)
 		}
 		drain(k.nc, sub, time.Second, k.w.log)
+		k.reading.Wait()
 	}()
 	k.mu.Lock()
 	k.crew.beat()
@@ -110,7 +119,7 @@ func (k *keyedWork) look() error {
 		switch {
 		case owner != k.w.id && p != nil:
 			due = append(due, func() { k.release(n, true) })
-		case owner != k.w.id:
+		case owner != k.w.id, p == nil && k.rests[n] > clock():
 		case p == nil:
 			p = newPartition(k, n)
 			k.parts[n] = p
@@ -119,6 +128,7 @@ func (k *keyedWork) look() error {
 			due = append(due, p.look()...)
 		}
 	}
+	k.pump() // mpu may have been raised
 	k.mu.Unlock()
 	for _, do := range due {
 		do()
@@ -159,7 +169,7 @@ func (k *keyedWork) receive(m *nats.Msg) {
 	if err != nil || n < 0 || n >= bucket.Partitions {
 		return // the answer to giving up a partition
 	}
-	if len(m.Data) == 0 && m.Header != nil && m.Header.Get(statusHeader) != "" {
+	if m.Reply == "" && len(m.Data) == 0 && m.Header.Get(statusHeader) != "" { // what is stored may say so too, and has a reply subject
 		k.heed(n, m)
 		return
 	}
@@ -183,11 +193,13 @@ func (k *keyedWork) heed(n int, m *nats.Msg) {
 	case "423": // another was given the partition meanwhile
 		lost = true
 	case noResponders:
-		k.trouble = fmt.Errorf("nobody answers for consumer %s of stream %s", bucket.KeyConsumer(n), k.stream)
+		lost = true
+		k.missing(n, "nobody answers for consumer %s of stream %s")
 	default:
 		p.lose()
 		if m.Header.Get("Description") == "Consumer Deleted" {
-			k.trouble = fmt.Errorf("consumer %s of stream %s was deleted", bucket.KeyConsumer(n), k.stream)
+			lost = true
+			k.missing(n, "consumer %s of stream %s was deleted")
 		}
 	}
 	k.mu.Unlock()
@@ -195,6 +207,18 @@ func (k *keyedWork) heed(n int, m *nats.Msg) {
 		k.release(n, false)
 	}
 	k.w.link.kick(k.wake)
+}
+
+// missing leaves a partition alone for a while. When the first consumer is not
+// there, mostly none is. mu is held.
+func (k *keyedWork) missing(n int, text string) {
+	err := fmt.Errorf(text, bucket.KeyConsumer(n), k.stream)
+	k.rests[n] = clock().add(rest)
+	if n == 0 {
+		k.trouble = err
+		return
+	}
+	k.w.log.warn("a partition of the messages with a key is not served now; the proxy makes its consumer again", func(e *zerolog.Event) { e.Err(err) })
 }
 
 // take queues one message behind those of its key.
@@ -210,6 +234,22 @@ func (k *keyedWork) take(n int, m *nats.Msg) {
 		return // it has come again, and is in hand
 	}
 	w.jobs.add(in.job)
+	if in.job.handouts <= 1 {
+		k.read(p, in)
+		return
+	}
+	// What is known of its failures is asked of the broker. After a death many
+	// come at once, and one after another they would take longer than they are safe.
+	k.readers <- struct{}{}
+	k.reading.Go(func() {
+		defer func() { <-k.readers }()
+		k.read(p, in)
+	})
+}
+
+// read fills in the rest of a message, and queues it.
+func (k *keyedWork) read(p *partition, in *inbound) {
+	w := k.w
 	if p == nil {
 		if w.readJob(context.Background(), in) {
 			w.handBackJob(in)
@@ -227,13 +267,16 @@ func (k *keyedWork) take(n int, m *nats.Msg) {
 		k.mu.Unlock()
 		return
 	}
-	closed := p.closed
-	if !closed {
+	closed, forgotten := p.closed, p.held[in.job.sequence] != in
+	if !closed && !forgotten {
 		p.place(in)
 	}
 	k.mu.Unlock()
-	if closed {
+	switch {
+	case closed:
 		w.handBackJob(in)
+	case forgotten:
+		w.jobs.end(in.job) // it comes again
 	}
 }
 

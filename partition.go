@@ -3,7 +3,9 @@ package damrey
 import (
 	"cmp"
 	"encoding/json"
+	"maps"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/damrey/damrey/internal/bucket"
@@ -39,9 +41,11 @@ type partition struct {
 	left      int    // messages that may still come of them
 	heardAt   moment
 	next      uint64 // the consumer's count of the next message
-	gap       uint64 // the count of the last that was not next
+	gaps      int    // how often the next was another
 	settled   bool
 	settling  bool // the broker is being asked
+	doubt     bool // more was in hand than the broker had handed out
+	gone      int  // of held: they run, and the broker has them no more
 	settledAt moment
 	sure      moment // what came before was surely this one's then
 	sureAt    moment // when that was last asked
@@ -101,8 +105,7 @@ func (p *partition) look() (due []func()) {
 	}
 	if !p.settled && !p.settling && p.pin != "" && now.since(p.settledAt) >= settleEvery {
 		p.settling, p.settledAt = true, now
-		held, ended := len(p.held), p.ended
-		due = append(due, func() { go p.settle(held, ended) })
+		due = append(due, func() { go p.settle() })
 	}
 	if len(p.held) > 0 && !p.confirms && now.since(p.sureAt) >= progressEvery {
 		p.confirms, p.sureAt = true, now
@@ -125,11 +128,15 @@ func (p *partition) came(in *inbound) bool {
 			p.asks = p.asks[1:]
 		}
 	}
-	if pin := j.msg.Header.Get(headerPin); pin != p.pin {
+	if pin := pinOf(j.msg.Header); pin != p.pin {
 		p.pin, p.settled = pin, false
 	}
 	if j.handout != p.next {
-		p.gap, p.settled = j.handout, false
+		p.settled = false
+		p.gaps++
+	}
+	if j.handouts > 1 {
+		p.settled = false // until what is known of it has been read
 	}
 	p.next = j.handout + 1
 	if !p.settled || p.left < bucket.KeyWindow/2 {
@@ -141,6 +148,15 @@ func (p *partition) came(in *inbound) bool {
 	p.held[j.sequence] = in
 	p.reading++
 	return true
+}
+
+// pinOf is the broker's word, which it puts behind what was stored.
+func pinOf(h nats.Header) string {
+	values := h[headerPin]
+	if len(values) == 0 {
+		return ""
+	}
+	return values[len(values)-1]
 }
 
 // pullOver ends the oldest pull. mu is held.
@@ -156,6 +172,7 @@ func (p *partition) lose() { p.asks, p.left, p.settled = nil, 0, false }
 
 // place queues a message behind those of its key. mu is held.
 func (p *partition) place(in *inbound) {
+	in.job.placed = true
 	if !p.settled {
 		p.early = append(p.early, in)
 		return
@@ -262,15 +279,18 @@ func (p *partition) forget() []*inbound {
 		}
 	}
 	var rest []*inbound
-	for sequence, in := range p.held {
-		if !in.job.running {
-			delete(p.held, sequence)
-			p.ended++
-			if l := p.lanes[in.job.key]; in.job.first && l != nil {
-				delete(p.lanes, in.job.key)
-			}
-			rest = append(rest, in)
+	for _, in := range p.held {
+		if in.job.running {
+			continue
 		}
+		p.drop(in.job)
+		if !in.job.placed {
+			continue // who reads it sees that
+		}
+		if l := p.lanes[in.job.key]; in.job.first && l != nil {
+			delete(p.lanes, in.job.key)
+		}
+		rest = append(rest, in)
 	}
 	slices.SortFunc(rest, bySequence)
 	return rest
@@ -287,9 +307,22 @@ func (p *partition) close() []*inbound {
 func (p *partition) over(j *job) {
 	p.k.mu.Lock()
 	defer p.k.mu.Unlock()
+	p.ends(j)
+}
+
+// unsettle is over for a message that comes again.
+func (p *partition) unsettle(j *job) {
+	p.k.mu.Lock()
+	defer p.k.mu.Unlock()
+	p.settled = false
+	p.ends(j)
+	p.k.w.link.kick(p.k.wake)
+}
+
+// ends takes a message out. mu is held.
+func (p *partition) ends(j *job) {
 	if in := p.held[j.sequence]; in != nil && in.job == j {
-		delete(p.held, j.sequence)
-		p.ended++
+		p.drop(j)
 		if l := p.lanes[j.key]; j.first && l != nil {
 			l.busy = false
 			if p.advance(l); !l.busy {
@@ -298,6 +331,16 @@ func (p *partition) over(j *job) {
 		}
 	}
 	p.k.leaves(j)
+}
+
+// drop counts a message out. mu is held.
+func (p *partition) drop(j *job) {
+	delete(p.held, j.sequence)
+	if j.gone {
+		p.gone--
+		return
+	}
+	p.ended++
 }
 
 // again lets a message that failed run once more after a while, during which
@@ -311,8 +354,8 @@ func (p *partition) again(in *inbound, wait time.Duration) bool {
 	next.msg = msg
 	p.k.mu.Lock()
 	defer p.k.mu.Unlock()
-	if p.closed || p.held[in.job.sequence] == nil {
-		return false
+	if p.closed || !in.job.first || p.held[in.job.sequence] == nil {
+		return false // outside of its lane it would overtake others of its key
 	}
 	p.held[in.job.sequence] = next
 	in.job.running, in.job.notBefore = false, clock().add(wait)
@@ -358,9 +401,9 @@ func (p *partition) confirm(held []*nats.Msg, began, oldest moment) {
 	}
 }
 
-// settle asks the broker what it has handed out. held and ended are of when it
-// is called.
-func (p *partition) settle(held, ended int) {
+// settle asks the broker what it has handed out.
+func (p *partition) settle() {
+	held, ended, gaps := p.count()
 	var info jetstream.ConsumerInfo
 	m, err := p.k.nc.Request(jetstream.DefaultAPIPrefix+"CONSUMER.INFO."+p.k.stream+"."+bucket.KeyConsumer(p.number), nil, askTime)
 	if err == nil {
@@ -379,9 +422,11 @@ func (p *partition) settle(held, ended int) {
 	}
 	// What was in hand all the time since is surely among what the broker calls
 	// out. If that is all, nothing is with another or was lost on its way. One that
-	// is still being read would be overtaken.
+	// is still being read would be overtaken, and a gap that was seen meanwhile may
+	// be newer than what the broker said.
 	stayed := held - (p.ended - ended)
-	if p.reading > 0 || info.NumAckPending != stayed || p.gap > info.Delivered.Consumer {
+	p.doubt = info.NumAckPending < stayed
+	if p.reading > 0 || info.NumAckPending != stayed || p.gaps != gaps {
 		return
 	}
 	p.settled = true
@@ -392,6 +437,52 @@ func (p *partition) settle(held, ended int) {
 	for _, in := range early {
 		p.place(in)
 	}
+}
+
+// count is how many messages are in hand that the broker has handed out, how
+// many have ended, and how many gaps there were. When there were too many it looks first which the broker has
+// no more.
+func (p *partition) count() (held, ended, gaps int) {
+	p.k.mu.Lock()
+	defer p.k.mu.Unlock()
+	if p.doubt {
+		p.sift()
+	}
+	return len(p.held) - p.gone, p.ended, p.gaps
+}
+
+// sift forgets messages that the broker has no more: the last owner's
+// acknowledgement came late, or somebody removed them by hand. Nothing would
+// ever settle with them. mu is held before and after.
+func (p *partition) sift() {
+	all := slices.Collect(maps.Values(p.held))
+	p.k.mu.Unlock()
+	all = slices.DeleteFunc(all, func(in *inbound) bool { return p.stored(in.job.sequence) })
+	p.k.mu.Lock()
+	for _, in := range all {
+		switch j := in.job; {
+		case p.held[j.sequence] != in || j.gone:
+		case j.running || !j.placed:
+			j.gone = true
+			p.gone++
+		default:
+			p.early = slices.DeleteFunc(p.early, func(e *inbound) bool { return e == in })
+			if l := p.lanes[j.key]; l != nil {
+				l.waiting = slices.DeleteFunc(l.waiting, func(e *inbound) bool { return e == in })
+			}
+			p.ends(j)
+			p.k.w.jobs.end(j)
+		}
+	}
+}
+
+// stored says that the broker has a message still, or does not say.
+func (p *partition) stored(sequence uint64) bool {
+	m, err := p.k.nc.Request(jetstream.DefaultAPIPrefix+"STREAM.MSG.GET."+p.k.stream, []byte(`{"seq":`+strconv.FormatUint(sequence, 10)+`}`), askTime)
+	var answer struct {
+		Error *jetstream.APIError `json:"error"`
+	}
+	return err != nil || json.Unmarshal(m.Data, &answer) != nil || answer.Error == nil || answer.Error.ErrorCode != jetstream.JSErrCodeMessageNotFound
 }
 
 func pinnedTo(info *jetstream.ConsumerInfo) string {

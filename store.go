@@ -58,6 +58,7 @@ type storing struct {
 	attempts int
 	why      error // it is not stored yet
 	done     func(error)
+	spare    bool   // of a job in hand, which are few: it never waits for room
 	lane     string // not empty: one at a time of those that have the same
 	behind   bool   // another of its lane is under way; guarded by stores.mu
 }
@@ -80,7 +81,7 @@ func (l *link) store(ctx context.Context, begun storing) error {
 	s := &begun
 	t := &l.stores
 	t.mu.Lock()
-	for !t.closed && len(t.byID) >= storeLimit {
+	for !t.closed && !s.spare && len(t.byID) >= storeLimit {
 		if err := t.wait(ctx, s.deadline); err != nil {
 			t.mu.Unlock()
 			return fmt.Errorf("%w: %d messages wait to be stored (%s): %w", ErrFull, storeLimit, s.at, err)

@@ -178,6 +178,14 @@ func (k *keeper) keepOne(ctx context.Context, worker string, limits bucket.Limit
 		return err
 	}
 	state := stream.CachedInfo().State
+	if before.keyed && known && state.Consumers <= bucket.Partitions { // with that of what has no key there is one more
+		k.store.log.Error().Str("stream", name).Int("consumers", state.Consumers).
+			Msg("a consumer of the messages with a key was deleted by somebody; it is made again")
+		if err := bucket.EnsureKeyed(ctx, k.store.js, k.store.prefix, worker); err != nil {
+			return err
+		}
+		known = false
+	}
 	k.made[worker] = kept{limits: limits, stored: state.Msgs, keyed: keyed || before.keyed}
 	if limits != before.limits {
 		k.sayOver(name, limits, state)

@@ -1,0 +1,154 @@
+package damrey
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+	"github.com/rs/zerolog"
+)
+
+// owner owns partition 3 at a broker without JetStream, where the test says
+// what is handed out.
+type owner struct {
+	*keyedWork
+	t   *testing.T
+	p   *partition
+	ran chan string
+}
+
+func newOwner(t *testing.T) *owner {
+	t.Helper()
+	srv, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: -1, NoSigs: true, NoLog: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv.Start()
+	t.Cleanup(srv.Shutdown)
+	if !srv.ReadyForConnections(10 * time.Second) {
+		t.Fatal("the NATS server did not start")
+	}
+	nc, err := nats.Connect(srv.ClientURL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(nc.Close)
+	o := &owner{t: t, ran: make(chan string, 10)}
+	w := New(Config{Name: "w"}, zerolog.Nop())
+	w.Handle("*", func(_ context.Context, in Msg) (Msg, error) { o.ran <- in.Arg(1); return nil, nil })
+	w.handling = t.Context()
+	w.link = newLink(nc, DefaultPrefix, 1, nil, w.log, &w.stats)
+	o.keyedWork = &keyedWork{w: w, nc: nc, stream: "DAMREY_JOBS_w", inbox: nc.NewInbox(), wake: make(chan struct{}, 1)}
+	o.p = newPartition(o.keyedWork, 3)
+	o.p.settled, o.p.next = true, 1
+	o.parts[3] = o.p
+	o.crew = crew{id: w.id, publish: func(string) {}}
+	// A client may not publish with such a reply subject, as the broker does.
+	if _, err := nc.Subscribe("damrey.job.w.>", func(m *nats.Msg) { m.Reply = m.Header.Get("Reply"); o.receive(m) }); err != nil {
+		t.Fatal(err)
+	}
+	return o
+}
+
+// handOut is the broker's. The message says its sequence.
+func (o *owner) handOut(sequence, times, count int) {
+	o.t.Helper()
+	err := o.nc.PublishMsg(&nats.Msg{
+		Subject: "damrey.job.w.x.src.3", Data: fmt.Appendf(nil, `["REQUEST","x","a","%d"]`, sequence), Header: nats.Header{
+			HeaderKey: {"0"}, "Reply": {fmt.Sprintf("$JS.ACK.DAMREY_JOBS_w.key-3.%d.%d.%d.%d.0", times, sequence, count, time.Now().UnixNano())},
+		},
+	})
+	if err != nil {
+		o.t.Fatal(err)
+	}
+}
+
+// until polls for a condition, with mu held.
+func (o *owner) until(what string, ok func() bool) {
+	o.t.Helper()
+	is := func() bool {
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		return ok()
+	}
+	for end := time.Now().Add(10 * time.Second); !is(); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			o.t.Fatal("never came true: ", what)
+		}
+	}
+}
+
+// A message that is forgotten while it is read would hold its key for ever if
+// it were queued then.
+func TestPartition_ForgottenWhileItIsRead(t *testing.T) {
+	t.Parallel()
+	o := newOwner(t)
+	asked := make(chan *nats.Msg, 1)
+	if _, err := o.nc.ChanSubscribe("$JS.API.DIRECT.GET.DAMREY_TRIED.>", asked); err != nil {
+		t.Fatal(err)
+	}
+	o.handOut(5, 2, 1)
+	question := <-asked
+	o.mu.Lock()
+	o.p.forget() // as after a freeze
+	o.p.settled = true
+	o.mu.Unlock()
+	if err := question.Respond([]byte(`{}`)); err != nil {
+		t.Fatal(err)
+	}
+	o.until("it is not in hand", func() bool { return len(o.w.jobs.list()) == 0 })
+	o.handOut(5, 3, 2)
+	if err := (<-asked).Respond([]byte(`{}`)); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-o.ran:
+	case <-time.After(10 * time.Second):
+		t.Error("it came again, and never ran")
+	}
+}
+
+// A message that was handed back by an owner that goes on is not overtaken.
+func TestPartition_HandedBackAndNotOvertaken(t *testing.T) {
+	t.Parallel()
+	o := newOwner(t)
+	o.w.view.Store(&view{row: &Row{Registration: Registration{Name: "w", Paused: true}}})
+	o.handOut(5, 1, 1)
+	o.until("it is handed back", func() bool { return o.w.stats.handedBack.Load() == 1 })
+	o.w.view.Store(&view{row: &Row{Registration: Registration{Name: "w"}}})
+	o.handOut(6, 1, 2)
+	select {
+	case n := <-o.ran:
+		t.Errorf("%s ran before 5", n)
+	case <-time.After(100 * time.Millisecond):
+	}
+	o.until("it waits until all is settled", func() bool { return len(o.p.early) == 1 })
+}
+
+// What is noted of a job is often begun where acknowledgements come in: waiting
+// there for room would let none come any more.
+func TestJob_NotesNeverWaitForRoom(t *testing.T) {
+	t.Parallel()
+	o := newOwner(t)
+	for range storeLimit {
+		m := &nats.Msg{Subject: "damrey.job.full.x.src", Header: nats.Header{}}
+		if err := o.w.link.store(t.Context(), storing{msg: m, deadline: clock().add(time.Minute), done: func(error) {}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	began := make(chan struct{})
+	go func() {
+		defer close(began)
+		in := &inbound{job: &job{msg: &nats.Msg{Header: nats.Header{}}}}
+		o.w.writeTried(in, "failed.1.0", func() {})
+		o.w.bury(in, "why")
+	}()
+	select {
+	case <-began:
+	case <-time.After(5 * time.Second):
+		t.Error("it waits for room")
+	}
+}
