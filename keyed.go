@@ -55,9 +55,15 @@ func (w *Instance) pullKeyed(ctx context.Context, nc *nats.Conn) {
 	stream := bucket.JobsStream(w.opts.prefix, w.cfg.Name)
 	// The consumer of the first partition is made last.
 	w.whileThere(ctx, nc, stream, bucket.KeyConsumer(0), func(ctx context.Context) error {
-		k := &keyedWork{w: w, nc: nc, stream: stream, inbox: nc.NewInbox(), wake: make(chan struct{}, 1), readers: make(chan struct{}, maxReaders)}
-		return k.run(ctx)
+		return newKeyedWork(w, nc, stream, nc.NewInbox()).run(ctx)
 	})
+}
+
+func newKeyedWork(w *Instance, nc *nats.Conn, stream, inbox string) *keyedWork {
+	return &keyedWork{
+		w: w, nc: nc, stream: stream, inbox: inbox,
+		wake: make(chan struct{}, 1), readers: make(chan struct{}, maxReaders),
+	}
 }
 
 // run owns this instance's share of the partitions until something goes wrong.

@@ -429,8 +429,14 @@ func (p *partition) settle() {
 	if p.reading > 0 || info.NumAckPending != stayed || p.gaps != gaps {
 		return
 	}
-	p.settled = true
 	p.next = max(p.next, info.Delivered.Consumer+1)
+	p.goOn()
+}
+
+// goOn queues what came while the partition was not settled, which it is now. mu
+// is held.
+func (p *partition) goOn() {
+	p.settled = true
 	early := p.early
 	p.early = nil
 	slices.SortFunc(early, bySequence)

@@ -41,7 +41,7 @@ func newOwner(t *testing.T) *owner {
 	w.Handle("*", func(_ context.Context, in Msg) (Msg, error) { o.ran <- in.Arg(1); return nil, nil })
 	w.handling = t.Context()
 	w.link = newLink(nc, DefaultPrefix, 1, nil, w.log, &w.stats)
-	o.keyedWork = &keyedWork{w: w, nc: nc, stream: "DAMREY_JOBS_w", inbox: nc.NewInbox(), wake: make(chan struct{}, 1)}
+	o.keyedWork = newKeyedWork(w, nc, "DAMREY_JOBS_w", nc.NewInbox())
 	o.p = newPartition(o.keyedWork, 3)
 	o.p.settled, o.p.next = true, 1
 	o.parts[3] = o.p
@@ -104,6 +104,10 @@ func TestPartition_ForgottenWhileItIsRead(t *testing.T) {
 	if err := (<-asked).Respond([]byte(`{}`)); err != nil {
 		t.Fatal(err)
 	}
+	o.until("it waits until the broker says that no other is out", func() bool { return len(o.p.early) == 1 })
+	o.mu.Lock()
+	o.p.goOn()
+	o.mu.Unlock()
 	select {
 	case <-o.ran:
 	case <-time.After(10 * time.Second):

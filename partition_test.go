@@ -55,7 +55,7 @@ func TestPartition_RunsWhatItRefusedTooEarly(t *testing.T) {
 	t.Parallel()
 	w := New(Config{Name: "add"}, zerolog.Nop())
 	w.link = &link{}
-	k := &keyedWork{w: w, wake: make(chan struct{}, 1)}
+	k := newKeyedWork(w, nil, "", "")
 	p := newPartition(k, 0)
 	p.settled, p.confirms, p.left, p.sure = true, true, bucket.KeyWindow, clock().add(-time.Hour)
 	started := make(chan bool, 1)
