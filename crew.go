@@ -40,8 +40,7 @@ type crew struct {
 	publish func(state string)
 }
 
-// hear takes another's beat. It answers one that is new, so that this one is
-// known there at once.
+// hear takes another's beat. One that is new is told at once of this one.
 func (c *crew) hear(id, state string) {
 	if id == c.id {
 		return
@@ -51,7 +50,7 @@ func (c *crew) hear(id, state string) {
 		return
 	}
 	if _, known := c.heard[id]; !known {
-		c.publish(stateReady)
+		c.beatAt = 0
 	}
 	c.heard[id] = clock()
 }
@@ -70,12 +69,14 @@ func (c *crew) present() []string {
 	return ids
 }
 
-// beat tells the others, when it is time.
-func (c *crew) beat() {
-	if now := clock(); c.beatAt == 0 || now.since(c.beatAt) >= beatEvery {
-		c.beatAt = now
-		c.publish(stateReady)
+// beats says that it is time to tell the others of this one.
+func (c *crew) beats() bool {
+	now := clock()
+	if c.beatAt != 0 && now.since(c.beatAt) < beatEvery {
+		return false
 	}
+	c.beatAt = now
+	return true
 }
 
 // share gives each partition to an instance, the same from everybody's view:

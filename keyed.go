@@ -91,9 +91,7 @@ func (k *keyedWork) run(ctx context.Context) error {
 		drain(k.nc, sub, time.Second, k.w.log)
 		k.reading.Wait()
 	}()
-	k.mu.Lock()
-	k.crew.beat()
-	k.mu.Unlock()
+	k.crew.publish(stateReady) // and those who are there tell of themselves
 	pause(ctx, meet)
 	ticker := time.NewTicker(keyedLook)
 	defer ticker.Stop()
@@ -117,9 +115,11 @@ func (k *keyedWork) look() error {
 		defer k.mu.Unlock()
 		return k.trouble
 	}
-	k.crew.beat()
-	owners := share(k.crew.present())
 	var due []func()
+	if k.crew.beats() {
+		due = append(due, func() { k.crew.publish(stateReady) })
+	}
+	owners := share(k.crew.present())
 	for n, owner := range owners {
 		p := k.parts[n]
 		switch {
