@@ -58,7 +58,7 @@ func printRegistrations(w io.Writer, regs []damrey.Registration) error {
 			line(pausedText(reg, damrey.Command{}), "-", "-", "-", "-", "-")
 		}
 		for _, c := range reg.Commands {
-			line(pausedText(reg, c), c.Name, c.Worker, c.Cost(), batchText(c), cmp.Or(c.Delivery, damrey.Direct))
+			line(pausedText(reg, c), c.Name, c.Worker, c.Cost(), batchText(c), deliveryText(c))
 		}
 	}
 	return printTable(w, t)
@@ -86,6 +86,14 @@ func orDash(s string) string {
 		return "-"
 	}
 	return s
+}
+
+func deliveryText(c damrey.Command) string {
+	text := string(cmp.Or(c.Delivery, damrey.Direct))
+	if index, ok := c.Key.Index(); ok {
+		text += ", key " + strconv.Itoa(index)
+	}
+	return text
 }
 
 func batchText(c damrey.Command) string {
