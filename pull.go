@@ -66,13 +66,20 @@ func (w *Instance) keepPulling(ctx context.Context, nc *nats.Conn) {
 
 // takeJobs returns when ctx ends and what was on its way has been taken.
 func (w *Instance) takeJobs(ctx context.Context, nc *nats.Conn) {
+	there := make(chan struct{}) // is closed when the worker has a stream of jobs
 	var both sync.WaitGroup
-	both.Go(func() { w.pullJobs(ctx, nc) })
-	both.Go(func() { w.pullKeyed(ctx, nc) })
+	both.Go(func() { w.pullJobs(ctx, nc, sync.OnceFunc(func() { close(there) })) })
+	both.Go(func() {
+		select {
+		case <-there:
+			w.pullKeyed(ctx, nc)
+		case <-ctx.Done():
+		}
+	})
 	both.Wait()
 }
 
-func (w *Instance) pullJobs(ctx context.Context, nc *nats.Conn) {
+func (w *Instance) pullJobs(ctx context.Context, nc *nats.Conn, there func()) {
 	p := &puller{w: w, nc: nc}
 	sub, err := nc.Subscribe(nc.NewInbox(), p.receive)
 	if err != nil {
@@ -83,7 +90,10 @@ func (w *Instance) pullJobs(ctx context.Context, nc *nats.Conn) {
 	stream := bucket.JobsStream(w.opts.prefix, w.cfg.Name)
 	p.next = jetstream.DefaultAPIPrefix + "CONSUMER.MSG.NEXT." + stream + "." + bucket.JobsConsumer
 	defer drain(nc, p.sub, time.Second, w.log)
-	w.whileThere(ctx, nc, stream, bucket.JobsConsumer, p.pull)
+	w.whileThere(ctx, nc, stream, bucket.JobsConsumer, func(ctx context.Context) error {
+		there()
+		return p.pull(ctx)
+	})
 }
 
 // whileThere runs work while a consumer is there, again when it ends, until ctx
