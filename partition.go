@@ -409,6 +409,9 @@ func (p *partition) settle() {
 	if err == nil {
 		err = json.Unmarshal(m.Data, &info)
 	}
+	// Counts may agree by chance: after an election the new leader of the consumer
+	// may not know that some was handed out, and one was lost on its way.
+	known := err == nil && p.mayBeAll(info.NumAckPending, held, ended) && p.hasAll(info.Delivered.Stream)
 	k := p.k
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -426,11 +429,56 @@ func (p *partition) settle() {
 	// be newer than what the broker said.
 	stayed := held - (p.ended - ended)
 	p.doubt = info.NumAckPending < stayed
-	if p.reading > 0 || info.NumAckPending != stayed || p.gaps != gaps {
+	if !known || p.reading > 0 || info.NumAckPending != stayed || p.gaps != gaps {
 		return
 	}
 	p.next = max(p.next, info.Delivered.Consumer+1)
 	p.goOn()
+}
+
+// mayBeAll says that the counts agree.
+func (p *partition) mayBeAll(out, held, ended int) bool {
+	p.k.mu.Lock()
+	defer p.k.mu.Unlock()
+	return out == held-(p.ended-ended)
+}
+
+// hasAll says that everything that is stored for the partition, up to a
+// sequence, is in hand: what is acknowledged is not stored any more.
+func (p *partition) hasAll(upTo uint64) bool {
+	filter := p.k.w.jobHead + "*.*." + strconv.Itoa(p.number)
+	for next := uint64(1); next <= upTo; {
+		request, err := json.Marshal(struct {
+			Sequence uint64 `json:"seq"`
+			Subject  string `json:"next_by_subj"`
+		}{next, filter})
+		if err != nil {
+			return false
+		}
+		m, err := p.k.nc.Request(jetstream.DefaultAPIPrefix+"STREAM.MSG.GET."+p.k.stream, request, askTime)
+		var answer struct {
+			Error   *jetstream.APIError `json:"error"`
+			Message struct {
+				Sequence uint64 `json:"seq"`
+			} `json:"message"`
+		}
+		switch {
+		case err != nil || json.Unmarshal(m.Data, &answer) != nil:
+			return false
+		case answer.Error != nil:
+			return answer.Error.ErrorCode == jetstream.JSErrCodeMessageNotFound
+		case answer.Message.Sequence <= upTo && !p.has(answer.Message.Sequence):
+			return false
+		}
+		next = answer.Message.Sequence + 1
+	}
+	return true
+}
+
+func (p *partition) has(sequence uint64) bool {
+	p.k.mu.Lock()
+	defer p.k.mu.Unlock()
+	return p.held[sequence] != nil
 }
 
 // goOn queues what came while the partition was not settled, which it is now. mu
