@@ -2,7 +2,9 @@ package damrey
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -40,6 +42,7 @@ func newOwner(t *testing.T) *owner {
 	w := New(Config{Name: "w"}, zerolog.Nop())
 	w.Handle("*", func(_ context.Context, in Msg) (Msg, error) { o.ran <- in.Arg(1); return nil, nil })
 	w.handling = t.Context()
+	w.jobHead = "damrey.job.w."
 	w.link = newLink(nc, DefaultPrefix, 1, nil, w.log, &w.stats)
 	o.keyedWork = newKeyedWork(w, nc, "DAMREY_JOBS_w", nc.NewInbox())
 	o.p = newPartition(o.keyedWork, 3)
@@ -154,5 +157,44 @@ func TestJob_NotesNeverWaitForRoom(t *testing.T) {
 	case <-began:
 	case <-time.After(5 * time.Second):
 		t.Error("it waits for room")
+	}
+}
+
+// Counts may agree by chance; what is stored and was handed out must be in hand.
+func TestPartition_LooksWhatIsStored(t *testing.T) {
+	t.Parallel()
+	o := newOwner(t)
+	stored := []uint64{5, 9}
+	_, err := o.nc.Subscribe("$JS.API.STREAM.MSG.GET.DAMREY_JOBS_w", func(m *nats.Msg) {
+		var asked struct {
+			Sequence uint64 `json:"seq"`
+			Subject  string `json:"next_by_subj"`
+		}
+		answer := `{"error":{"code":404,"err_code":10037}}`
+		if json.Unmarshal(m.Data, &asked) != nil || asked.Subject != "damrey.job.w.*.*.3" {
+			answer = `{"error":{"code":400,"err_code":10003}}`
+		} else if i := slices.IndexFunc(stored, func(s uint64) bool { return s >= asked.Sequence }); i >= 0 {
+			answer = fmt.Sprintf(`{"message":{"seq":%d}}`, stored[i])
+		}
+		if err := m.Respond([]byte(answer)); err != nil {
+			t.Error(err)
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.mu.Lock()
+	o.p.held[5] = &inbound{job: &job{sequence: 5}}
+	o.mu.Unlock()
+	for upTo, want := range map[uint64]bool{4: true, 5: true, 8: true, 9: false, 20: false} {
+		if got := o.p.hasAll(upTo); got != want {
+			t.Errorf("up to %d: %v, want %v", upTo, got, want)
+		}
+	}
+	o.mu.Lock()
+	o.p.held[9] = &inbound{job: &job{sequence: 9}}
+	o.mu.Unlock()
+	if !o.p.hasAll(20) {
+		t.Error("all that is stored is in hand")
 	}
 }
