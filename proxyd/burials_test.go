@@ -122,9 +122,10 @@ func TestBurial_OfMessagesThatWait(t *testing.T) {
 			t.Errorf("%+v", l)
 		}
 	}
-	if _, err := r.js.Stream(t.Context(), "DAMREY_JOBS_w"); !errors.Is(err, jetstream.ErrStreamNotFound) {
-		t.Errorf("the empty stream is still there: %v", err)
-	}
+	eventually(t, "the empty stream is gone", func() bool {
+		_, err := r.js.Stream(t.Context(), "DAMREY_JOBS_w")
+		return errors.Is(err, jetstream.ErrStreamNotFound)
+	})
 }
 
 func TestBurial_GoesOnAfterAnInterruption(t *testing.T) {
