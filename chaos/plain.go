@@ -76,18 +76,7 @@ func (p *plain) receive(m *nats.Msg) {
 }
 
 func (p *plain) start(ctx context.Context) {
-	p.group.Go(func() {
-		ticker := time.NewTicker(plainEvery)
-		defer ticker.Stop()
-		for n := 0; ; n++ {
-			select {
-			case <-ctx.Done():
-				return
-			case <-ticker.C:
-			}
-			p.group.Go(func() { p.ask(n) })
-		}
-	})
+	askOften(ctx, &p.group, plainEvery, p.ask)
 }
 
 func (p *plain) wait() { p.group.Wait() }

@@ -37,8 +37,13 @@ type answers struct {
 
 func (r *requests) start(ctx context.Context) {
 	r.kinds = make(map[string]int)
-	r.group.Go(func() {
-		ticker := time.NewTicker(askEvery)
+	askOften(ctx, &r.group, askEvery, r.ask)
+}
+
+// askOften begins to ask at intervals, each time by itself, until ctx ends.
+func askOften(ctx context.Context, group *sync.WaitGroup, every time.Duration, ask func(n int)) {
+	group.Go(func() {
+		ticker := time.NewTicker(every)
 		defer ticker.Stop()
 		for n := 0; ; n++ {
 			select {
@@ -46,7 +51,7 @@ func (r *requests) start(ctx context.Context) {
 				return
 			case <-ticker.C:
 			}
-			r.group.Go(func() { r.ask(n) })
+			group.Go(func() { ask(n) })
 		}
 	})
 }

@@ -23,16 +23,7 @@ func (d *deadLetters) edit(ctx context.Context, sequence uint64, change api.Dead
 	if err := checkEdit(change); err != nil {
 		return done, err
 	}
-	err = d.useLetter(ctx, sequence, func(ctx context.Context, stream jetstream.Stream) error {
-		release, err := d.hands.take(ctx, sequence)
-		if err != nil {
-			return err
-		}
-		defer release()
-		letter, err := stream.GetMsg(ctx, sequence)
-		if err != nil {
-			return err
-		}
+	err = d.inHand(ctx, sequence, func(ctx context.Context, stream jetstream.Stream, letter *jetstream.RawStreamMsg) error {
 		edited, err := d.edited(letter, change)
 		if err != nil {
 			return err

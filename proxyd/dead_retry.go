@@ -28,16 +28,7 @@ const (
 // retry sends a letter along today's route and removes it only then, so that it is never lost. When removing fails, it is
 // said that it was sent.
 func (d *deadLetters) retry(ctx context.Context, sequence uint64) (done api.Retried, err error) {
-	err = d.useLetter(ctx, sequence, func(ctx context.Context, stream jetstream.Stream) error {
-		release, err := d.hands.take(ctx, sequence)
-		if err != nil {
-			return err
-		}
-		defer release()
-		letter, err := stream.GetMsg(ctx, sequence)
-		if err != nil {
-			return err
-		}
+	err = d.inHand(ctx, sequence, func(ctx context.Context, stream jetstream.Stream, letter *jetstream.RawStreamMsg) error {
 		route, err := d.routeOf(ctx, letter)
 		if err != nil {
 			return err
@@ -53,6 +44,22 @@ func (d *deadLetters) retry(ctx context.Context, sequence uint64) (done api.Retr
 		return d.removeSent(ctx, stream, sequence, done, already)
 	})
 	return done, err
+}
+
+// inHand reads a letter for one who is to send or replace it, while no other of this proxy may.
+func (d *deadLetters) inHand(ctx context.Context, sequence uint64, do func(context.Context, jetstream.Stream, *jetstream.RawStreamMsg) error) error {
+	return d.useLetter(ctx, sequence, func(ctx context.Context, stream jetstream.Stream) error {
+		release, err := d.hands.take(ctx, sequence)
+		if err != nil {
+			return err
+		}
+		defer release()
+		letter, err := stream.GetMsg(ctx, sequence)
+		if err != nil {
+			return err
+		}
+		return do(ctx, stream, letter)
+	})
 }
 
 // routeOf is where the sender's messages of the letter's type go today.

@@ -3,9 +3,7 @@ package proxyd
 import (
 	"context"
 	"errors"
-	"math/rand/v2"
 	"strings"
-	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -16,22 +14,7 @@ import (
 // releaseHeld lets messages go on that were stored while their durable route was paused, whenever the table changes and
 // every now and then, until ctx ends.
 func (k *keeper) releaseHeld(ctx context.Context) {
-	for wait := time.Duration(0); ; {
-		select {
-		case <-k.resume:
-		case <-time.After(wait):
-		case <-ctx.Done():
-			return
-		}
-		wait = keepEvery/2 + rand.N(keepEvery)
-		if !k.turn.mine() {
-			continue
-		}
-		if err := k.releaseAll(ctx); err != nil && ctx.Err() == nil {
-			k.store.log.Warn().Err(err).Stringer("again_in", keepRetry).Msg("messages of a route that was paused cannot go on yet")
-			wait = keepRetry
-		}
-	}
+	k.repeat(ctx, k.resume, k.releaseAll, "messages of a route that was paused cannot go on yet")
 }
 
 func (k *keeper) releaseAll(ctx context.Context) error {

@@ -77,9 +77,14 @@ func (k *keeper) run(ctx context.Context, ready <-chan struct{}) {
 	watching.Go(func() { k.releaseHeld(ctx) })
 	watching.Go(func() { k.turn.run(ctx) })
 	defer watching.Wait()
+	k.repeat(ctx, k.look, k.keep, "a stream of jobs cannot be made yet")
+}
+
+// repeat does something when it is told to, and every now and then, while it is this proxy's turn, until ctx ends.
+func (k *keeper) repeat(ctx context.Context, told <-chan struct{}, do func(context.Context) error, failed string) {
 	for wait := time.Duration(0); ; {
 		select {
-		case <-k.look:
+		case <-told:
 		case <-time.After(wait):
 		case <-ctx.Done():
 			return
@@ -88,8 +93,8 @@ func (k *keeper) run(ctx context.Context, ready <-chan struct{}) {
 		if !k.turn.mine() {
 			continue
 		}
-		if err := k.keep(ctx); err != nil && ctx.Err() == nil {
-			k.store.log.Warn().Err(err).Stringer("again_in", keepRetry).Msg("a stream of jobs cannot be made yet")
+		if err := do(ctx); err != nil && ctx.Err() == nil {
+			k.store.log.Warn().Err(err).Stringer("again_in", keepRetry).Msg(failed)
 			wait = keepRetry
 		}
 	}
