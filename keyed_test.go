@@ -28,6 +28,34 @@ func (f *fabric) keyed(worker string) {
 	must(f.t, f.nc.Publish(damrey.JobsSubject(damrey.DefaultPrefix, worker), nil))
 }
 
+// keyedSource registers src, which stores messages by their first argument for
+// w, and serves it. They may fail often.
+func (f *fabric) keyedSource() *damrey.Instance {
+	f.t.Helper()
+	row := byKey("x", "w", 0)
+	row.Attempts = 100
+	f.register("src", row)
+	f.register("w")
+	f.keyed("w")
+	return f.serve(f.instance(damrey.Config{Name: "src"}))
+}
+
+// sendInTurn sends one message of each key after another, and closes sent at
+// the end.
+func sendInTurn(src *damrey.Instance, keys, each int, between time.Duration) (sent <-chan struct{}) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for n := range each {
+			for k := range keys {
+				src.SendAsync(context.Background(), "x", fmt.Sprint("k", k), fmt.Sprint(n))
+			}
+			time.Sleep(between)
+		}
+	}()
+	return done
+}
+
 // ledger notes when each message of a key ran: the key, then its number.
 type ledger struct {
 	mu      sync.Mutex
@@ -107,12 +135,7 @@ func (l *ledger) handler(share float64, work time.Duration) damrey.HandlerFunc {
 func TestKeyed_InOrderOneAtATime(t *testing.T) {
 	t.Parallel()
 	f := newFabric(t)
-	row := byKey("x", "w", 0)
-	row.Attempts = 100
-	f.register("src", row)
-	f.register("w")
-	f.keyed("w")
-	src := f.serve(f.instance(damrey.Config{Name: "src"}))
+	src := f.keyedSource()
 	const keys, each = 50, 40
 	l := newLedger()
 	var instances []*damrey.Instance
@@ -140,12 +163,7 @@ func TestKeyed_InOrderOneAtATime(t *testing.T) {
 func TestKeyed_InstancesComeAndGo(t *testing.T) {
 	t.Parallel()
 	f := newFabric(t)
-	row := byKey("x", "w", 0)
-	row.Attempts = 100
-	f.register("src", row)
-	f.register("w")
-	f.keyed("w")
-	src := f.serve(f.instance(damrey.Config{Name: "src"}))
+	src := f.keyedSource()
 	const keys, each = 30, 100
 	l := newLedger()
 	begin := func() (stop func()) {
@@ -162,14 +180,7 @@ func TestKeyed_InstancesComeAndGo(t *testing.T) {
 		}
 	}
 	stops := []func(){begin()}
-	go func() {
-		for n := range each {
-			for k := range keys {
-				src.SendAsync(f.context(), "x", fmt.Sprint("k", k), fmt.Sprint(n))
-			}
-			time.Sleep(30 * time.Millisecond)
-		}
-	}()
+	sendInTurn(src, keys, each, 30*time.Millisecond)
 	for i := 0; l.done() < keys*each && i < 6; i++ {
 		stops = append(stops, begin())
 		time.Sleep(700 * time.Millisecond)
@@ -203,27 +214,13 @@ func TestKeyed_MissingArgument(t *testing.T) {
 func TestKeyed_BrokerRestarts(t *testing.T) {
 	t.Parallel()
 	f := newFabric(t)
-	row := byKey("x", "w", 0)
-	row.Attempts = 100
-	f.register("src", row)
-	f.register("w")
-	f.keyed("w")
-	src := f.serve(f.instance(damrey.Config{Name: "src"}))
+	src := f.keyedSource()
 	const keys, each = 30, 60
 	l := newLedger()
 	for range 2 {
 		f.worker("w", l.handler(0.01, 3*time.Millisecond))
 	}
-	sent := make(chan struct{})
-	go func() {
-		defer close(sent)
-		for n := range each {
-			for k := range keys {
-				src.SendAsync(context.Background(), "x", fmt.Sprint("k", k), fmt.Sprint(n))
-			}
-			time.Sleep(20 * time.Millisecond)
-		}
-	}()
+	sent := sendInTurn(src, keys, each, 20*time.Millisecond)
 	for range 2 {
 		time.Sleep(400 * time.Millisecond)
 		f.restart()
@@ -240,26 +237,12 @@ func TestKeyed_OwnerCutOff(t *testing.T) {
 	t.Parallel()
 	f := newFabric(t)
 	relay := newFreezer(t, f.srv.ClientURL())
-	row := byKey("x", "w", 0)
-	row.Attempts = 100
-	f.register("src", row)
-	f.register("w")
-	f.keyed("w")
-	src := f.serve(f.instance(damrey.Config{Name: "src"}))
+	src := f.keyedSource()
 	const keys, each = 30, 300
 	l := newLedger()
 	f.worker("w", l.handler(0.01, 3*time.Millisecond), damrey.WithConnect(damrey.ConnectConfig{URL: relay.url()}))
 	f.worker("w", l.handler(0.01, 3*time.Millisecond))
-	sent := make(chan struct{})
-	go func() {
-		defer close(sent)
-		for n := range each {
-			for k := range keys {
-				src.SendAsync(context.Background(), "x", fmt.Sprint("k", k), fmt.Sprint(n))
-			}
-			time.Sleep(50 * time.Millisecond)
-		}
-	}()
+	sent := sendInTurn(src, keys, each, 50*time.Millisecond)
 	time.Sleep(time.Second)
 	relay.mu.Lock()
 	time.Sleep(bucket.AckWait + bucket.KeyPinned/2)
