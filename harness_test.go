@@ -17,7 +17,7 @@ import (
 	"github.com/rs/zerolog"
 )
 
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // fabric is a broker in this process with an empty routing table.
 type fabric struct {

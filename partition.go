@@ -2,15 +2,11 @@ package damrey
 
 import (
 	"cmp"
-	"encoding/json"
-	"maps"
 	"slices"
-	"strconv"
 	"time"
 
 	"github.com/damrey/damrey/internal/bucket"
 	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
 	"github.com/rs/zerolog"
 )
 
@@ -19,8 +15,6 @@ const (
 	// heldSafe is how long after the broker's last sign a message that was
 	// handed out is surely this instance's: it comes to another after AckWait.
 	heldSafe = bucket.AckWait - progressEvery
-	// settleEvery is how often the broker is asked what is in other hands.
-	settleEvery = 50 * time.Millisecond
 )
 
 // partition is one that this instance owns, or asks for.
@@ -43,9 +37,10 @@ type partition struct {
 	next      uint64 // the consumer's count of the next message
 	gaps      int    // how often the next was another
 	settled   bool
-	settling  bool // the broker is being asked
-	doubt     bool // more was in hand than the broker had handed out
-	gone      int  // of held: they run, and the broker has them no more
+	settling  bool              // the broker is being asked
+	doubt     bool              // more was in hand than the broker had handed out
+	absent    map[uint64]moment // stored and handed out, but not in hand, since when
+	gone      int               // of held: they run, and the broker has them no more
 	settledAt moment
 	sure      moment // what came before was surely this one's then
 	sureAt    moment // when that was last asked
@@ -129,7 +124,7 @@ func (p *partition) came(in *inbound) bool {
 		}
 	}
 	if pin := pinOf(j.msg.Header); pin != p.pin {
-		p.pin, p.settled = pin, false
+		p.pin, p.settled, p.absent = pin, false, nil
 	}
 	if j.handout != p.next {
 		p.settled = false
@@ -168,7 +163,7 @@ func (p *partition) pullOver() {
 }
 
 // lose forgets what was asked: something may be lost on its way. mu is held.
-func (p *partition) lose() { p.asks, p.left, p.settled = nil, 0, false }
+func (p *partition) lose() { p.asks, p.left, p.settled, p.absent = nil, 0, false, nil }
 
 // place queues a message behind those of its key. mu is held.
 func (p *partition) place(in *inbound) {
@@ -399,153 +394,6 @@ func (p *partition) confirm(held []*nats.Msg, began, oldest moment) {
 	if err == nil && clock().since(oldest) < bucket.AckWait {
 		p.sure = began
 	}
-}
-
-// settle asks the broker what it has handed out.
-func (p *partition) settle() {
-	held, ended, gaps := p.count()
-	var info jetstream.ConsumerInfo
-	m, err := p.k.nc.Request(jetstream.DefaultAPIPrefix+"CONSUMER.INFO."+p.k.stream+"."+bucket.KeyConsumer(p.number), nil, askTime)
-	if err == nil {
-		err = json.Unmarshal(m.Data, &info)
-	}
-	// Counts may agree by chance: after an election the new leader of the consumer
-	// may not know that some was handed out, and one was lost on its way.
-	known := err == nil && p.mayBeAll(info.NumAckPending, held, ended) && p.hasAll(info.Delivered.Stream)
-	k := p.k
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	defer k.w.link.kick(k.wake)
-	p.settling = false
-	pin := pinnedTo(&info)
-	// A new leader of the consumer knows of no pin until it hands something out,
-	// which it does not while all that it may is in hand here.
-	if err != nil || p.closed || p.settled || pin != "" && pin != p.pin {
-		return
-	}
-	// What was in hand all the time since is surely among what the broker calls
-	// out. If that is all, nothing is with another or was lost on its way. One that
-	// is still being read would be overtaken, and a gap that was seen meanwhile may
-	// be newer than what the broker said.
-	stayed := held - (p.ended - ended)
-	p.doubt = info.NumAckPending < stayed
-	if !known || p.reading > 0 || info.NumAckPending != stayed || p.gaps != gaps {
-		return
-	}
-	p.next = max(p.next, info.Delivered.Consumer+1)
-	p.goOn()
-}
-
-// mayBeAll says that the counts agree.
-func (p *partition) mayBeAll(out, held, ended int) bool {
-	p.k.mu.Lock()
-	defer p.k.mu.Unlock()
-	return out == held-(p.ended-ended)
-}
-
-// hasAll says that everything that is stored for the partition, up to a
-// sequence, is in hand: what is acknowledged is not stored any more.
-func (p *partition) hasAll(upTo uint64) bool {
-	filter := p.k.w.jobHead + "*.*." + strconv.Itoa(p.number)
-	for next := uint64(1); next <= upTo; {
-		request, err := json.Marshal(struct {
-			Sequence uint64 `json:"seq"`
-			Subject  string `json:"next_by_subj"`
-		}{next, filter})
-		if err != nil {
-			return false
-		}
-		m, err := p.k.nc.Request(jetstream.DefaultAPIPrefix+"STREAM.MSG.GET."+p.k.stream, request, askTime)
-		var answer struct {
-			Error   *jetstream.APIError `json:"error"`
-			Message struct {
-				Sequence uint64 `json:"seq"`
-			} `json:"message"`
-		}
-		switch {
-		case err != nil || json.Unmarshal(m.Data, &answer) != nil:
-			return false
-		case answer.Error != nil:
-			return answer.Error.ErrorCode == jetstream.JSErrCodeMessageNotFound
-		case answer.Message.Sequence <= upTo && !p.has(answer.Message.Sequence):
-			return false
-		}
-		next = answer.Message.Sequence + 1
-	}
-	return true
-}
-
-func (p *partition) has(sequence uint64) bool {
-	p.k.mu.Lock()
-	defer p.k.mu.Unlock()
-	return p.held[sequence] != nil
-}
-
-// goOn queues what came while the partition was not settled, which it is now. mu
-// is held.
-func (p *partition) goOn() {
-	p.settled = true
-	early := p.early
-	p.early = nil
-	slices.SortFunc(early, bySequence)
-	for _, in := range early {
-		p.place(in)
-	}
-}
-
-// count is how many messages are in hand that the broker has handed out, how
-// many have ended, and how many gaps there were. When there were too many it looks first which the broker has
-// no more.
-func (p *partition) count() (held, ended, gaps int) {
-	p.k.mu.Lock()
-	defer p.k.mu.Unlock()
-	if p.doubt {
-		p.sift()
-	}
-	return len(p.held) - p.gone, p.ended, p.gaps
-}
-
-// sift forgets messages that the broker has no more: the last owner's
-// acknowledgement came late, or somebody removed them by hand. Nothing would
-// ever settle with them. mu is held before and after.
-func (p *partition) sift() {
-	all := slices.Collect(maps.Values(p.held))
-	p.k.mu.Unlock()
-	all = slices.DeleteFunc(all, func(in *inbound) bool { return p.stored(in.job.sequence) })
-	p.k.mu.Lock()
-	for _, in := range all {
-		switch j := in.job; {
-		case p.held[j.sequence] != in || j.gone:
-		case j.running || !j.placed:
-			j.gone = true
-			p.gone++
-		default:
-			p.early = slices.DeleteFunc(p.early, func(e *inbound) bool { return e == in })
-			if l := p.lanes[j.key]; l != nil {
-				l.waiting = slices.DeleteFunc(l.waiting, func(e *inbound) bool { return e == in })
-			}
-			p.ends(j)
-			p.k.w.jobs.end(j)
-		}
-	}
-}
-
-// stored says that the broker has a message still, or does not say.
-func (p *partition) stored(sequence uint64) bool {
-	m, err := p.k.nc.Request(jetstream.DefaultAPIPrefix+"STREAM.MSG.GET."+p.k.stream, []byte(`{"seq":`+strconv.FormatUint(sequence, 10)+`}`), askTime)
-	var answer struct {
-		Error *jetstream.APIError `json:"error"`
-	}
-	return err != nil || json.Unmarshal(m.Data, &answer) != nil || answer.Error == nil || answer.Error.ErrorCode != jetstream.JSErrCodeMessageNotFound
-}
-
-func pinnedTo(info *jetstream.ConsumerInfo) string {
-	for _, g := range info.PriorityGroups {
-		if g.Group == bucket.KeyGroup {
-			return g.PinnedClientID
-		}
-	}
-	return ""
 }
 
 // owned says that a partition keeps the message alive at the broker.

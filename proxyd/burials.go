@@ -89,16 +89,22 @@ func (s *burials) forget(worker string) {
 	delete(s.all, worker)
 }
 
-// wait is what became of the messages so far.
+// wait is what became of the messages so far. It ends before the burial does only while something is known to be left:
+// who hears of nothing left takes it to be over.
 func (s *burials) wait(ctx context.Context, b *burial) (moved, left uint64, err error) {
-	select {
-	case <-b.done:
-		s.forget(b.worker)
-		return b.moved.Load(), b.left.Load(), b.err
-	case <-ctx.Done():
-	case <-time.After(burialWait):
+	for {
+		select {
+		case <-b.done:
+			s.forget(b.worker)
+			return b.moved.Load(), b.left.Load(), b.err
+		case <-ctx.Done():
+			return b.moved.Load(), b.left.Load(), ctx.Err()
+		case <-time.After(burialWait):
+		}
+		if moved, left = b.moved.Load(), b.left.Load(); left > 0 {
+			return moved, left, nil
+		}
 	}
-	return b.moved.Load(), b.left.Load(), nil
 }
 
 // burial is the moving of one worker's messages.
@@ -125,6 +131,9 @@ func (b *burial) say() {
 func (b *burial) run(ctx context.Context) error {
 	if err := bucket.EnsureDead(ctx, b.store.js, b.store.prefix); err != nil {
 		return err
+	}
+	if _, err := bucket.RemoveDone(ctx, b.store.js, b.store.prefix, b.worker); err != nil {
+		return err // they would run once more
 	}
 	hands, err := watchHands(b.store.nc, bucket.JobsStream(b.store.prefix, b.worker))
 	if err != nil {
@@ -219,6 +228,12 @@ func ignore(err, what error) error {
 func (s *burials) stored(ctx context.Context, worker string) (uint64, error) {
 	b := &burial{store: s.store, worker: worker}
 	_, err := b.stream(ctx)
+	if err == nil && b.left.Load() > 0 {
+		var done int
+		if done, err = bucket.RemoveDone(ctx, s.store.js, s.store.prefix, worker); err == nil && done > 0 {
+			_, err = b.stream(ctx)
+		}
+	}
 	return b.left.Load(), ignore(err, jetstream.ErrStreamNotFound)
 }
 

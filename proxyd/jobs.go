@@ -51,7 +51,8 @@ type keeper struct {
 type kept struct {
 	limits bucket.Limits
 	stored uint64
-	keyed  bool // it has the consumers for keys
+	first  uint64 // sequence of the oldest
+	keyed  bool   // it has the consumers for keys
 }
 
 func newKeeper(s *store, node string, settle func(context.Context) error) *keeper {
@@ -191,7 +192,10 @@ func (k *keeper) keepOne(ctx context.Context, worker string, limits bucket.Limit
 		}
 		known = false
 	}
-	k.made[worker] = kept{limits: limits, stored: state.Msgs, keyed: keyed || before.keyed}
+	if err := k.removeDone(ctx, worker, before, state); err != nil {
+		return err
+	}
+	k.made[worker] = kept{limits: limits, stored: state.Msgs, first: state.FirstSeq, keyed: keyed || before.keyed}
 	if limits != before.limits {
 		k.sayOver(name, limits, state)
 	}
@@ -201,6 +205,19 @@ func (k *keeper) keepOne(ctx context.Context, worker string, limits bucket.Limit
 	k.store.log.Info().Str("stream", name).Msg("durable messages are stored")
 	// Best effort: instances look by themselves every now and then.
 	return k.store.nc.Publish(damrey.JobsSubject(k.store.prefix, worker), nil)
+}
+
+// removeDone looks for what is done and stored nevertheless, when the oldest message is still the oldest, and at first.
+func (k *keeper) removeDone(ctx context.Context, worker string, before kept, now jetstream.StreamState) error {
+	if now.Msgs == 0 || before.first != 0 && before.first != now.FirstSeq {
+		return nil
+	}
+	n, err := bucket.RemoveDone(ctx, k.store.js, k.store.prefix, worker)
+	if n > 0 {
+		k.store.log.Warn().Str("worker", worker).Int("messages", n).
+			Msg("messages were done and still stored, since the broker ended in between; they are removed")
+	}
+	return err
 }
 
 // sayOver says that more is stored than a new limit allows.

@@ -21,8 +21,13 @@ const stream = "KV_damrey_workers"
 // startServer runs a NATS server without a port.
 func startServer(t *testing.T, js bool) *server.Server {
 	t.Helper()
+	return startServerIn(t, js, t.TempDir())
+}
+
+func startServerIn(t *testing.T, js bool, dir string) *server.Server {
+	t.Helper()
 	srv, err := server.NewServer(&server.Options{
-		DontListen: true, NoSigs: true, NoLog: true, JetStream: js, JetStreamDomain: "damrey", StoreDir: t.TempDir(),
+		DontListen: true, NoSigs: true, NoLog: true, JetStream: js, JetStreamDomain: "damrey", StoreDir: dir,
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -1,0 +1,211 @@
+package damrey
+
+import (
+	"encoding/json"
+	"maps"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/damrey/damrey/internal/bucket"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+const (
+	// settleEvery is how often the broker is asked what is in other hands.
+	settleEvery = 50 * time.Millisecond
+	// absentTime is longer than the broker waits until it hands out again what
+	// nobody speaks for.
+	absentTime = bucket.AckWait + 2*time.Second
+)
+
+// settle asks the broker what it has handed out.
+func (p *partition) settle() {
+	held, ended, gaps := p.count()
+	var info jetstream.ConsumerInfo
+	m, err := p.k.nc.Request(jetstream.DefaultAPIPrefix+"CONSUMER.INFO."+p.k.stream+"."+bucket.KeyConsumer(p.number), nil, askTime)
+	if err == nil {
+		err = json.Unmarshal(m.Data, &info)
+	}
+	// Counts may agree by chance: after an election the new leader of the consumer
+	// may not know that some was handed out, and one was lost on its way.
+	known := err == nil && p.mayBeAll(info.NumAckPending, held, ended) && p.hasAll(info.AckFloor.Stream, info.Delivered.Stream)
+	k := p.k
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	defer k.w.link.kick(k.wake)
+	p.settling = false
+	pin := pinnedTo(&info)
+	// A new leader of the consumer knows of no pin until it hands something out,
+	// which it does not while all that it may is in hand here.
+	if err != nil || p.closed || p.settled || pin != "" && pin != p.pin {
+		return
+	}
+	// What was in hand all the time since is surely among what the broker calls
+	// out. If that is all, nothing is with another or was lost on its way. One that
+	// is still being read would be overtaken, and a gap that was seen meanwhile may
+	// be newer than what the broker said.
+	stayed := held - (p.ended - ended)
+	p.doubt = info.NumAckPending < stayed
+	if !known || p.reading > 0 || info.NumAckPending != stayed || p.gaps != gaps {
+		return
+	}
+	p.next = max(p.next, info.Delivered.Consumer+1)
+	p.goOn()
+}
+
+// mayBeAll says that the counts agree.
+func (p *partition) mayBeAll(out, held, ended int) bool {
+	p.k.mu.Lock()
+	defer p.k.mu.Unlock()
+	return out == held-(p.ended-ended)
+}
+
+// hasAll says that everything that is stored for the partition between two
+// sequences is in hand: what is acknowledged is not stored any more. Mostly: a
+// broker that is alone and ends between writing an acknowledgement down and
+// removing the message keeps the message for ever, and never hands it out. Below
+// the consumer's floor such are known; above, one that has not come for so long.
+func (p *partition) hasAll(floor, upTo uint64) bool {
+	missing, err := p.missing(floor, upTo)
+	if err != nil {
+		return false
+	}
+	p.k.mu.Lock()
+	defer p.k.mu.Unlock()
+	now := clock()
+	absent := make(map[uint64]moment, len(missing))
+	all := true
+	for _, sequence := range missing {
+		since, known := p.absent[sequence]
+		if !known {
+			since = now
+		}
+		absent[sequence] = since
+		all = all && now.since(since) > absentTime
+	}
+	p.absent = absent
+	return all
+}
+
+// missing are the sequences after floor and up to another that are stored for
+// the partition and not in hand.
+func (p *partition) missing(floor, upTo uint64) (missing []uint64, err error) {
+	filter := p.k.w.jobHead + "*.*." + strconv.Itoa(p.number)
+	for next := floor + 1; next <= upTo; {
+		next, err = p.nextStored(next, filter)
+		if err != nil || next == 0 || next > upTo {
+			return missing, err
+		}
+		if !p.has(next) {
+			missing = append(missing, next)
+		}
+		next++
+	}
+	return missing, nil
+}
+
+// nextStored is the first sequence from one on that is stored under a filter, 0
+// when none is.
+func (p *partition) nextStored(from uint64, filter string) (uint64, error) {
+	request, err := json.Marshal(struct {
+		Sequence uint64 `json:"seq"`
+		Subject  string `json:"next_by_subj"`
+	}{from, filter})
+	if err != nil {
+		return 0, err
+	}
+	m, err := p.k.nc.Request(jetstream.DefaultAPIPrefix+"STREAM.MSG.GET."+p.k.stream, request, askTime)
+	if err != nil {
+		return 0, err
+	}
+	var answer struct {
+		Error   *jetstream.APIError `json:"error"`
+		Message struct {
+			Sequence uint64 `json:"seq"`
+		} `json:"message"`
+	}
+	if err := json.Unmarshal(m.Data, &answer); err != nil {
+		return 0, err
+	}
+	if answer.Error != nil && answer.Error.ErrorCode == jetstream.JSErrCodeMessageNotFound {
+		return 0, nil
+	}
+	if answer.Error != nil {
+		return 0, answer.Error
+	}
+	return answer.Message.Sequence, nil
+}
+
+func (p *partition) has(sequence uint64) bool {
+	p.k.mu.Lock()
+	defer p.k.mu.Unlock()
+	return p.held[sequence] != nil
+}
+
+// goOn queues what came while the partition was not settled, which it is now. mu
+// is held.
+func (p *partition) goOn() {
+	p.settled = true
+	early := p.early
+	p.early = nil
+	slices.SortFunc(early, bySequence)
+	for _, in := range early {
+		p.place(in)
+	}
+}
+
+// count is how many messages are in hand that the broker has handed out, how
+// many have ended, and how many gaps there were. When there were too many it looks first which the broker has
+// no more.
+func (p *partition) count() (held, ended, gaps int) {
+	p.k.mu.Lock()
+	defer p.k.mu.Unlock()
+	if p.doubt {
+		p.sift()
+	}
+	return len(p.held) - p.gone, p.ended, p.gaps
+}
+
+// sift forgets messages that the broker has no more: the last owner's
+// acknowledgement came late, or somebody removed them by hand. Nothing would
+// ever settle with them. mu is held before and after.
+func (p *partition) sift() {
+	all := slices.Collect(maps.Values(p.held))
+	p.k.mu.Unlock()
+	all = slices.DeleteFunc(all, func(in *inbound) bool { return p.stored(in.job.sequence) })
+	p.k.mu.Lock()
+	for _, in := range all {
+		switch j := in.job; {
+		case p.held[j.sequence] != in || j.gone:
+		case j.running || !j.placed:
+			j.gone = true
+			p.gone++
+		default:
+			p.early = slices.DeleteFunc(p.early, func(e *inbound) bool { return e == in })
+			if l := p.lanes[j.key]; l != nil {
+				l.waiting = slices.DeleteFunc(l.waiting, func(e *inbound) bool { return e == in })
+			}
+			p.ends(j)
+			p.k.w.jobs.end(j)
+		}
+	}
+}
+
+// stored says that the broker has a message still, or does not say.
+func (p *partition) stored(sequence uint64) bool {
+	m, err := p.k.nc.Request(jetstream.DefaultAPIPrefix+"STREAM.MSG.GET."+p.k.stream, []byte(`{"seq":`+strconv.FormatUint(sequence, 10)+`}`), askTime)
+	var answer struct {
+		Error *jetstream.APIError `json:"error"`
+	}
+	return err != nil || json.Unmarshal(m.Data, &answer) != nil || answer.Error == nil || answer.Error.ErrorCode != jetstream.JSErrCodeMessageNotFound
+}
+
+func pinnedTo(info *jetstream.ConsumerInfo) string {
+	for _, g := range info.PriorityGroups {
+		if g.Group == bucket.KeyGroup {
+			return g.PinnedClientID
+		}
+	}
+	return ""
+}
