@@ -1,0 +1,38 @@
+package api
+
+import "time"
+
+// Event is something that happened; a line of GET /v1/events, which is server-sent events with the ID as id and the kind
+// as event.
+type Event struct {
+	// ID orders events of one proxy; sent back as Last-Event-ID it resumes after it.
+	ID   string    `json:"id" doc:"Sent back as Last-Event-ID it resumes after this one"`
+	At   time.Time `json:"at" doc:"When the proxy saw it"`
+	Kind EventKind `json:"kind" doc:"What happened"`
+	// Worker, Instance and Route say where, as far as it applies.
+	Worker   string `json:"worker,omitempty" doc:"Of which worker"`
+	Instance string `json:"instance,omitempty" doc:"Of which instance"`
+	Route    string `json:"route,omitempty" doc:"Of which route, from→type→to"`
+	Text     string `json:"text" doc:"What happened, in words"`
+}
+
+// EventKind is what an event is of.
+type EventKind string
+
+// The kinds of events.
+const (
+	EventInstanceJoined EventKind = "instance.joined"
+	EventInstanceLeft   EventKind = "instance.left"
+	EventInstanceLost   EventKind = "instance.lost"
+	EventInstanceState  EventKind = "instance.state"
+	EventAgentJoined    EventKind = "agent.joined"
+	EventAgentLeft      EventKind = "agent.left"
+	EventAgentLost      EventKind = "agent.lost"
+	EventTableChanged   EventKind = "table.changed"
+	EventUndelivered    EventKind = "undelivered"
+	EventAlarmFiring    EventKind = "alarm.firing"
+	EventAlarmResolved  EventKind = "alarm.resolved"
+	EventBeatRefused    EventKind = "beat.refused"
+	// EventGap says that events between were forgotten or dropped.
+	EventGap EventKind = "gap"
+)

@@ -1,0 +1,155 @@
+package api
+
+import "time"
+
+// Health of a node or an edge of the network.
+type Health string
+
+// The healths, from good to bad.
+const (
+	HealthIdle     Health = "idle"     // nothing wrong, and nothing to do
+	HealthOK       Health = "ok"       // messages flow
+	HealthDegraded Health = "degraded" // some fail, wait long or are refused; or a node is paused
+	HealthFailing  Health = "failing"  // most fail, or nobody is there to take them
+)
+
+// Network is GET /v1/network: the fabric as it was in the last seconds.
+type Network struct {
+	// At is when this was true.
+	At time.Time `json:"at" doc:"When this was true"`
+	// Since is from when on the proxy has seen beats; what was before is not known.
+	Since time.Time `json:"since" doc:"From when on the proxy has seen the network"`
+	// Window is how many seconds rates and percentiles are of.
+	Window float64 `json:"window_seconds" doc:"How many seconds rates and percentiles are of" example:"15"`
+	// Nodes are workers, registered or seen, by name.
+	Nodes []Node `json:"nodes" nullable:"false" doc:"Workers, registered or seen, by name"`
+	// Edges are routes, declared or observed, by from, type and to.
+	Edges []Edge `json:"edges" nullable:"false" doc:"Routes, declared or observed"`
+	// Firing is how many alarms fire.
+	Firing int `json:"firing" doc:"How many alarms fire now"`
+}
+
+// Node is a worker.
+type Node struct {
+	Name       string `json:"name" doc:"Name of the worker"`
+	Registered bool   `json:"registered" doc:"Whether it is in the table"`
+	Paused     bool   `json:"paused,omitempty" doc:"Whether it is paused"`
+	Agent      string `json:"agent,omitempty" doc:"The agent its instances must be at; empty: any"`
+	MPU        int    `json:"mpu,omitempty" doc:"What one instance may have in flight"`
+	Health     Health `json:"health" enum:"idle,ok,degraded,failing" doc:"How it is"`
+	// Why is in words what is wrong; empty when nothing is.
+	Why       string  `json:"why,omitempty" doc:"What is wrong, in words"`
+	Ready     int     `json:"ready" doc:"Instances that messages reach"`
+	Instances int     `json:"instances" doc:"Instances of any state but left or lost"`
+	InFlight  int     `json:"in_flight" doc:"Messages in handlers now"`
+	Queued    int     `json:"queued" doc:"Messages that wait for room in mpu now"`
+	Rate      float64 `json:"rate" doc:"Messages handled in a second"`
+	Errors    float64 `json:"error_share" doc:"Share of them that failed, 0 to 1"`
+	Alarms    int     `json:"alarms" doc:"How many alarms of it fire"`
+}
+
+// Edge is a route.
+type Edge struct {
+	From     string `json:"from" doc:"Worker that sends"`
+	Type     string `json:"type" doc:"Type of the messages"`
+	To       string `json:"to" doc:"Worker that they go to"`
+	Declared bool   `json:"declared" doc:"Whether it is in the table"`
+	Observed bool   `json:"observed" doc:"Whether there was traffic within the view"`
+	Delivery string `json:"delivery" enum:"direct,durable" doc:"How messages are delivered"`
+	Paused   bool   `json:"paused,omitempty" doc:"Whether it is paused"`
+	Health   Health `json:"health" enum:"idle,ok,degraded,failing" doc:"How it is"`
+	Why      string `json:"why,omitempty" doc:"What is wrong, in words"`
+	Flow
+	// Durable is there for durable routes.
+	Durable *Backlog `json:"durable,omitempty" doc:"What is stored; of durable routes"`
+	// LastError is the text of the last failure.
+	LastError string `json:"last_error,omitempty" doc:"Text of the last failure, shortened"`
+}
+
+// Flow is what went along a route in some time.
+type Flow struct {
+	Rate        float64 `json:"rate" doc:"Messages handled in a second"`
+	Errors      float64 `json:"error_share" doc:"Share of them that failed, 0 to 1"`
+	P50         float64 `json:"p50_ms" doc:"Median of how long they stayed at the target, in milliseconds"`
+	P95         float64 `json:"p95_ms" doc:"95th percentile of it"`
+	P99         float64 `json:"p99_ms" doc:"99th percentile of it"`
+	Wait        float64 `json:"wait_ms" doc:"Mean of how long they waited there before the handler, in milliseconds"`
+	Work        float64 `json:"work_ms" doc:"Mean of how long the handler took, in milliseconds"`
+	Handled     uint64  `json:"handled" doc:"Messages handled, failed ones among them"`
+	Failed      uint64  `json:"failed" doc:"Of them, those that failed"`
+	Timeouts    uint64  `json:"timeouts" doc:"Messages whose budget was used up"`
+	Busy        uint64  `json:"busy" doc:"Messages refused since the queue was full"`
+	Malformed   uint64  `json:"malformed" doc:"Messages that could not be read"`
+	Undelivered uint64  `json:"undelivered" doc:"Messages that nobody took"`
+}
+
+// Backlog is what is stored for a durable route's target.
+type Backlog struct {
+	Stored uint64 `json:"stored" doc:"Messages in the target's stream"`
+	// Limit is the worker's max_messages; 0: none.
+	Limit       uint64  `json:"limit,omitempty" doc:"The worker's max_messages; left out without"`
+	Fill        float64 `json:"fill" doc:"Stored of the limit, of messages or bytes, 0 to 1"`
+	Pending     uint64  `json:"pending" doc:"Of them, those not handed out yet"`
+	Unacked     uint64  `json:"unacked" doc:"Of them, those in some instance's hand"`
+	OldestAge   float64 `json:"oldest_age_seconds" doc:"Age of the oldest"`
+	Redelivered uint64  `json:"redelivered" doc:"Of those in hand, handed out more than once"`
+	Dead        uint64  `json:"dead" doc:"Dead letters of this route"`
+}
+
+// InstanceList is GET /v1/instances.
+type InstanceList struct {
+	At        time.Time  `json:"at" doc:"When this was true"`
+	Since     time.Time  `json:"since" doc:"From when on the proxy has seen the network"`
+	Instances []Instance `json:"instances" nullable:"false" doc:"By worker and id; those that left or were lost for 15 minutes more"`
+}
+
+// Instance is one running process of a worker, or one that ran.
+type Instance struct {
+	Worker  string    `json:"worker" doc:"Name of the worker"`
+	ID      string    `json:"id" doc:"Random id, as nats micro ls shows it"`
+	Version string    `json:"version" doc:"Version of the library"`
+	Host    string    `json:"host" doc:"Name of its machine"`
+	PID     int       `json:"pid" doc:"Its process id"`
+	Agent   string    `json:"agent" doc:"The server that it is connected to"`
+	Program string    `json:"program,omitempty" doc:"What runs, as far as it is known"`
+	Started time.Time `json:"started" doc:"When it started"`
+	Heard   time.Time `json:"heard" doc:"When its last beat came"`
+	// State is a beat's, or lost.
+	State    string  `json:"state" enum:"waiting,standby,ready,draining,left,lost" doc:"What it does"`
+	Stale    bool    `json:"stale,omitempty" doc:"Its table may be out of date"`
+	InFlight int     `json:"in_flight" doc:"Messages in handlers"`
+	Queued   int     `json:"queued" doc:"Messages that wait for room in mpu"`
+	Capacity int     `json:"capacity" doc:"Its mpu"`
+	Skew     float64 `json:"skew_seconds" doc:"How far its clock is ahead of the proxy's"`
+	Rate     float64 `json:"rate" doc:"Messages handled in a second"`
+	Errors   float64 `json:"error_share" doc:"Share of them that failed, 0 to 1"`
+	P99      float64 `json:"p99_ms" doc:"99th percentile of how long they stayed"`
+	// Counts are since it started.
+	Counts map[string]uint64 `json:"counts,omitempty" doc:"Its counters since it started"`
+}
+
+// StatsAnswer is GET /v1/stats: series of one route, or of everything together.
+type StatsAnswer struct {
+	From time.Time `json:"from" doc:"Begin of the first point"`
+	To   time.Time `json:"to" doc:"End of the last point"`
+	// Step is 5 s within the last 15 minutes, and a minute further back.
+	Step   float64   `json:"step_seconds" doc:"How many seconds one point is of: 5 within the last 15 minutes, 60 further back"`
+	Since  time.Time `json:"since" doc:"From when on the proxy has seen the network"`
+	Series []Series  `json:"series" nullable:"false" doc:"One of each route that was asked for"`
+}
+
+// Series are the points of one route.
+type Series struct {
+	From   string  `json:"from" doc:"Worker that sends"`
+	Type   string  `json:"type" doc:"Type of the messages"`
+	To     string  `json:"to" doc:"Worker that they go to"`
+	Points []Point `json:"points" nullable:"false" doc:"In their order; times without any are left out"`
+}
+
+// Point is one step of a series.
+type Point struct {
+	At time.Time `json:"at" doc:"Begin of the step"`
+	Flow
+	// Stored is at the end of the step.
+	Stored uint64 `json:"stored,omitempty" doc:"Messages stored for the target at the end; of durable routes"`
+}

@@ -1,0 +1,33 @@
+package api
+
+import (
+	"time"
+
+	"github.com/damrey/damrey/internal/report"
+)
+
+// TraceList is GET /v1/traces.
+type TraceList struct {
+	Traces []TraceHead `json:"traces" nullable:"false" doc:"The newest first"`
+}
+
+// TraceHead is one trace without its spans.
+type TraceHead struct {
+	ID       string    `json:"id" doc:"Trace id, 32 hexadecimal digits"`
+	Begin    time.Time `json:"begin" doc:"When it began"`
+	Duration float64   `json:"duration_ms" doc:"How long it took, in milliseconds"`
+	Route    string    `json:"route" doc:"The first route, from→type→to"`
+	Outcome  string    `json:"outcome" enum:"ok,error,timeout,stop" doc:"How it ended"`
+	Spans    int       `json:"spans" doc:"How many spans it has"`
+	// Kept is why it was kept.
+	Kept string `json:"kept" enum:"asked,sampled,failed,slow" doc:"Why it was kept"`
+}
+
+// Trace is GET /v1/traces/{id}.
+type Trace struct {
+	TraceHead
+	Path []Span `json:"path" nullable:"false" doc:"Its spans by their begin"`
+}
+
+// Span is one part of a trace.
+type Span = report.Span

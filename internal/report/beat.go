@@ -1,0 +1,125 @@
+// Package report is what instances, agents and proxies tell the fabric of themselves: beats with their counters and
+// histograms every few seconds, copies of messages for who taps them, and the spans of traces.
+package report
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+)
+
+const (
+	// Every is the time between two beats, but for jitter. A change of state is told at once.
+	Every = 5 * time.Second
+	// Missed is how many beats may be missing until their sender counts as lost.
+	Missed = 3
+	// MaxRoutes is how many routes one beat tells apart each way; what more there are fall together into Other.
+	MaxRoutes = 200
+	// MaxSize is how many bytes of a beat are read.
+	MaxSize = 256 << 10
+	// Other stands for the names of all routes beyond MaxRoutes. No worker and no type can be called so.
+	Other = "(other)"
+)
+
+// Names under which agents and proxies send beats.
+const (
+	AgentWorker = "damrey-agent"
+	ProxyWorker = "damrey-proxy"
+)
+
+// State of an instance.
+type State string
+
+// The states. An agent or a proxy is ready or left.
+const (
+	Waiting  State = "waiting"  // not registered, or not connected so far that messages reach it
+	Standby  State = "standby"  // registered for another agent
+	Ready    State = "ready"    // messages reach it
+	Draining State = "draining" // finishes what it has, and takes no more
+	Left     State = "left"     // the last beat
+)
+
+// Beat is cumulative: every count is since Started, so that one that is lost loses nothing.
+type Beat struct {
+	Worker   string    `json:"worker"`
+	Instance string    `json:"instance"`
+	Version  string    `json:"version"`
+	Host     string    `json:"host,omitempty"`
+	Name     string    `json:"name,omitempty"`  // of an agent or a proxy's node
+	URL      string    `json:"url,omitempty"`   // of a proxy
+	Agent    string    `json:"agent,omitempty"` // the server it is connected to
+	Program  string    `json:"program,omitempty"`
+	PID      int       `json:"pid"`
+	Started  time.Time `json:"started"`
+	At       time.Time `json:"at"` // by its own clock
+	State    State     `json:"state"`
+	Stale    bool      `json:"stale,omitempty"` // its table may be out of date
+	InFlight int       `json:"in_flight"`
+	Queued   int       `json:"queued"`
+	Capacity int       `json:"capacity,omitempty"` // mpu
+
+	// In are the routes along which messages came in, Out those along which this worker sends.
+	In  []In  `json:"in,omitempty"`
+	Out []Out `json:"out,omitempty"`
+	// Counts are the counters that belong to no route, by the names of damrey.Stats.
+	Counts map[string]uint64 `json:"counts,omitempty"`
+}
+
+// In is what came along a route that ends here.
+type In struct {
+	From string `json:"from"`
+	Type string `json:"type"`
+	// Handled includes those that failed.
+	Handled   uint64 `json:"handled"`
+	Errors    uint64 `json:"errors,omitempty"`    // the handler failed, panicked or answered an ERROR
+	Timeouts  uint64 `json:"timeouts,omitempty"`  // the budget was used up before or in the handler
+	Busy      uint64 `json:"busy,omitempty"`      // refused, since the queue was full
+	Malformed uint64 `json:"malformed,omitempty"` // could not be read
+	// Wait and Work are sums in nanoseconds: from when the message was received until its handler began, and from then until
+	// its output had left.
+	Wait uint64 `json:"wait_ns"`
+	Work uint64 `json:"work_ns"`
+	// Stay is of both together.
+	Stay Histogram `json:"stay"`
+	// LastError is the text of the last failure, shortened.
+	LastError string `json:"last_error,omitempty"`
+}
+
+// Out is what was sent along a route that begins here and did not come to a good end, and how much was sent.
+type Out struct {
+	Type        string `json:"type"`
+	To          string `json:"to"`
+	Sent        uint64 `json:"sent"`                  // requests, sends and forwards that were published
+	Timeouts    uint64 `json:"timeouts,omitempty"`    // of requests begun here
+	Stopped     uint64 `json:"stopped,omitempty"`     // of requests begun here: nobody took them
+	Undelivered uint64 `json:"undelivered,omitempty"` // of sends
+}
+
+// Parse reads a beat that came on the subject of a worker's instance. Somebody else's may say anything.
+func Parse(worker, instance string, data []byte) (*Beat, error) {
+	if len(data) > MaxSize {
+		return nil, fmt.Errorf("a beat of %d bytes; at most %d are read", len(data), MaxSize)
+	}
+	b := new(Beat)
+	if err := json.Unmarshal(data, b); err != nil {
+		return nil, fmt.Errorf("a beat that cannot be read: %w", err)
+	}
+	if b.Worker != worker || b.Instance != instance {
+		return nil, fmt.Errorf("a beat of %q %q came as one of %q %q", b.Worker, b.Instance, worker, instance)
+	}
+	switch b.State {
+	case Waiting, Standby, Ready, Draining, Left:
+	default:
+		return nil, fmt.Errorf("a beat with the unknown state %q", b.State)
+	}
+	if len(b.In) > MaxRoutes+1 || len(b.Out) > MaxRoutes+1 {
+		return nil, errors.New("a beat with more routes than an instance tells apart")
+	}
+	return b, nil
+}
+
+// Subject of the beats of one instance; "*" for any.
+func Subject(prefix, worker, instance string) string {
+	return prefix + ".beat." + worker + "." + instance
+}

@@ -1,0 +1,164 @@
+package report
+
+import (
+	"encoding/json"
+	"errors"
+	"math/bits"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	// sub is how many bits below the highest one tell buckets apart: eight buckets double the time, so that a bucket is at
+	// most an eighth wide of what it begins with.
+	sub = 3
+	// unit is the width of the first buckets, 2^10 ns, about a microsecond.
+	unit = 10
+	// Buckets cover 0 to 2^42 ns, more than an hour. The last takes what is longer.
+	Buckets = (42-unit-sub+1)<<sub + 1
+)
+
+// Bucket is the index of the bucket that a time falls into. Buckets are the same everywhere and for ever, so histograms of
+// different instances add up exactly.
+func Bucket(d time.Duration) int {
+	n := uint64(max(0, d)) >> unit
+	if n < 1<<sub {
+		return int(n)
+	}
+	shift := bits.Len64(n) - sub - 1
+	return min(shift<<sub+int(n>>shift), Buckets-1)
+}
+
+// Bound is the least time that no longer falls into a bucket.
+func Bound(bucket int) time.Duration {
+	return floor(bucket + 1)
+}
+
+// floor is the least time that falls into a bucket.
+func floor(bucket int) time.Duration {
+	if bucket < 1<<sub {
+		return time.Duration(bucket) << unit
+	}
+	shift := bucket>>sub - 1
+	return time.Duration(bucket&(1<<sub-1)|1<<sub) << (shift + unit)
+}
+
+// Live is a histogram that is being counted into. Its zero value is empty; it is safe for concurrent use.
+type Live struct{ counts [Buckets]atomic.Uint64 }
+
+// Add counts one.
+func (l *Live) Add(d time.Duration) { l.counts[Bucket(d)].Add(1) }
+
+// Snapshot is what was counted so far.
+func (l *Live) Snapshot() Histogram {
+	var h Histogram
+	for i := range l.counts {
+		if n := l.counts[i].Load(); n > 0 {
+			h = append(h, Count{i, n})
+		}
+	}
+	return h
+}
+
+// Count is how many fell into one bucket.
+type Count struct {
+	Bucket int
+	N      uint64
+}
+
+// Histogram are the buckets that are not empty, in their order. In JSON it is one list of bucket, count, bucket, count ….
+type Histogram []Count
+
+// Total is how many there are.
+func (h Histogram) Total() (n uint64) {
+	for _, c := range h {
+		n += c.N
+	}
+	return n
+}
+
+// Plus are both together.
+func (h Histogram) Plus(other Histogram) Histogram {
+	return h.merge(other, func(a, b uint64) uint64 { return a + b })
+}
+
+// Minus is what came to a histogram after before. Counts never fall; where one did, another took the name, and all of h is new.
+func (h Histogram) Minus(before Histogram) Histogram {
+	fell := false
+	diff := h.merge(before, func(a, b uint64) uint64 {
+		if a < b {
+			fell = true
+			return 0
+		}
+		return a - b
+	})
+	if fell {
+		return h
+	}
+	return diff
+}
+
+func (h Histogram) merge(other Histogram, with func(a, b uint64) uint64) Histogram {
+	all := make(Histogram, 0, max(len(h), len(other)))
+	add := func(bucket int, a, b uint64) {
+		if n := with(a, b); n > 0 {
+			all = append(all, Count{bucket, n})
+		}
+	}
+	for len(h) > 0 || len(other) > 0 {
+		switch {
+		case len(other) == 0 || len(h) > 0 && h[0].Bucket < other[0].Bucket:
+			add(h[0].Bucket, h[0].N, 0)
+			h = h[1:]
+		case len(h) == 0 || other[0].Bucket < h[0].Bucket:
+			add(other[0].Bucket, 0, other[0].N)
+			other = other[1:]
+		default:
+			add(h[0].Bucket, h[0].N, other[0].N)
+			h, other = h[1:], other[1:]
+		}
+	}
+	return all
+}
+
+// Quantile is the time below which a share of all lies, 0.99 for p99, taken as evenly spread within its bucket; 0 when empty.
+func (h Histogram) Quantile(share float64) time.Duration {
+	rank := share * float64(h.Total())
+	var below float64
+	for i, c := range h {
+		if below += float64(c.N); below >= rank || i == len(h)-1 {
+			low, high := floor(c.Bucket), Bound(c.Bucket)
+			part := 1 - (below-rank)/float64(c.N)
+			return low + time.Duration(min(1, max(0, part))*float64(high-low))
+		}
+	}
+	return 0
+}
+
+// MarshalJSON writes the flat list.
+func (h Histogram) MarshalJSON() ([]byte, error) {
+	flat := make([]uint64, 0, 2*len(h))
+	for _, c := range h {
+		flat = append(flat, uint64(c.Bucket), c.N)
+	}
+	return json.Marshal(flat)
+}
+
+// UnmarshalJSON reads the flat list, and refuses buckets that are unknown or out of order.
+func (h *Histogram) UnmarshalJSON(data []byte) error {
+	var flat []uint64
+	if err := json.Unmarshal(data, &flat); err != nil {
+		return err
+	}
+	if len(flat)%2 != 0 || len(flat) > 2*Buckets {
+		return errors.New("a histogram is a list of bucket, count, bucket, count …")
+	}
+	*h = make(Histogram, 0, len(flat)/2)
+	for i := 0; i < len(flat); i += 2 {
+		if flat[i] >= Buckets || i > 0 && flat[i] <= flat[i-2] {
+			return errors.New("a histogram's buckets are unknown or not in order")
+		}
+		*h = append(*h, Count{int(flat[i]), flat[i+1]})
+	}
+	return nil
+}

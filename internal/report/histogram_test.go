@@ -1,0 +1,110 @@
+package report
+
+import (
+	"encoding/json"
+	"reflect"
+	"slices"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+)
+
+func TestBucket_EdgesMeet(t *testing.T) {
+	t.Parallel()
+	for i := range Buckets - 1 {
+		if got := Bucket(floor(i)); got != i {
+			t.Fatalf("the least of bucket %d falls into %d", i, got)
+		}
+		if got := Bucket(Bound(i) - 1); got != i {
+			t.Fatalf("the most of bucket %d falls into %d", i, got)
+		}
+	}
+	for d, want := range map[time.Duration]int{-1: 0, 0: 0, 1000 * time.Hour: Buckets - 1} {
+		if got := Bucket(d); got != want {
+			t.Errorf("%v falls into %d, not %d", d, got, want)
+		}
+	}
+}
+
+func TestHistogram_AddsUpExactly(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		times := rapid.SliceOf(rapid.Int64Range(0, int64(2*time.Hour)))
+		var both, one, two Live
+		for _, d := range times.Draw(t, "one") {
+			one.Add(time.Duration(d))
+			both.Add(time.Duration(d))
+		}
+		for _, d := range times.Draw(t, "two") {
+			two.Add(time.Duration(d))
+			both.Add(time.Duration(d))
+		}
+		a, b, sum := one.Snapshot(), two.Snapshot(), both.Snapshot()
+		if got := a.Plus(b); !slices.Equal(got, sum) {
+			t.Fatalf("%v and %v are %v, not %v", a, b, got, sum)
+		}
+		if got := sum.Minus(a); !slices.Equal(got, b) {
+			t.Fatalf("%v without %v is %v, not %v", sum, a, got, b)
+		}
+		data, err := json.Marshal(sum)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var back Histogram
+		if err := json.Unmarshal(data, &back); err != nil || !slices.Equal(back, sum) {
+			t.Fatalf("%s is read as %v, %v", data, back, err)
+		}
+	})
+}
+
+func TestHistogram_Quantile(t *testing.T) {
+	t.Parallel()
+	var l Live
+	var all []time.Duration
+	for i := range 10000 {
+		d := time.Duration(i*i) * time.Microsecond
+		l.Add(d)
+		all = append(all, d)
+	}
+	h := l.Snapshot()
+	for _, share := range []float64{0.5, 0.95, 0.99} {
+		want := all[int(share*float64(len(all)))-1]
+		if got := h.Quantile(share); got < want*9/10 || got > want*11/10 {
+			t.Errorf("p%v is %v, not about %v", 100*share, got, want)
+		}
+	}
+	if got := (Histogram{}).Quantile(0.5); got != 0 {
+		t.Errorf("of nothing: %v", got)
+	}
+}
+
+// Another took the name: what it counted is all new.
+func TestHistogram_MinusMore(t *testing.T) {
+	t.Parallel()
+	h := Histogram{{3, 1}}
+	if got := h.Minus(Histogram{{3, 7}, {5, 2}}); !reflect.DeepEqual(got, h) {
+		t.Errorf("%v", got)
+	}
+}
+
+func TestParse_WrongBeats(t *testing.T) {
+	t.Parallel()
+	for name, doc := range map[string]string{
+		"no JSON":        `{`,
+		"another worker": `{"worker":"a","instance":"i","state":"ready"}`,
+		"another's id":   `{"worker":"w","instance":"j","state":"ready"}`,
+		"no state":       `{"worker":"w","instance":"i"}`,
+		"order":          `{"worker":"w","instance":"i","state":"ready","in":[{"stay":[5,1,4,1]}]}`,
+		"bucket":         `{"worker":"w","instance":"i","state":"ready","in":[{"stay":[100000,1]}]}`,
+		"half":           `{"worker":"w","instance":"i","state":"ready","in":[{"stay":[5]}]}`,
+		"negative":       `{"worker":"w","instance":"i","state":"ready","in":[{"handled":-1}]}`,
+	} {
+		if b, err := Parse("w", "i", []byte(doc)); err == nil {
+			t.Errorf("%s is taken: %+v", name, b)
+		}
+	}
+	if _, err := Parse("w", "i", []byte(`{"worker":"w","instance":"i","state":"ready","in":[{"from":"a","type":"b","handled":1,"stay":[5,1]}],"new":1}`)); err != nil {
+		t.Error(err)
+	}
+}
