@@ -104,9 +104,9 @@ func (m *Mover) move(d *due) error {
 var errNoTable = errors.New("the routing table has not been read yet")
 
 func (m *Mover) store(d *due) error {
-	j := jobHeader{id: d.id()}
+	j := jobHeader{id: d.id(), patient: true}
 	if d.schedule.ID != "" && d.next.IsZero() {
-		j = jobHeader{given: d.schedule.ID}
+		j = jobHeader{given: d.schedule.ID, patient: true}
 	}
 	return m.link.storePayload(context.Background(), d.route, d.msg.Data(), j, clock().add(storeTime), func(err error) { m.ended(d, err) })
 }

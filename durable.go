@@ -75,7 +75,7 @@ func (l *link) storePayload(ctx context.Context, r *Route, payload []byte, j job
 	if j.hops > 0 {
 		m.Header.Set(HeaderHops, strconv.Itoa(j.hops))
 	}
-	return l.store(ctx, storing{msg: m, marker: marker, at: r.String(), deadline: deadline, done: done, lane: lane})
+	return l.store(ctx, storing{msg: m, marker: marker, at: r.String(), deadline: deadline, done: done, lane: lane, patient: j.patient})
 }
 
 // Job is a message as it is stored on a durable route, but for its id. The
@@ -115,6 +115,9 @@ type jobHeader struct {
 	given string // the application's, instead of id
 	reply string // where an answer goes; empty: none is wanted
 	hops  int
+	// patient is of what a stored message leads to: it waits while nothing can be
+	// stored, since the message would only fail.
+	patient bool
 }
 
 // storeDeadline is how long storing goes on trying.

@@ -80,7 +80,7 @@ func (w *Instance) pushOutput(in *inbound, route *Route, payload []byte, ended f
 	deadline := clock().add(storeTime)
 	switch {
 	case route.Durable:
-		j := jobHeader{id: in.job.outputID(hops), reply: in.answerTo(), hops: hops}
+		j := jobHeader{id: in.job.outputID(hops), reply: in.answerTo(), hops: hops, patient: true}
 		return w.link.storePayload(context.Background(), route, payload, j, deadline, ended)
 	case in.answerTo() == "":
 		deadline = clock().add(w.cfg.Timeout)

@@ -36,8 +36,9 @@ const (
 	// storeTime is the least that storing goes on trying. Elections in a cluster
 	// take 4 to 9 s.
 	storeTime = 15 * time.Second
-	// storeWait is how long one attempt waits for its acknowledgement.
-	storeWait = 3 * time.Second
+	// storeWait is how long one attempt waits for its acknowledgement. A broker
+	// whose disk is full gives none, but the next attempt learns of that.
+	storeWait = 1500 * time.Millisecond
 	// storeLook is how often attempts are looked after.
 	storeLook = 100 * time.Millisecond
 )
@@ -59,6 +60,7 @@ type storing struct {
 	why      error // it is not stored yet
 	done     func(error)
 	spare    bool   // of a job in hand, which are few: it never waits for room
+	patient  bool   // waits while the broker says that nothing can be stored
 	lane     string // not empty: one at a time of those that have the same
 	behind   bool   // another of its lane is under way; guarded by stores.mu
 }
@@ -237,9 +239,21 @@ func (l *link) onStored(text string, m *nats.Msg) {
 		l.stores.later(id, backoff(1), ack.Error)
 	case ack.Error.Code == http.StatusServiceUnavailable:
 		l.stores.later(id, backoff(2), ack.Error)
+	case ack.Error.Code == http.StatusInsufficientStorage:
+		l.noRoom(id, ack.Error)
 	default:
 		l.endStore(id, fmt.Errorf("%w: the broker refuses it: %w", ErrNotStored, ack.Error))
 	}
+}
+
+// noRoom ends a storing while the broker cannot write its files, which the proxy
+// says in its place.
+func (l *link) noRoom(id uint64, why error) {
+	if l.stores.isPatient(id) {
+		l.stores.later(id, backoff(2), why)
+		return
+	}
+	l.endStore(id, fmt.Errorf("%w: it cannot be stored now: %w", ErrNotStored, why))
 }
 
 // JetStream's for an atomic batch that lost a part, for too many at a time, and
@@ -382,6 +396,13 @@ func (l *link) lookAfterStores() {
 		}
 		l.publishStore(s.storing, s.attempt)
 	}
+}
+
+func (t *stores) isPatient(id uint64) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	s := t.byID[id]
+	return s != nil && (s.patient || s.spare)
 }
 
 // wait releases mu until a storing ends. mu is held.

@@ -4,6 +4,7 @@ package faults
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -33,6 +34,10 @@ func TestFault_NoRoomToStore(t *testing.T) {
 	s := newSite(t)
 	_, echo := s.line(s.hubURL())
 	l := s.load(s.entry(s.hubURL()), loadConfig{})
+	s.put(damrey.Registration{Name: "kept"})
+	s.put(damrey.Registration{Name: "keeper", Commands: []damrey.Command{{Name: "keep", Worker: "kept", Delivery: damrey.Durable}}})
+	keeper := s.sending("keeper", s.hubURL())
+	must(t, keeper.Send(t.Context(), "keep", "before"))
 	big := damrey.Registration{Name: "big"}
 	for i := range 500 {
 		big.Commands = append(big.Commands, damrey.Command{Name: fmt.Sprintf("type-%d", i), Worker: strings.Repeat("x", 60)})
@@ -55,6 +60,19 @@ func TestFault_NoRoomToStore(t *testing.T) {
 		t.Errorf("readyz is %d", ready.StatusCode)
 	}
 	l.recovers("no room: messages go on")
+	s.hub.limitFiles(1) // what could be stored so far is small
+	store := func() error {
+		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+		defer cancel()
+		return keeper.Send(ctx, "keep", "this")
+	}
+	for range 3 {
+		asked := time.Now()
+		if err := store(); !errors.Is(err, damrey.ErrNotStored) || !strings.Contains(err.Error(), "file too large") {
+			t.Errorf("a sender is told %v", err)
+		}
+		l.times = append(l.times, fmt.Sprintf("refused after %v", time.Since(asked).Round(time.Millisecond)))
+	}
 
 	s.hub.limitFiles(^uint64(0))
 	began := time.Now()
@@ -62,6 +80,7 @@ func TestFault_NoRoomToStore(t *testing.T) {
 	l.times = append(l.times, fmt.Sprintf("stored again %v", time.Since(began).Round(time.Millisecond)))
 	l.recovers("room again")
 	s.changesAreSeen(l.w, "with room again")
+	eventually(t, "messages are stored again", func() bool { return store() == nil })
 	l.stop()
 	if echo.stats().Stats.Received == 0 {
 		t.Error("echo received nothing")

@@ -177,7 +177,13 @@ func (s *site) line(url string) (pass, echo *process) {
 // entry runs an instance of the worker entry in this process.
 func (s *site) entry(url string) *damrey.Instance {
 	s.t.Helper()
-	w := damrey.New(damrey.Config{Name: "entry"}, s.log, damrey.WithConnect(damrey.ConnectConfig{URL: url}), damrey.WithDrainTime(time.Second))
+	return s.sending("entry", url)
+}
+
+// sending runs an instance of a registered worker that only sends.
+func (s *site) sending(name, url string) *damrey.Instance {
+	s.t.Helper()
+	w := damrey.New(damrey.Config{Name: name}, s.log, damrey.WithConnect(damrey.ConnectConfig{URL: url}), damrey.WithDrainTime(time.Second))
 	done := make(chan error, 1)
 	send := w.SendChannel()
 	go func() { done <- w.Serve(context.Background()) }()
@@ -185,10 +191,10 @@ func (s *site) entry(url string) *damrey.Instance {
 		w.Stop()
 		close(send)
 		if err := <-done; err != nil {
-			s.t.Errorf("entry: %v", err)
+			s.t.Errorf("%s: %v", name, err)
 		}
 	})
-	await(s.t, "entry is ready", w.Ready())
+	await(s.t, name+" is ready", w.Ready())
 	return w
 }
 
