@@ -58,6 +58,12 @@ func (l *link) storePayload(ctx context.Context, r *Route, payload []byte, j job
 	lane := ""
 	if r.Key != 0 {
 		lane = r.To + " " + key
+		over, err := l.pass(ctx, r, deadline)
+		if err != nil {
+			return err
+		}
+		ended := done
+		done = func(err error) { over(); ended(err) }
 	}
 	var marker *nats.Msg
 	switch {

@@ -8,11 +8,13 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/damrey/damrey"
 	"github.com/damrey/damrey/internal/bucket"
+	"github.com/nats-io/nats.go/jetstream"
 )
 
 func byKey(typ, worker string, index int) damrey.Command {
@@ -208,6 +210,61 @@ func TestKeyed_MissingArgument(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 	must(t, src.Send(f.context(), "x", "a", "b", "c"))
+}
+
+// What is stored while the route is paused is not overtaken by what is sent
+// afterwards.
+func TestKeyed_PausedRouteKeepsItsOrder(t *testing.T) {
+	t.Parallel()
+	f := newFabric(t)
+	src := f.keyedSource()
+	const keys, each = 20, 150
+	l := newLedger()
+	for range 2 {
+		f.worker("w", l.handler(0.01, time.Millisecond))
+	}
+	route := byKey("x", "w", 0)
+	route.Attempts = 100
+	nc := f.connect()
+	js, err := jetstream.New(nc)
+	must(t, err)
+	// The proxy moves them, and looks again for those that come late.
+	var paused atomic.Bool
+	var aside atomic.Uint64
+	ctx, cancel := context.WithCancel(f.context())
+	var mover sync.WaitGroup
+	mover.Go(func() {
+		for ; ctx.Err() == nil; time.Sleep(5 * time.Millisecond) {
+			held, err := bucket.Held(ctx, js, damrey.DefaultPrefix, "w")
+			for name := range held {
+				if err == nil && !paused.Load() {
+					var n int
+					n, err = bucket.Resume(ctx, js, damrey.DefaultPrefix, "w", name, bucket.Limits{})
+					aside.Add(uint64(n))
+				}
+			}
+			if err != nil && ctx.Err() == nil {
+				t.Error(err)
+			}
+		}
+	})
+	defer mover.Wait()
+	defer cancel()
+	sent := sendInTurn(src, keys, each, 10*time.Millisecond)
+	for range 4 {
+		for _, route.Paused = range []bool{true, false} {
+			paused.Store(route.Paused)
+			f.put(damrey.Registration{Name: "src", Commands: []damrey.Command{route}})
+			time.Sleep(150 * time.Millisecond)
+		}
+	}
+	await(t, "all are sent", sent)
+	eventually(t, "all are handled", func() bool { return l.done() == keys*each })
+	l.check(t)
+	if aside.Load() == 0 {
+		t.Error("nothing was stored while it was paused")
+	}
+	t.Logf("%d were stored while it was paused", aside.Load())
 }
 
 // A broker that goes and comes drops what it was sending, and acknowledgements.

@@ -37,6 +37,7 @@ type link struct {
 	calls     calls
 	outbox    outbox
 	stores    stores
+	held      heldBack
 	state     linkState
 	scratch   sync.Pool // *[]byte, payloads about to be published
 	closed    chan struct{}

@@ -12,8 +12,8 @@ import "fmt"
 // no instance takes them, and the proxy moves them when it is resumed. What was
 // stored before is still handled: it shares a consumer with all other routes to
 // the worker, and a consumer does not go back to what a narrower filter has
-// passed over (TestTrap_AWiderFilterDoesNotGoBack). With a key a route cannot be
-// paused: what is moved would be overtaken by what is stored meanwhile.
+// passed over (TestTrap_AWiderFilterDoesNotGoBack). With a key, what is sent after
+// the pause waits until all of that was moved (heldBack).
 
 // paused says whether the worker itself is. A nil view is not.
 func (v *view) paused() bool { return v != nil && v.row.paused() }

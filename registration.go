@@ -67,7 +67,7 @@ type Command struct {
 	// their order and runs them one at a time, over all instances; none without.
 	Key Key `json:"key,omitzero"`
 	// Paused refuses messages of this route with [ErrPaused] at their sender. Of
-	// a durable route they are stored and wait; one with a key cannot be paused.
+	// a durable route they are stored and wait.
 	Paused bool `json:"paused,omitzero"`
 	// Extra are the fields that this version does not know, kept as they were.
 	Extra map[string]json.RawMessage `json:"-"`
@@ -191,10 +191,6 @@ func (c Command) validateDelivery(at string) error {
 	case Durable:
 	default:
 		return &FieldError{Field: at + ".delivery", Problem: fmt.Sprintf("%s is no delivery; use direct or durable", quoteClip(string(c.Delivery)))}
-	}
-	if c.Paused && c.Key != 0 {
-		return &FieldError{Field: at + ".paused", Problem: fmt.Sprintf(
-			"a route with a key cannot be paused by itself; resume it, and pause the worker that it leads to with `damrey worker pause %s`", c.Worker)}
 	}
 	if c.Batch > 1 {
 		return &FieldError{Field: at + ".batch", Problem: "a durable route stores every message by itself; leave batch out"}

@@ -70,8 +70,6 @@ func TestRegistration_RefusesWhatIsWrongByName(t *testing.T) {
 		{cmd(`{"name":"a","worker":"b","key":0}`), `commands[0].delivery: attempts, backoff, window and key are of durable routes; set "delivery": "durable", or leave them out`},
 		{`{"name":"w","paused":"yes"}`, `paused: true or false is needed, not "yes"`},
 		{cmd(`{"name":"a","worker":"b","paused":1}`), `commands[0].paused: true or false is needed, not 1`},
-		{cmd(`{"name":"a","worker":"b","delivery":"durable","key":0,"paused":true}`), "commands[0].paused: a route with a key cannot be paused by itself; " +
-			"resume it, and pause the worker that it leads to with `damrey worker pause b`"},
 		{`{"name":"w","max_messages":-1}`, "max_messages: -1 is negative; use 1 or more, or leave it out for no bound"},
 		{`{"name":"w","max_bytes":"many"}`, `max_bytes: "many" is not a whole number`},
 		{cmd(`{"name":"a","worker":"b"},{"name":"a","worker":"c"}`), `commands[1].name: type "a" stands twice: commands[0] sends it to "b", commands[1] to "c"; keep one`},

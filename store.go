@@ -248,12 +248,12 @@ func (l *link) onStored(text string, m *nats.Msg) {
 
 // noRoom ends a storing while the broker cannot write its files, which the proxy
 // says in its place.
-func (l *link) noRoom(id uint64, why error) {
+func (l *link) noRoom(id uint64, why *jetstream.APIError) {
 	if l.stores.isPatient(id) {
 		l.stores.later(id, backoff(2), why)
 		return
 	}
-	l.endStore(id, fmt.Errorf("%w: it cannot be stored now: %w", ErrNotStored, why))
+	l.endStore(id, fmt.Errorf("%w: %s", ErrNotStored, why.Description))
 }
 
 // JetStream's for an atomic batch that lost a part, for too many at a time, and

@@ -46,20 +46,25 @@ func (k *keeper) releaseOf(ctx context.Context, table *damrey.Table, worker stri
 		moved, err := bucket.Resume(ctx, k.store.js, k.store.prefix, worker, route, limitsOf(table, worker))
 		failed = append(failed, err)
 		if moved > 0 {
-			typ, from, _ := strings.Cut(route, ".")
+			typ, from := routeNames(route)
 			k.store.log.Info().Int("messages", moved).Str("route", from+"→"+typ+"→"+worker).Msg("messages that waited while the route was paused go on")
 		}
 	}
 	return errors.Join(failed...)
 }
 
-// isHeld says that a route to a worker, "<type>.<from>", is paused.
+// isHeld says that a route to a worker, "<type>.<from>" or with a key "<type>.<from>.<partition>", is paused.
 func isHeld(table *damrey.Table, worker, route string) bool {
-	typ, from, _ := strings.Cut(route, ".")
+	typ, from := routeNames(route)
 	row := table.Row(from)
 	if row == nil {
 		return false
 	}
 	r := row.Route(typ)
 	return r != nil && r.Durable && r.Paused && r.To == worker
+}
+
+func routeNames(route string) (typ, from string) {
+	names := append(strings.Split(route, "."), "")
+	return names[0], names[1]
 }

@@ -103,9 +103,31 @@ func (k *keeper) repeat(ctx context.Context, told <-chan struct{}, do func(conte
 
 func (k *keeper) changed(t *damrey.Table) {
 	k.mu.Lock()
+	before := k.table
 	k.table = t
 	k.mu.Unlock()
 	k.again()
+	if held(before) > 0 {
+		// Senders that learn of it later store some aside still.
+		for _, after := range []time.Duration{300 * time.Millisecond, time.Second, 3 * time.Second} {
+			time.AfterFunc(after, k.again)
+		}
+	}
+}
+
+// held is how many durable routes are paused.
+func held(t *damrey.Table) (n int) {
+	if t == nil {
+		return 0
+	}
+	for _, row := range t.Rows() {
+		for _, c := range row.Registration.Commands {
+			if c.Paused && c.Delivery == damrey.Durable {
+				n++
+			}
+		}
+	}
+	return n
 }
 
 // again makes it look now.

@@ -31,7 +31,8 @@ an ERROR with the code paused, their sends an error. Durable: what they send is 
 is still handled. What has left is not called back. TYPE '*' is the default route, of the types that have none of their
 own. That it is paused already is no error.
 
-A durable route with a key cannot be paused by itself: pause the worker that it leads to, and its messages wait.
+With a key, what is sent right after the resumption waits until all that was stored meanwhile has gone on, so that the
+order holds.
 
   damrey route pause entry log
   damrey worker list            shows it under PAUSED
@@ -61,7 +62,7 @@ func newPauseRouteCommand(a *app, paused bool, cmd *cobra.Command) *cobra.Comman
 		return proxy.with(func(client *api.Client) error {
 			return a.setPaused(cmd.Context(), client, pausing{
 				paused: paused, worker: from, what: "the route " + from + "→" + typ,
-				flag: func(reg *damrey.Registration) (*bool, error) { return pausedOf(reg, typ, paused) },
+				flag: func(reg *damrey.Registration) (*bool, error) { return pausedOf(reg, typ) },
 			})
 		})
 	}
@@ -71,16 +72,12 @@ func newPauseRouteCommand(a *app, paused bool, cmd *cobra.Command) *cobra.Comman
 }
 
 // pausedOf is the mark of the route of a type.
-func pausedOf(reg *damrey.Registration, typ string, pause bool) (*bool, error) {
+func pausedOf(reg *damrey.Registration, typ string) (*bool, error) {
 	i := slices.IndexFunc(reg.Commands, func(c damrey.Command) bool { return c.Name == typ })
 	if i < 0 {
 		return nil, noSuchRoute(reg, typ)
 	}
 	c := &reg.Commands[i]
-	if pause && c.Key != 0 {
-		return nil, fmt.Errorf("%s→%s→%s has a key, and such a route cannot be paused by itself; "+
-			"pause the worker that it leads to with `damrey worker pause %s`", reg.Name, typ, c.Worker, c.Worker)
-	}
 	return &c.Paused, nil
 }
 

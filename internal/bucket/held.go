@@ -24,7 +24,8 @@ const (
 // headerJobID is where a job keeps the id that it was first stored under.
 const headerJobID = "Damrey-ID"
 
-// Held says how many messages of a worker's stream wait for their paused routes, by "<type>.<from>".
+// Held says how many messages of a worker's stream wait for their paused routes, by "<type>.<from>", and with a key by
+// "<type>.<from>.<partition>".
 func Held(ctx context.Context, js jetstream.JetStream, prefix, worker string) (map[string]uint64, error) {
 	s := jobs{prefix: prefix, worker: worker}
 	ctx, cancel := context.WithTimeout(ctx, answerTime)
@@ -45,8 +46,8 @@ func Held(ctx context.Context, js jetstream.JetStream, prefix, worker string) (m
 	return held, nil
 }
 
-// Resume moves the messages of one route, "<type>.<from>", that were stored while it was paused to where its worker takes
-// them, and returns how many. Others may do the same at once: a message is moved only while it is where it was.
+// Resume moves the messages of one route, as Held names it, that were stored while it was paused to where its worker takes
+// them, and returns how many. Those with a key keep their order. Others may do the same at once: a message is moved only while it is where it was.
 func Resume(ctx context.Context, js jetstream.JetStream, prefix, worker, route string, limits Limits) (moved int, err error) {
 	m := &mover{js: js, jobs: jobs{prefix: prefix, worker: worker, limits: limits}, route: route}
 	defer func() {
@@ -133,14 +134,7 @@ func (m *mover) stretch(ctx context.Context) error {
 func (m *mover) try(ctx context.Context, batch []*jetstream.RawStreamMsg) (full bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, answerTime)
 	defer cancel()
-	results := make([]error, len(batch))
-	var all sync.WaitGroup
-	for i, msg := range batch {
-		if msg != nil {
-			all.Go(func() { results[i] = m.one(ctx, msg) })
-		}
-	}
-	all.Wait()
+	results := m.oneByOne(ctx, batch)
 	for i, result := range results {
 		refusal, refused := errors.AsType[*jetstream.APIError](result)
 		switch {
@@ -155,6 +149,29 @@ func (m *mover) try(ctx context.Context, batch []*jetstream.RawStreamMsg) (full 
 		}
 	}
 	return full, err
+}
+
+// oneByOne moves messages with a key in order, up to the first that fails, and others at once.
+func (m *mover) oneByOne(ctx context.Context, batch []*jetstream.RawStreamMsg) []error {
+	results := make([]error, len(batch))
+	if strings.Count(m.route, ".") > 1 {
+		var failed error
+		for i, msg := range batch {
+			if results[i] = failed; msg != nil && failed == nil {
+				failed = m.one(ctx, msg)
+				results[i] = failed
+			}
+		}
+		return results
+	}
+	var all sync.WaitGroup
+	for i, msg := range batch {
+		if msg != nil {
+			all.Go(func() { results[i] = m.one(ctx, msg) })
+		}
+	}
+	all.Wait()
+	return results
 }
 
 // one stores a held message as a job and then removes it. Should this end between the two, the next try is recognized by

@@ -1,0 +1,111 @@
+package damrey
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/damrey/damrey/internal/bucket"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// heldLook is how often it is looked whether messages are still held back.
+const heldLook = 20 * time.Millisecond
+
+var errHeldBack = errors.New("messages that were stored while the route was paused are still being moved; the proxy does so, if one is running")
+
+// heldBack keeps the order by key over a pause. What is sent while a route is
+// paused is stored aside, and the proxy moves it on afterwards. What is sent then
+// waits here until nothing is left aside, or it would overtake.
+type heldBack struct {
+	asking sync.Mutex // one asks the broker at a time; taken before mu
+	mu     sync.Mutex // guards routes and what is in them
+	routes map[string]*heldRoute
+}
+
+type heldRoute struct {
+	clear    bool // nothing is aside
+	underWay int  // messages on their way aside
+}
+
+func (h *heldBack) with(route string, do func(*heldRoute)) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	s := h.routes[route]
+	if s == nil {
+		if h.routes == nil {
+			h.routes = make(map[string]*heldRoute)
+		}
+		s = new(heldRoute)
+		h.routes[route] = s
+	}
+	do(s)
+}
+
+func (h *heldBack) isClear(route string) (clear bool) {
+	h.with(route, func(s *heldRoute) { clear = s.clear })
+	return clear
+}
+
+// pass waits until a message of a route with a key may be stored. What it returns
+// is to be called when the message is stored, or is not.
+func (l *link) pass(ctx context.Context, r *Route, deadline moment) (over func(), err error) {
+	h, route := &l.held, r.String()
+	if r.Paused {
+		h.with(route, func(s *heldRoute) { s.clear = false; s.underWay++ })
+		return func() { h.with(route, func(s *heldRoute) { s.underWay-- }) }, nil
+	}
+	for !h.isClear(route) && !l.becomesClear(ctx, r, route, deadline) {
+		if ctx.Err() != nil || clock() >= deadline {
+			return nil, &fabricError{ErrNotStored, errors.Join(context.Cause(ctx), errHeldBack).Error(), route}
+		}
+		pause(ctx, heldLook)
+	}
+	return func() {}, nil
+}
+
+// becomesClear asks the broker whether anything of the route is aside.
+func (l *link) becomesClear(ctx context.Context, r *Route, route string, deadline moment) (clear bool) {
+	h := &l.held
+	h.asking.Lock()
+	defer h.asking.Unlock()
+	if h.isClear(route) {
+		return true // somebody has asked meanwhile
+	}
+	arriving := false
+	h.with(route, func(s *heldRoute) { arriving = s.underWay > 0 })
+	if arriving || !l.nothingAside(ctx, r, deadline) {
+		return false
+	}
+	h.with(route, func(s *heldRoute) {
+		clear = s.underWay == 0
+		s.clear = clear
+	})
+	return clear
+}
+
+func (l *link) nothingAside(ctx context.Context, r *Route, deadline moment) bool {
+	ctx, cancel := context.WithTimeout(ctx, min(askTime, deadline.left()))
+	defer cancel()
+	request := fmt.Appendf(nil, `{"subjects_filter":"%s.held.%s.%s.%s.>"}`, l.prefix, r.To, r.Type, r.From)
+	m, err := l.nc.RequestWithContext(ctx, jetstream.DefaultAPIPrefix+"STREAM.INFO."+bucket.JobsStream(l.prefix, r.To), request)
+	if err != nil {
+		return false
+	}
+	var info struct {
+		Error *jetstream.APIError `json:"error"`
+		State struct {
+			Subjects map[string]uint64 `json:"subjects"`
+		} `json:"state"`
+	}
+	if json.Unmarshal(m.Data, &info) != nil {
+		return false
+	}
+	if info.Error != nil {
+		return info.Error.ErrorCode == jetstream.JSErrCodeStreamNotFound
+	}
+	return len(info.State.Subjects) == 0
+}
