@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/damrey/damrey/internal/report"
 	"github.com/damrey/damrey/internal/wire"
 	"github.com/nats-io/nats.go"
 	"github.com/rs/zerolog"
@@ -56,7 +57,7 @@ func NewBridge(nc *nats.Conn, cfg BridgeConfig) *Bridge {
 		cfg.Prefix = DefaultPrefix
 	}
 	b := &Bridge{cfg: cfg, nc: nc, log: newThrottledLog(cfg.Log), ready: make(chan struct{})}
-	b.link = newLink(nc, cfg.Prefix, cfg.Rc, cfg.ReplyPrefixes, b.log, &b.stats)
+	b.link = newLink(nc, cfg.Prefix, cfg.Rc, cfg.ReplyPrefixes, b.log, &b.stats, newOutRoutes())
 	return b
 }
 
@@ -65,6 +66,10 @@ func (b *Bridge) Ready() <-chan struct{} { return b.ready }
 
 // Stats is a snapshot of what the bridge has counted.
 func (b *Bridge) Stats() Stats { return b.stats.snapshot() }
+
+// Passed is what programs without the library have sent, by route, for the beats
+// of whoever runs the bridge. Those programs send none.
+func (b *Bridge) Passed() []report.Out { return b.link.outs.snapshot("") }
 
 // Run bridges until ctx ends, lets what it has taken leave, and returns nil
 // then. It is called once.
@@ -236,6 +241,7 @@ func (b *Bridge) store(o *outgoing, confirm bool) {
 	for range o.push.count {
 		msg, err := messages.Next() // prepare has read them all
 		if err == nil {
+			b.link.outs.of(o.push.route).left(1)
 			err = b.link.storePayload(context.Background(), o.push.route, wire.Append(nil, msg), j, deadline, ended)
 		}
 		if err != nil {

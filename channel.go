@@ -207,7 +207,11 @@ func (w *Instance) postRequest(msg Msg, rch chan []string, deadline moment) {
 		answerNow(fe.message(typ))
 		return
 	}
-	c.deliver = func(a answer) { w.handBack(rch, a.message(typ), deadline) }
+	c.deliver = func(a answer) {
+		out := a.message(typ)
+		w.link.outs.of(route).ended(out.Tag())
+		w.handBack(rch, out, deadline)
+	}
 	w.link.begin(c)
 }
 

@@ -63,6 +63,7 @@ func (w *Instance) request(ctx context.Context, o sendOptions, typ string, args 
 	began := c.began
 	w.recycle(c)
 	m, err := a.result(route, began)
+	w.link.outs.of(route).ended(m.Tag())
 	if m.Tag() == STOP && w.link.isClosed() {
 		return m, ErrClosed
 	}
@@ -80,8 +81,10 @@ func (w *Instance) await(ctx context.Context, c *call) (answer, error) {
 		return <-c.done, nil // it was being answered just now
 	}
 	where, began, stored := c.route.String(), c.began, c.stored
+	out := w.link.outs.of(c.route)
 	w.recycle(c)
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		out.ended(TIMEOUT)
 		return answer{}, &TimeoutError{Where: where, Spent: clock().since(began), Stored: stored}
 	}
 	return answer{}, fmt.Errorf("damrey: request given up (%s): %w", where, context.Cause(ctx))

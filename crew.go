@@ -20,8 +20,8 @@ const (
 	beatsMissed = 3
 )
 
-// beat is what an instance says on <prefix>.beat.<worker>.<instance>.
-type beat struct {
+// crewBeat is what an instance says on <prefix>.crew.<worker>.<instance>.
+type crewBeat struct {
 	State string `json:"state"`
 }
 
@@ -116,9 +116,9 @@ func rank(id string, partition int) uint32 {
 func (k *keyedWork) joinCrew() (leave func(), err error) {
 	w := k.w
 	k.crew = crew{id: w.id, heard: make(map[string]moment)}
-	own := beatSubject(w.opts.prefix, w.cfg.Name, w.id)
+	own := crewSubject(w.opts.prefix, w.cfg.Name, w.id)
 	k.crew.publish = func(state string) {
-		data, err := json.Marshal(beat{state})
+		data, err := json.Marshal(crewBeat{state})
 		if err == nil {
 			err = k.nc.Publish(own, data)
 		}
@@ -126,8 +126,8 @@ func (k *keyedWork) joinCrew() (leave func(), err error) {
 			w.log.warn("could not tell the other instances that this one is there", func(e *zerolog.Event) { e.Err(err) })
 		}
 	}
-	sub, err := k.nc.Subscribe(beatSubject(w.opts.prefix, w.cfg.Name, "*"), func(m *nats.Msg) {
-		var b beat
+	sub, err := k.nc.Subscribe(crewSubject(w.opts.prefix, w.cfg.Name, "*"), func(m *nats.Msg) {
+		var b crewBeat
 		if json.Unmarshal(m.Data, &b) != nil {
 			w.stats.malformed.Add(1)
 			return

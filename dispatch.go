@@ -35,9 +35,9 @@ const (
 // handler for longer than patience, the dispatcher turns to handing every
 // message to a goroutine of its own until the handlers are quick again.
 type dispatcher struct {
-	run     func(*inbound)
-	backlog func() int // messages that wait to be looked at
-	limit   int        // of the queue; at least 1, for what is about to be started
+	run     func(in *inbound, now moment) moment // the time before and after, 0 when nobody has looked
+	backlog func() int                           // messages that wait to be looked at
+	limit   int                                  // of the queue; at least 1, for what is about to be started
 
 	mu       sync.Mutex // guards all below
 	capacity int        // units, live
@@ -63,7 +63,7 @@ type dispatcher struct {
 	closed   bool            // runners end instead of parking
 }
 
-func newDispatcher(capacity, queue int, run func(*inbound), backlog func() int) *dispatcher {
+func newDispatcher(capacity, queue int, run func(*inbound, moment) moment, backlog func() int) *dispatcher {
 	return &dispatcher{run: run, backlog: backlog, capacity: capacity, limit: max(1, queue)}
 }
 
@@ -185,9 +185,10 @@ func (d *dispatcher) work() {
 	wakeup := make(chan struct{}, 1)
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	var now moment // when the last handler ended; looking at the clock costs as much as a quick one
 	for {
 		if d.startable() {
-			d.perform()
+			now = d.perform(now)
 			continue
 		}
 		d.awake--
@@ -197,6 +198,7 @@ func (d *dispatcher) work() {
 		d.parked = append(d.parked, wakeup)
 		d.mu.Unlock()
 		_, on := <-wakeup
+		now = 0
 		d.mu.Lock()
 		if !on {
 			return
@@ -205,7 +207,7 @@ func (d *dispatcher) work() {
 }
 
 // perform runs the first of the queue. mu is held before and after.
-func (d *dispatcher) perform() {
+func (d *dispatcher) perform(now moment) moment {
 	m := d.queue.pop()
 	d.taken++
 	if n := d.queue.len(); n < d.limit {
@@ -227,12 +229,12 @@ func (d *dispatcher) perform() {
 	d.staff()
 	m.started.Store(true)
 	d.mu.Unlock()
-	d.runOne(m, cost, slow)
+	return d.runOne(m, cost, slow, now)
 }
 
 // runOne runs m and takes mu again, also when the handler ends its goroutine
 // with runtime.Goexit, as testing.T's FailNow does: another runner takes over.
-func (d *dispatcher) runOne(m *inbound, cost int, slow bool) {
+func (d *dispatcher) runOne(m *inbound, cost int, slow bool, now moment) moment {
 	var began time.Time
 	if slow {
 		began = time.Now()
@@ -249,8 +251,9 @@ func (d *dispatcher) runOne(m *inbound, cost int, slow bool) {
 			go d.work() // in place of this one
 		}
 	}()
-	d.run(m)
+	now = d.run(m, now)
 	returned = true
+	return now
 }
 
 // done does the bookkeeping of a handler that has returned. mu is held.

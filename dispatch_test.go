@@ -44,7 +44,7 @@ func runningIs(d *dispatcher, want int) func() bool {
 func TestDispatcher_ASlowHandlerHoldsNobodyBack(t *testing.T) {
 	t.Parallel()
 	release := make(chan struct{})
-	d := newDispatcher(100, 10, func(*inbound) { <-release }, noBacklog)
+	d := newDispatcher(100, 10, func(_ *inbound, _ moment) moment { <-release; return 0 }, noBacklog)
 	for n := range 20 {
 		d.mustSubmit(t, 1)
 		waitFor(t, "every message is started", runningIs(d, n+1))
@@ -61,7 +61,7 @@ func TestDispatcher_ASlowHandlerHoldsNobodyBack(t *testing.T) {
 func TestDispatcher_NeverRunsMoreThanItsCapacity(t *testing.T) {
 	t.Parallel()
 	var running, most atomic.Int64
-	d := newDispatcher(7, 10000, func(m *inbound) {
+	d := newDispatcher(7, 10000, func(m *inbound, _ moment) moment {
 		now := running.Add(int64(m.cost))
 		for {
 			seen := most.Load()
@@ -71,6 +71,7 @@ func TestDispatcher_NeverRunsMoreThanItsCapacity(t *testing.T) {
 		}
 		time.Sleep(10 * time.Microsecond)
 		running.Add(-int64(m.cost))
+		return 0
 	}, noBacklog)
 	for i := range 3000 {
 		d.mustSubmit(t, 1+i%3)
@@ -85,7 +86,7 @@ func TestDispatcher_NeverRunsMoreThanItsCapacity(t *testing.T) {
 func TestDispatcher_AMessageLargerThanAllRunsAlone(t *testing.T) {
 	t.Parallel()
 	release := make(chan struct{})
-	d := newDispatcher(3, 10, func(*inbound) { <-release }, noBacklog)
+	d := newDispatcher(3, 10, func(_ *inbound, _ moment) moment { <-release; return 0 }, noBacklog)
 	d.mustSubmit(t, 1)
 	waitFor(t, "the first runs", runningIs(d, 1))
 	d.mustSubmit(t, 1000)
@@ -101,7 +102,7 @@ func TestDispatcher_AMessageLargerThanAllRunsAlone(t *testing.T) {
 func TestDispatcher_CapacityIsLive(t *testing.T) {
 	t.Parallel()
 	release := make(chan struct{})
-	d := newDispatcher(1, 10, func(*inbound) { <-release }, noBacklog)
+	d := newDispatcher(1, 10, func(_ *inbound, _ moment) moment { <-release; return 0 }, noBacklog)
 	for range 5 {
 		d.mustSubmit(t, 1)
 	}
@@ -116,7 +117,7 @@ func TestDispatcher_CapacityIsLive(t *testing.T) {
 func TestDispatcher_RefusesPastTheQueue(t *testing.T) {
 	t.Parallel()
 	release := make(chan struct{})
-	d := newDispatcher(1, 3, func(*inbound) { <-release }, noBacklog)
+	d := newDispatcher(1, 3, func(_ *inbound, _ moment) moment { <-release; return 0 }, noBacklog)
 	d.mustSubmit(t, 1)
 	waitFor(t, "one runs", runningIs(d, 1))
 	for range 3 {
@@ -138,7 +139,7 @@ func TestDispatcher_TakesOfABatchWhatHasRoom(t *testing.T) {
 	t.Parallel()
 	release := make(chan struct{})
 	var ran atomic.Int64
-	d := newDispatcher(1, 3, func(*inbound) { <-release; ran.Add(1) }, noBacklog)
+	d := newDispatcher(1, 3, func(_ *inbound, _ moment) moment { <-release; ran.Add(1); return 0 }, noBacklog)
 	d.mustSubmit(t, 1)
 	waitFor(t, "one runs", runningIs(d, 1))
 	if taken := d.submit(ofCost(1, 5)); taken != 3 {
@@ -155,7 +156,7 @@ func TestDispatcher_TakesOfABatchWhatHasRoom(t *testing.T) {
 func TestDispatcher_ABatchFillsAnEmptyQueue(t *testing.T) {
 	t.Parallel()
 	var ran atomic.Int64
-	d := newDispatcher(1, 3, func(*inbound) { ran.Add(1) }, noBacklog)
+	d := newDispatcher(1, 3, func(_ *inbound, _ moment) moment { ran.Add(1); return 0 }, noBacklog)
 	if taken := d.submit(ofCost(1, 500)); taken != 500 {
 		t.Fatalf("took %d of 500 that are worked off at once", taken)
 	}
@@ -170,7 +171,7 @@ func TestDispatcher_QuickHandlersRunInOrder(t *testing.T) {
 	t.Parallel()
 	var mu sync.Mutex
 	var got []int
-	d := newDispatcher(1, 5000, func(m *inbound) { mu.Lock(); got = append(got, int(m.hops)); mu.Unlock() }, noBacklog)
+	d := newDispatcher(1, 5000, func(m *inbound, _ moment) moment { mu.Lock(); got = append(got, int(m.hops)); mu.Unlock(); return 0 }, noBacklog)
 	for i := 0; i < 5000; i += 50 {
 		all := ofCost(1, 50)
 		for k := range all {
@@ -191,7 +192,7 @@ func TestDispatcher_QuickHandlersRunInOrder(t *testing.T) {
 
 func TestDispatcher_IsBusyThoughHandlersReturnNowAndThen(t *testing.T) {
 	t.Parallel()
-	d := newDispatcher(1, 8, func(*inbound) { time.Sleep(burst / 4) }, noBacklog)
+	d := newDispatcher(1, 8, func(_ *inbound, _ moment) moment { time.Sleep(burst / 4); return 0 }, noBacklog)
 	for d.submit(ofCost(1, 1)) == 1 {
 	}
 	<-d.drained()

@@ -157,6 +157,7 @@ func (w *Instance) sendStored(ctx context.Context, r *Route, payload []byte, j j
 
 func (w *Instance) storeSend(ctx context.Context, r *Route, payload []byte, j jobHeader, done func(error)) error {
 	w.stats.sends.Add(1)
+	w.link.outs.of(r).left(1)
 	return w.link.storePayload(ctx, r, payload, j, w.storeDeadline(ctx), done)
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/damrey/damrey/internal/report"
 	"github.com/nats-io/nats.go"
 	"github.com/rs/zerolog"
 )
@@ -47,6 +48,9 @@ func (w *Instance) keepGate(ctx context.Context, nc *nats.Conn) {
 			w.leave(nc, sub)
 			sub = nil
 		}
+		if sub == nil {
+			w.become(w.closedState(why))
+		}
 		select {
 		case <-w.gate:
 		case <-status:
@@ -73,6 +77,14 @@ func (w *Instance) closedBecause(nc *nats.Conn) string {
 		return fmt.Sprintf("the worker is pinned to agent %q and this instance is connected to %q; it stands by", agent, nc.ConnectedServerName())
 	}
 	return ""
+}
+
+// closedState is the state of an instance that does not receive because of why.
+func (w *Instance) closedState(why string) report.State {
+	if view := w.view.Load(); why != "" && view != nil && view.row != nil {
+		return report.Standby
+	}
+	return report.Waiting
 }
 
 func (w *Instance) sayGate(why string) {
@@ -106,6 +118,7 @@ func (w *Instance) join(ctx context.Context, nc *nats.Conn) *nats.Subscription {
 	w.puller.start(func(ctx context.Context) { w.keepPulling(ctx, nc) })
 	w.probe(ctx, nc)
 	w.receives.Store(true)
+	w.become(report.Ready)
 	select {
 	case <-w.ready:
 	default:
@@ -144,6 +157,7 @@ func pause(ctx context.Context, d time.Duration) {
 // leave drains: what the broker has chosen this instance for is still taken.
 func (w *Instance) leave(nc *nats.Conn, sub *nats.Subscription) {
 	w.receives.Store(false)
+	w.become(report.Draining)
 	w.puller.stop()
 	if n, err := sub.Dropped(); err == nil && n > 0 {
 		w.stats.busy.Add(uint64(n))

@@ -97,6 +97,9 @@ func (w *Instance) call(ctx context.Context, h HandlerFunc, in *inbound) (out Ms
 		})
 		err = &fabricError{ErrPanic, text, in.where()}
 		if p == nil {
+			w.stats.handled.Add(1)
+			w.stats.failed.Add(1)
+			in.route.returned()
 			w.fail(in, &fabricError{ErrPanic, text, in.where()})
 		}
 	}()

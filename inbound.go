@@ -16,6 +16,8 @@ type envelope struct {
 	from     string
 	to       string
 	reply    string // the sender's reply subject, whole
+	route    *inRoute
+	came     moment // when it was received
 	deadline moment // end of the budget
 	asker    int32  // index in reply of where an answer goes
 	hops     int32
@@ -48,12 +50,11 @@ func (e *envelope) String() string { return e.where() }
 // in the order of arrival.
 func (w *Instance) receive(m *nats.Msg) {
 	w.link.outbox.heard()
-	typ, from, ok := parseMessageSubject(m.Subject, w.subjectHead)
-	if !ok {
+	e := envelope{to: w.cfg.Name, reply: m.Reply, cost: DefaultCommandMPU}
+	if !w.address(&e, m.Subject) {
 		w.stats.malformed.Add(1)
 		return
 	}
-	e := envelope{typ: typ, from: from, to: w.cfg.Name, reply: m.Reply, cost: DefaultCommandMPU}
 	budget := w.cfg.Timeout
 	if t, framed := parseReply(m.Reply); framed {
 		budget, e.hops, e.cost = t.budget, int32(t.hops), int32(max(1, t.cost))
@@ -63,9 +64,23 @@ func (w *Instance) receive(m *nats.Msg) {
 		w.link.refuse(to)
 		return
 	}
-	now := clock()
-	e.deadline = now.add(budget - w.stall.since(now))
+	e.came = clock()
+	e.deadline = e.came.add(budget - w.stall.since(e.came))
 	w.accept(&e, m.Data)
+}
+
+// address reads the subject, or knows what it says.
+func (w *Instance) address(e *envelope, subject string) (ok bool) {
+	if len(subject) > w.subjectHead {
+		if e.route = w.ins.known(subject[w.subjectHead:]); e.route != nil {
+			e.typ, e.from = e.route.typ, e.route.from
+			return true
+		}
+	}
+	if e.typ, e.from, ok = parseMessageSubject(subject, w.subjectHead); ok {
+		e.route = w.ins.of(e.typ, e.from)
+	}
+	return ok
 }
 
 // accept reads the payload and queues what is in it: one message, or several
@@ -118,8 +133,9 @@ func checkInbound(msg []string, typ string) error {
 
 func (w *Instance) malformed(in *inbound, err error) {
 	w.stats.malformed.Add(1)
+	in.route.unreadable()
 	w.log.warn("malformed message", func(e *zerolog.Event) { e.Err(err).Str("route", in.where()) })
-	w.fail(in, &fabricError{ErrMalformed, err.Error(), in.where()})
+	w.refuse(in, &fabricError{ErrMalformed, err.Error(), in.where()})
 }
 
 // enqueue takes over all.
@@ -132,23 +148,27 @@ func (w *Instance) enqueue(all []inbound) {
 	for i := range all[taken:] {
 		in := &all[taken+i]
 		w.stats.busy.Add(1)
+		in.route.refusedBusy()
 		w.log.warn("busy: the queue is full", func(e *zerolog.Event) { e.Str("route", in.where()).Int("queue", w.opts.queue) })
-		w.fail(in, &fabricError{ErrBusy, "the instance's queue is full", in.where()})
+		w.refuse(in, &fabricError{ErrBusy, "the instance's queue is full", in.where()})
 	}
 }
 
-// process runs one message through its handler. It is the dispatcher's run.
-func (w *Instance) process(in *inbound) {
-	now := clock()
+// process runs one message through its handler. It is the dispatcher's run: now
+// and what it returns are the time, or zero where nobody has looked.
+func (w *Instance) process(in *inbound, now moment) moment {
+	if now == 0 {
+		now = clock()
+	}
 	if in.job != nil {
 		if in.job.part != nil && !in.job.part.starts(in) {
-			return
+			return now
 		}
 		in.deadline = now.add(w.cfg.Timeout) // it has waited where it is safe
 	}
 	if now >= in.deadline {
 		w.expired(in)
-		return
+		return now
 	}
 	h := w.mux.find(in.typ)
 	if h == nil {
@@ -161,7 +181,17 @@ func (w *Instance) process(in *inbound) {
 	out, err := w.call(ctx, h, in)
 	ctx.end()
 	w.stats.handled.Add(1)
-	w.conclude(in, out, err, err != nil && clock() >= deadline)
+	in.route.returned()
+	how := w.conclude(in, out, err, err != nil && clock() >= deadline)
+	if in.route == nil {
+		return 0
+	}
+	over := clock()
+	in.route.took(in.came, now, over)
+	if over >= deadline && how.isGood() {
+		in.route.timedOut()
+	}
+	return over
 }
 
 // expired ends a message whose budget was used up before it was started. A
@@ -169,6 +199,7 @@ func (w *Instance) process(in *inbound) {
 // another one's clock is not known.
 func (w *Instance) expired(in *inbound) {
 	w.stats.expired.Add(1)
+	in.route.timedOut()
 	if in.answerTo() == "" {
 		w.log.warn("a send's budget was used up before it was started", func(e *zerolog.Event) { e.Str("route", in.where()) })
 		return

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/damrey/damrey/internal/report"
 	"github.com/nats-io/nats.go"
 	"github.com/rs/zerolog"
 )
@@ -28,6 +29,10 @@ type Instance struct {
 	running bool
 
 	stats    counters
+	ins      *inRoutes
+	sender   *report.Sender
+	state    atomic.Value // report.State
+	started  time.Time    // when Serve was called
 	view     atomic.Pointer[view]
 	loaded   chan struct{} // closed when view was set for the first time
 	ready    chan struct{} // closed when messages can reach this instance
@@ -79,6 +84,11 @@ func New(cfg Config, log zerolog.Logger, opts ...Option) *Instance {
 	w.subjectHead = len(inboundSubject(w.opts.prefix, cfg.Name)) - len("*.*")
 	w.channels.init()
 	w.lane.init()
+	w.state.Store(report.Waiting)
+	w.sender = report.NewSender(w.opts.prefix, w.beat, w.publishBeat)
+	if !w.opts.silent {
+		w.ins = newInRoutes()
+	}
 	w.dispatch = newDispatcher(DefaultMPU, w.opts.queue, w.process, w.backlog)
 	w.pool.New = func() any { b := make([]byte, 0, 256); return &b }
 	w.callPool.New = func() any { return &call{done: make(chan answer, 1)} }
@@ -173,7 +183,12 @@ func (w *Instance) connect() (nc *nats.Conn, own bool, err error) {
 }
 
 func (w *Instance) serve(ctx context.Context, nc *nats.Conn) error {
-	w.link = newLink(nc, w.opts.prefix, w.cfg.Rc, w.opts.replyPrefixes, w.log, &w.stats)
+	var outs *outRoutes
+	if !w.opts.silent {
+		outs = newOutRoutes()
+	}
+	w.started = time.Now().UTC()
+	w.link = newLink(nc, w.opts.prefix, w.cfg.Rc, w.opts.replyPrefixes, w.log, &w.stats, outs)
 	w.batches.l = w.link
 	if err := w.link.open(); err != nil {
 		return fmt.Errorf("damrey: inbox: %w", err)
@@ -190,6 +205,9 @@ func (w *Instance) serve(ctx context.Context, nc *nats.Conn) error {
 	w.stall.start()
 	group.Go(func() { w.stall.run(background) })
 	group.Go(func() { w.keepJobs(background) })
+	if !w.opts.silent {
+		group.Go(func() { w.sender.Run(background) })
+	}
 	services, err := w.answerServices(nc)
 	if err != nil {
 		w.log.Warn().Err(err).Msg("this instance will not be in `nats micro ls`")

@@ -203,6 +203,7 @@ func (w *Instance) readJob(ctx context.Context, in *inbound) bool {
 	msg, err := decodeJob(m.Data, typ)
 	if err != nil {
 		w.stats.malformed.Add(1)
+		in.route.unreadable()
 		w.bury(in, err.Error())
 		return false
 	}
@@ -223,7 +224,7 @@ func (j *job) waitOn() {
 }
 
 func (w *Instance) jobEnvelope(h nats.Header, typ, from string) envelope {
-	e := envelope{typ: typ, from: from, to: w.cfg.Name, reply: h.Get(HeaderReply)}
+	e := envelope{typ: typ, from: from, to: w.cfg.Name, route: w.ins.of(typ, from), came: clock(), reply: h.Get(HeaderReply)}
 	if e.reply != "" && !w.link.mayAnswer(e.reply) {
 		w.link.refuse(e.reply)
 		e.reply = ""
@@ -345,7 +346,7 @@ const heldPause = 30 * time.Second
 
 // jobFailed postpones a job, or gives it up after its last attempt. One that
 // met a paused route or worker has not failed, however long that lasts.
-func (w *Instance) jobFailed(in *inbound, answer Msg, cause error) {
+func (w *Instance) jobFailed(in *inbound, answer Msg, cause error) ending {
 	j := in.job
 	text := "the handler answered " + clip(strings.Join(answer, " "))
 	if cause != nil {
@@ -353,6 +354,7 @@ func (w *Instance) jobFailed(in *inbound, answer Msg, cause error) {
 	}
 	var discard *discardError
 	given := errors.As(cause, &discard)
+	how := in.countFailure(cause, text)
 	what := "a job failed and is tried again"
 	var wait time.Duration
 	if errors.Is(cause, ErrPaused) && !given {
@@ -364,7 +366,7 @@ func (w *Instance) jobFailed(in *inbound, answer Msg, cause error) {
 		if given || j.tried.Failures >= j.attempts {
 			w.bury(in, text)
 			w.reply(in, answer)
-			return
+			return how
 		}
 		wait = doubling(j.backoff, j.tried.Failures)
 	}
@@ -373,6 +375,20 @@ func (w *Instance) jobFailed(in *inbound, answer Msg, cause error) {
 		wait = retry.after
 	}
 	w.postpone(in, what, text, wait)
+	return how
+}
+
+// countFailure counts by route why a job is tried again or given up.
+func (in *inbound) countFailure(cause error, text string) ending {
+	switch {
+	case errors.Is(cause, ErrPaused):
+	case errors.Is(cause, context.DeadlineExceeded) && clock() >= in.deadline:
+		in.route.timedOut()
+		return tooLate
+	default:
+		in.route.failed(text)
+	}
+	return failure(text)
 }
 
 // postpone writes down what happened to a job, and lets it come again.

@@ -13,30 +13,32 @@ import (
 // acknowledged only when its own output is stored or taken, so it may run twice
 // when the instance or the broker dies between the two; what it forwards to a
 // durable route then has the same id and is there once.
-func (w *Instance) concludeJob(in *inbound, out Msg, err error) {
+func (w *Instance) concludeJob(in *inbound, out Msg, err error) ending {
 	switch {
 	case !w.jobs.has(in.job):
 		// It was handed back when the instance stopped: another does it, and what
 		// came of it here, mostly the end of its context, counts for nothing.
+		return nothingOf
 	case errors.Is(err, errNotTaken):
 		w.handBackJob(in)
+		return nothingOf
 	case err != nil:
 		w.stats.failed.Add(1)
-		w.jobFailed(in, errorMessage(in.typ, err), err)
+		return w.jobFailed(in, errorMessage(in.typ, err), err)
 	case out.Tag() == REQUEST:
-		w.forwardJob(in, out)
+		return w.forwardJob(in, out)
 	case out.Tag() == ERROR:
 		w.stats.failed.Add(1)
-		w.jobFailed(in, typed(out, in.typ), nil)
+		return w.jobFailed(in, typed(out, in.typ), nil)
 	case len(out) == 0:
 		w.reply(in, Msg{RESPONSE, in.typ})
-		w.jobDone(in)
 	case out.Tag() == RESPONSE:
 		w.reply(in, typed(out, in.typ))
-		w.jobDone(in)
 	default:
-		w.fail(in, wrongOutput(in, out))
+		return w.fail(in, wrongOutput(in, out))
 	}
+	w.jobDone(in)
+	return in.answer()
 }
 
 func errorMessage(typ string, err error) Msg {
@@ -47,18 +49,16 @@ func errorMessage(typ string, err error) Msg {
 }
 
 // forwardJob sends the output of a job on along this worker's routes.
-func (w *Instance) forwardJob(in *inbound, out Msg) {
+func (w *Instance) forwardJob(in *inbound, out Msg) ending {
 	buf := w.buffer()
 	defer w.release(buf)
 	route, fe := w.onward(in, out, buf)
 	switch {
 	case fe == nil:
 	case fe.kind == ErrLoop, fe.kind == ErrTooLarge:
-		w.giveUpJob(in, fe)
-		return
+		return w.giveUpJob(in, fe)
 	default:
-		w.fail(in, fe)
-		return
+		return w.fail(in, fe)
 	}
 	w.stats.forwarded.Add(1)
 	ended := func(err error) {
@@ -70,7 +70,9 @@ func (w *Instance) forwardJob(in *inbound, out Msg) {
 	}
 	if err := w.pushOutput(in, route, *buf, ended); err != nil {
 		ended(err)
+		return failure(err.Error())
 	}
+	return passedOn
 }
 
 // pushOutput begins to send a job's output on, and calls ended when it is
@@ -80,6 +82,7 @@ func (w *Instance) pushOutput(in *inbound, route *Route, payload []byte, ended f
 	deadline := clock().add(storeTime)
 	switch {
 	case route.Durable:
+		w.link.outs.of(route).left(1)
 		j := jobHeader{id: in.job.outputID(hops), reply: in.answerTo(), hops: hops, patient: true}
 		return w.link.storePayload(context.Background(), route, payload, j, deadline, ended)
 	case in.answerTo() == "":
@@ -111,8 +114,8 @@ func (j *job) outputID(hops int) string {
 }
 
 // giveUpJob is for what trying again would not change.
-func (w *Instance) giveUpJob(in *inbound, fe *fabricError) {
-	w.jobFailed(in, fe.message(in.typ), Discard(fe))
+func (w *Instance) giveUpJob(in *inbound, fe *fabricError) ending {
+	return w.jobFailed(in, fe.message(in.typ), Discard(fe))
 }
 
 // forwardStored stores what a message that came directly is followed by.
@@ -124,6 +127,7 @@ func (w *Instance) forwardStored(in *inbound, route *Route, payload []byte) erro
 	if !in.answered.CompareAndSwap(false, true) {
 		return nil
 	}
+	w.link.outs.of(route).left(1)
 	return w.link.storePayload(context.Background(), route, payload, jobHeader{reply: in.answerTo(), hops: int(in.hops) + 1}, deadline, func(err error) {
 		if err == nil {
 			return

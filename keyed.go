@@ -302,6 +302,7 @@ func (k *keyedWork) pump() {
 		}
 		k.admitted++
 		in.job.admitted = true
+		in.came = clock() // before, it waited for its key's turn
 		k.w.dispatch.push(in)
 	}
 }

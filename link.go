@@ -28,6 +28,7 @@ type link struct {
 	attempts int
 	log      *throttledLog
 	count    *counters
+	outs     *outRoutes
 
 	ring      ring
 	reply     []byte        // scratch of add, guarded by ring.mu
@@ -62,14 +63,14 @@ const (
 	maxReply    = 1024
 )
 
-func newLink(nc *nats.Conn, prefix string, attempts int, replies []string, log *throttledLog, count *counters) *link {
+func newLink(nc *nats.Conn, prefix string, attempts int, replies []string, log *throttledLog, count *counters, outs *outRoutes) *link {
 	own := nc.NewInbox()
 	own = own[:strings.LastIndexByte(own, '.')+1]
 	l := &link{
 		nc: nc, prefix: prefix, attempts: attempts,
 		inbox:   own + rand.Text()[:inboxRandom],
 		replies: append([]string{own, natsInbox}, replies...),
-		log:     log, count: count,
+		log:     log, count: count, outs: outs,
 		dirty: make(chan struct{}, 1), urgent: make(chan struct{}, 1), marked: make(chan uint64, 1),
 		closed: make(chan struct{}),
 	}

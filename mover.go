@@ -55,7 +55,7 @@ type MoverConfig struct {
 func NewMover(js jetstream.JetStream, cfg MoverConfig) *Mover {
 	cfg.Prefix = cmp.Or(cfg.Prefix, DefaultPrefix)
 	m := &Mover{cfg: cfg, js: js, log: newThrottledLog(cfg.Log), ready: make(chan struct{})}
-	m.link = newLink(js.Conn(), cfg.Prefix, Config{}.withDefaults().Rc, nil, m.log, &m.stats)
+	m.link = newLink(js.Conn(), cfg.Prefix, Config{}.withDefaults().Rc, nil, m.log, &m.stats, nil)
 	return m
 }
 

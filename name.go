@@ -109,7 +109,7 @@ func clip(s string) string {
 		return s
 	}
 	n := 77
-	for !utf8.RuneStart(s[n]) {
+	for n > 0 && !utf8.RuneStart(s[n]) {
 		n--
 	}
 	return s[:n] + "..."

@@ -18,6 +18,7 @@ type options struct {
 	drainTime     time.Duration
 	queue         int
 	replyPrefixes []string
+	silent        bool
 }
 
 // WithConn uses a connection that the caller made and closes. Without it the
@@ -55,6 +56,10 @@ func WithQueue(n int) Option { return func(o *options) { o.queue = n } }
 func WithReplyPrefix(prefixes ...string) Option {
 	return func(o *options) { o.replyPrefixes = append(o.replyPrefixes, prefixes...) }
 }
+
+// WithoutReports keeps the instance from counting by route, from sending beats
+// and from giving copies to those who tap it: to measure what all this costs.
+func WithoutReports() Option { return func(o *options) { o.silent = true } }
 
 func newOptions(opts []Option) options {
 	o := options{prefix: DefaultPrefix, drainTime: defaultDrainTime, queue: defaultQueue}

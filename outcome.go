@@ -3,61 +3,95 @@ package damrey
 import (
 	"context"
 	"errors"
+	"strings"
 	"time"
 
 	"github.com/damrey/damrey/internal/wire"
 	"github.com/rs/zerolog"
 )
 
+// ending is what became of a message, in the words of [report.Copy].
+type ending struct{ outcome, why string }
+
+var (
+	answered  = ending{outcome: "response"}
+	passedOn  = ending{outcome: "forward"}
+	noAnswer  = ending{outcome: "none"}
+	tooLate   = ending{outcome: "timeout"}
+	tooMany   = ending{outcome: "busy"}
+	nothingOf = ending{} // it is as if it had not come
+)
+
+func failure(why string) ending { return ending{"error", why} }
+
+// isGood: neither an error nor a timeout has been counted.
+func (e ending) isGood() bool { return e == answered || e == passedOn || e == noAnswer }
+
 // conclude does what a handler's output says.
-func (w *Instance) conclude(in *inbound, out Msg, err error, over bool) {
+func (w *Instance) conclude(in *inbound, out Msg, err error, over bool) ending {
 	if in.job != nil {
-		w.concludeJob(in, out, err)
-		return
+		return w.concludeJob(in, out, err)
 	}
 	if err != nil {
 		w.stats.failed.Add(1)
-		w.concludeError(in, err, over)
-		return
+		return w.concludeError(in, err, over)
 	}
 	switch out.Tag() {
 	case REQUEST:
-		w.forward(in, out)
-	case RESPONSE, ERROR:
-		if out.Tag() == ERROR {
-			w.stats.failed.Add(1)
-		}
+		return w.forward(in, out)
+	case ERROR:
+		w.stats.failed.Add(1)
+		why := errorText(out)
+		in.route.failed(why)
 		w.reply(in, typed(out, in.typ))
+		return failure(why)
+	case RESPONSE:
+		w.reply(in, typed(out, in.typ))
+		return in.answer()
 	default:
 		if len(out) == 0 {
 			w.reply(in, Msg{RESPONSE, in.typ})
-			return
+			return in.answer()
 		}
-		w.fail(in, wrongOutput(in, out))
+		return w.fail(in, wrongOutput(in, out))
 	}
 }
 
+// answer is the end of a message that was handled well.
+func (in *inbound) answer() ending {
+	if in.answerTo() == "" {
+		return noAnswer
+	}
+	return answered
+}
+
+// errorText is what an ERROR says, also one of the original format.
+func errorText(out Msg) string { return strings.Join(out[min(2, len(out)-1):], " ") }
+
 // concludeError answers a handler's error. over says that the handler's time
 // was up, and then its context's end is no failure of its own.
-func (w *Instance) concludeError(in *inbound, err error, over bool) {
+func (w *Instance) concludeError(in *inbound, err error, over bool) ending {
 	if fe, ok := err.(*fabricError); ok {
-		w.fail(in, fe)
-		return
+		return w.fail(in, fe)
 	}
 	if errors.Is(err, errNotTaken) {
 		in.started.Store(false)
 		w.stopOne(in)
-		return
+		return nothingOf
+	}
+	how, reply := failure(err.Error()), Msg{ERROR, in.typ, err.Error()}
+	if over && errors.Is(err, context.DeadlineExceeded) {
+		how, reply = tooLate, Msg{TIMEOUT}
+		in.route.timedOut()
+	} else {
+		in.route.failed(how.why)
 	}
 	if in.answerTo() == "" {
 		w.log.warn("handler failed", func(e *zerolog.Event) { e.Err(err).Str("route", in.where()) })
-		return
+		return how
 	}
-	if over && errors.Is(err, context.DeadlineExceeded) {
-		w.reply(in, Msg{TIMEOUT})
-		return
-	}
-	w.reply(in, Msg{ERROR, in.typ, err.Error()})
+	w.reply(in, reply)
+	return how
 }
 
 // typed fills in the request's type where the output has none. The original
@@ -85,13 +119,19 @@ func (w *Instance) reply(in *inbound, out Msg) {
 	w.link.post(parcel{to: in.answerTo(), payload: buf, size: len(*buf), deadline: in.deadline, release: w.release}, in.alone)
 }
 
-// fail answers an ERROR of the fabric. For a send it is logged instead. A job
-// has failed once more.
-func (w *Instance) fail(in *inbound, fe *fabricError) {
+// fail answers an ERROR of the fabric to what was handled. A job has failed once
+// more.
+func (w *Instance) fail(in *inbound, fe *fabricError) ending {
 	if in.job != nil {
-		w.jobFailed(in, fe.message(in.typ), fe)
-		return
+		return w.jobFailed(in, fe.message(in.typ), fe)
 	}
+	in.route.failed(fe.text)
+	w.refuse(in, fe)
+	return failure(fe.text)
+}
+
+// refuse answers an ERROR of the fabric. For a send it is logged instead.
+func (w *Instance) refuse(in *inbound, fe *fabricError) {
 	if in.answerTo() == "" {
 		w.log.warn("a send failed", func(e *zerolog.Event) { e.Str("code", codeOf(fe.kind)).Str("why", fe.text).Str("route", fe.where) })
 		return
@@ -101,18 +141,17 @@ func (w *Instance) fail(in *inbound, fe *fabricError) {
 
 // forward sends the output on along this worker's routes. The next hop's
 // answer goes past this worker to the requester.
-func (w *Instance) forward(in *inbound, out Msg) {
+func (w *Instance) forward(in *inbound, out Msg) ending {
 	buf := w.buffer()
 	defer w.release(buf)
 	route, fe := w.onward(in, out, buf)
 	if fe != nil {
-		w.fail(in, fe)
-		return
+		return w.fail(in, fe)
 	}
 	now := clock()
 	if now >= in.deadline {
 		w.expired(in)
-		return
+		return tooLate
 	}
 	var err error
 	if route.Durable {
@@ -129,10 +168,10 @@ func (w *Instance) forward(in *inbound, out Msg) {
 		}
 	}
 	if err != nil {
-		w.fail(in, &fabricError{ErrFailed, "could not forward: " + err.Error(), route.String()})
-		return
+		return w.fail(in, &fabricError{ErrFailed, "could not forward: " + err.Error(), route.String()})
 	}
 	w.stats.forwarded.Add(1)
+	return passedOn
 }
 
 // onward finds the route of a handler's output and encodes it into buf, or says

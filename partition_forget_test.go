@@ -42,7 +42,7 @@ func newOwner(t *testing.T) *owner {
 	w := New(Config{Name: "w"}, zerolog.Nop())
 	w.Handle("*", func(_ context.Context, in Msg) (Msg, error) { o.ran <- in.Arg(1); return nil, nil })
 	w.handling = t.Context()
-	w.link = newLink(nc, DefaultPrefix, 1, nil, w.log, &w.stats)
+	w.link = newLink(nc, DefaultPrefix, 1, nil, w.log, &w.stats, nil)
 	o.keyedWork = newKeyedWork(w, nc, "DAMREY_JOBS_w", nc.NewInbox())
 	o.p = newPartition(o.keyedWork, 3)
 	o.p.settled, o.p.next = true, 1

@@ -59,7 +59,7 @@ func TestPartition_RunsWhatItRefusedTooEarly(t *testing.T) {
 	p := newPartition(k, 0)
 	p.settled, p.confirms, p.left, p.sure = true, true, bucket.KeyWindow, clock().add(-time.Hour)
 	started := make(chan bool, 1)
-	w.dispatch = newDispatcher(1, 1, func(in *inbound) { started <- p.starts(in) }, func() int { return 0 })
+	w.dispatch = newDispatcher(1, 1, func(in *inbound, _ moment) moment { started <- p.starts(in); return 0 }, func() int { return 0 })
 	came := clock().add(-heldSafe - time.Second)
 	in := &inbound{job: &job{sequence: 1, key: "a", keyed: true, part: p, cameAt: came, askedAt: came}}
 	await := func(want bool) {

@@ -41,7 +41,7 @@ func workerPaused(worker, at string) *fabricError {
 func (w *Instance) refusePaused(all []inbound) {
 	for i := range all {
 		w.stats.paused.Add(1)
-		w.fail(&all[i], workerPaused(w.cfg.Name, all[i].where()))
+		w.refuse(&all[i], workerPaused(w.cfg.Name, all[i].where()))
 	}
 }
 

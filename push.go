@@ -24,6 +24,7 @@ func (l *link) send(ctx context.Context, p push) error {
 		err := l.add(ctx, p, false)
 		switch {
 		case err == nil:
+			l.outs.of(p.route).left(p.count)
 			return nil
 		case notConnected(err):
 			if err := l.awaitSend(ctx, p); err != nil {
@@ -105,6 +106,7 @@ func (l *link) giveUp(p push, why string) {
 		p.settled(undelivered)
 	}
 	l.count.undelivered.Add(uint64(p.count))
+	l.outs.of(p.route).lost(p.count)
 	l.ring.settle(p, true)
 	l.events.add(l, p.route, p.count, why)
 	l.log.warn("undelivered", func(e *zerolog.Event) {

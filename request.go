@@ -20,6 +20,7 @@ func (l *link) begin(c *call) {
 		return
 	}
 	l.count.requests.Add(1)
+	l.outs.of(c.route).left(1)
 	if c.route.Durable {
 		l.storeCall(c)
 		return

@@ -27,6 +27,7 @@ type Route struct {
 	Paused  bool
 	subject string
 	command string // whose row it is: Type, or * for the default route
+	counts  *outPlace
 }
 
 // String is how a route is written everywhere: from→type→to.
@@ -68,7 +69,7 @@ func newRow(prefix string, reg Registration, revision uint64) *Row {
 			Cost: c.Cost(), Batch: max(1, int(c.Batch)),
 			Durable: c.Delivery == Durable, Attempts: c.attempts(), Backoff: c.backoff(), Window: c.window(),
 			Key:    c.Key,
-			Paused: c.Paused, command: c.Name,
+			Paused: c.Paused, command: c.Name, counts: new(outPlace),
 		}
 		r.subject = r.subjectOf(prefix)
 		if c.Name == anyType {
@@ -90,7 +91,7 @@ func (row *Row) Route(typ string) *Route {
 		return nil
 	}
 	r := *row.fallback
-	r.Type = typ
+	r.Type, r.counts = typ, nil
 	r.subject = r.subjectOf(row.prefix)
 	return &r
 }

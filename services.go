@@ -3,7 +3,6 @@ package damrey
 import (
 	"encoding/json"
 	"os"
-	"runtime/debug"
 	"strconv"
 	"strings"
 	"time"
@@ -21,17 +20,16 @@ func newInstanceID() string { return nuid.Next() }
 // services answers NATS's service discovery for one instance, so that stock
 // tools list the fabric.
 type services struct {
-	w       *Instance
-	nc      *nats.Conn
-	subs    []*nats.Subscription
-	started time.Time
-	id      micro.ServiceIdentity
+	w    *Instance
+	nc   *nats.Conn
+	subs []*nats.Subscription
+	id   micro.ServiceIdentity
 }
 
 // answerServices subscribes $SRV.<verb>, $SRV.<verb>.<worker> and
 // $SRV.<verb>.<worker>.<instance>.
 func (w *Instance) answerServices(nc *nats.Conn) (*services, error) {
-	s := &services{w: w, nc: nc, started: time.Now().UTC()}
+	s := &services{w: w, nc: nc}
 	s.id = micro.ServiceIdentity{Name: w.cfg.Name, ID: w.id, Version: Version}
 	for _, subject := range []string{
 		micro.APIPrefix + ".*",
@@ -83,19 +81,18 @@ func (s *services) answer(m *nats.Msg) {
 // receive.
 func (s *services) identity() micro.ServiceIdentity {
 	id := s.id
-	host, _ := os.Hostname()
 	id.Metadata = map[string]string{
 		"fabric":    s.w.opts.prefix,
 		"agent":     s.nc.ConnectedServerName(),
-		"host":      host,
+		"host":      hostname(),
 		"pid":       strconv.Itoa(os.Getpid()),
 		"receiving": strconv.FormatBool(s.w.receives.Load()),
 	}
 	if v := s.w.view.Load(); v != nil && v.stale {
 		id.Metadata["table"] = "stale"
 	}
-	if build, ok := debug.ReadBuildInfo(); ok && build.Main.Path != "" {
-		id.Metadata["program"] = build.Main.Path
+	if path := program(); path != "" {
+		id.Metadata["program"] = path
 	}
 	return id
 }
@@ -112,15 +109,17 @@ func (s *services) info() micro.Info {
 
 func (s *services) stats() micro.Stats {
 	st := s.w.Stats()
+	errors, work, lastError := s.w.ins.sums()
 	data, err := json.Marshal(st)
 	if err != nil {
 		data = nil
 	}
 	return micro.Stats{
-		ServiceIdentity: s.identity(), Type: micro.StatsResponseType, Started: s.started,
+		ServiceIdentity: s.identity(), Type: micro.StatsResponseType, Started: s.w.started,
 		Endpoints: []*micro.EndpointStats{{
 			Name: s.w.cfg.Name, Subject: inboundSubject(s.w.opts.prefix, s.w.cfg.Name), QueueGroup: s.w.cfg.Name,
-			NumRequests: int(st.Received), NumErrors: int(st.Failed), Data: data,
+			NumRequests: int(st.Handled), NumErrors: int(errors), LastError: lastError,
+			ProcessingTime: work, AverageProcessingTime: work / time.Duration(max(1, st.Handled)), Data: data,
 		}},
 	}
 }

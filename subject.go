@@ -39,9 +39,10 @@ func DeadSubject(prefix, to, typ, from string) string {
 // idSubject is where it is kept that an application's id was used for a worker.
 func idSubject(prefix, to, digest string) string { return prefix + ".id." + to + "." + digest }
 
-// beatSubject is where an instance tells that it is there.
-func beatSubject(prefix, worker, instance string) string {
-	return prefix + ".beat." + worker + "." + instance
+// crewSubject is where an instance tells those that it shares partitions with
+// that it is there.
+func crewSubject(prefix, worker, instance string) string {
+	return prefix + ".crew." + worker + "." + instance
 }
 
 // triedSubject is where the failures of one stored message are kept.

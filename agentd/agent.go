@@ -64,6 +64,7 @@ func (a *Agent) Run(ctx context.Context) error {
 		return err
 	}
 	g, ctx := newGroup(ctx)
+	g.run(func() error { a.beats(service.Info().ID).Run(ctx); return nil })
 	g.run(func() error { return a.watcher.Run(ctx) })
 	g.run(func() error { return a.bridge.Run(ctx) })
 	g.run(func() error { return a.serveRows(ctx) })

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -13,6 +14,7 @@ import (
 
 	"github.com/damrey/damrey"
 	"github.com/damrey/damrey/agentd"
+	"github.com/damrey/damrey/internal/report"
 )
 
 func TestAgent_RoutesForProgramsWithoutTheLibrary(t *testing.T) {
@@ -142,6 +144,39 @@ func TestAgent_IsAService(t *testing.T) {
 	must(t, json.Unmarshal(m.Data, &direct))
 	if direct.Name != "10.1.2.3:8080" {
 		t.Errorf("%+v", direct)
+	}
+}
+
+// The beat of an agent crosses its leaf link.
+func TestAgent_SendsBeatsToTheBroker(t *testing.T) {
+	t.Parallel()
+	h := newHub(t)
+	h.register("entry", "add", "add")
+	heard := make(chan *nats.Msg, 100)
+	nc, err := nats.Connect(h.proxyCfg.NATSURLs[0])
+	must(t, err)
+	defer nc.Close()
+	_, err = nc.ChanSubscribe("damrey.beat.damrey-agent.*", heard)
+	must(t, err)
+	must(t, nc.Flush())
+	x := start(t, h.config("10.1.2.3:8080", t.TempDir()))
+	x.fresh()
+	_ = x.ask("entry", "add")
+	end := time.After(patience)
+	for {
+		select {
+		case m := <-heard:
+			b, err := report.Parse(report.AgentWorker, m.Subject[strings.LastIndexByte(m.Subject, '.')+1:], m.Data)
+			must(t, err)
+			if b.State != report.Ready || b.Name != "10.1.2.3:8080" || b.PID == 0 || b.Started.IsZero() {
+				t.Fatalf("%s", m.Data)
+			}
+			if len(b.Out) == 1 && b.Out[0].From == "entry" && b.Out[0].Type == "add" && b.Out[0].To == "add" && b.Out[0].Sent == 1 {
+				return
+			}
+		case <-end:
+			t.Fatal("no beat tells of what the bridge passed on")
+		}
 	}
 }
 

@@ -77,6 +77,9 @@ func rows() []row {
 		{"durable-line-3", "three stored hops", "msg/s", 0.85, 10_000, openDurableLine},
 		{"durable-latency", "one stored hop at a time, sent until handled", "µs", 0.77, 1_000, openDurableLatency},
 		{"keyed", "handle what is stored, 10,000 keys in order against none", "msg/s", 0.5, 20_000, openKeyed},
+		{"send-beats", "send, with counts by route and beats against without", "msg/s", 0.97, 100_000, openSendBeats},
+		{"request-beats", "one request at a time, the same", "µs", 0.97, 4_000, openRequestBeats},
+		{"line-3-beats", "three forwarded hops, 64 in flight, the same", "msg/s", 0.97, 30_000, openLineBeats},
 		{"idle", "memory of an idle instance, 1,000 in one process", "bytes", 0, 1_000, openIdle},
 	}
 }

@@ -93,23 +93,28 @@ func requests(s *site, from, to string, inFlight int) (raw, ours measure, err er
 	data := []byte(payload)
 	raw = calls(inFlight, func() error { _, err := out.Request("raw.w.ask.src", data, patience); return err })
 
-	err = s.register(damrey.Registration{Name: "src", Commands: command("ask", "w")}, damrey.Registration{Name: "w"})
+	ours, err = ourRequests(s, "", from, to, inFlight)
+	return raw, ours, err
+}
+
+func ourRequests(s *site, suffix, from, to string, inFlight int) (measure, error) {
+	src, sink := "src"+suffix, "w"+suffix
+	err := s.register(damrey.Registration{Name: src, Commands: command("ask", sink)}, damrey.Registration{Name: sink})
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	if _, err := s.instance(to, "w", echo); err != nil {
-		return nil, nil, err
+	if _, err := s.instance(to, sink, echo); err != nil {
+		return nil, err
 	}
-	w, err := s.instance(from, "src", nil)
+	w, err := s.instance(from, src, nil)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	ctx := context.Background()
-	ours = calls(inFlight, func() error {
+	return calls(inFlight, func() error {
 		_, err := w.Request(ctx, message[1], message[2], message[3])
 		return err
-	})
-	return raw, ours, nil
+	}), nil
 }
 
 // respond echoes; an answer that cannot leave shows as the request's time-out.
@@ -157,27 +162,28 @@ func openLine(inFlight int) func(*site) (raw, ours measure, err error) {
 		}
 		data := []byte(payload)
 		raw = calls(inFlight, func() error { _, err := out.Request("raw.a.ask.src", data, patience); return err })
-		ours, err = ourLine(s, url, inFlight)
+		ours, err = ourLine(s, "", url, inFlight)
 		return raw, ours, err
 	}
 }
 
-func ourLine(s *site, url string, inFlight int) (measure, error) {
+func ourLine(s *site, suffix, url string, inFlight int) (measure, error) {
+	src, a, b, c := "src"+suffix, "a"+suffix, "b"+suffix, "c"+suffix
 	err := s.register(
-		damrey.Registration{Name: "src", Commands: command("ask", "a")},
-		damrey.Registration{Name: "a", Commands: command("ask", "b")},
-		damrey.Registration{Name: "b", Commands: command("ask", "c")},
-		damrey.Registration{Name: "c"})
+		damrey.Registration{Name: src, Commands: command("ask", a)},
+		damrey.Registration{Name: a, Commands: command("ask", b)},
+		damrey.Registration{Name: b, Commands: command("ask", c)},
+		damrey.Registration{Name: c})
 	if err != nil {
 		return nil, err
 	}
 	pass := func(_ context.Context, in damrey.Msg) (damrey.Msg, error) { return in, nil }
-	for name, h := range map[string]damrey.HandlerFunc{"a": pass, "b": pass, "c": echo} {
+	for name, h := range map[string]damrey.HandlerFunc{a: pass, b: pass, c: echo} {
 		if _, err := s.instance(url, name, h); err != nil {
 			return nil, err
 		}
 	}
-	w, err := s.instance(url, "src", nil)
+	w, err := s.instance(url, src, nil)
 	if err != nil {
 		return nil, err
 	}

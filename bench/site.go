@@ -22,7 +22,8 @@ const patience = 30 * time.Second
 type site struct {
 	broker *broker.Broker
 	kv     jetstream.KeyValue
-	stored int // how many messages lie in the first stream of a durable row
+	stored int             // how many messages lie in the first stream of a durable row
+	opts   []damrey.Option // of the instances that are made
 	undo   []func()
 }
 
@@ -144,7 +145,7 @@ func (s *site) register(regs ...damrey.Registration) error {
 // messages to RecvChannel.
 func (s *site) instance(url, name string, h damrey.HandlerFunc) (*damrey.Instance, error) {
 	w := damrey.New(damrey.Config{Name: name, Timeout: patience}, zerolog.Nop(),
-		damrey.WithConnect(damrey.ConnectConfig{URL: url}), damrey.WithQueue(1<<20))
+		append(s.opts, damrey.WithConnect(damrey.ConnectConfig{URL: url}), damrey.WithQueue(1<<20))...)
 	if h != nil {
 		w.Handle("*", h)
 	}

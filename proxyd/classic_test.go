@@ -2,12 +2,14 @@ package proxyd_test
 
 import (
 	"encoding/json"
+	"os"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/nats-io/nats.go/micro"
 
+	"github.com/damrey/damrey/internal/report"
 	"github.com/damrey/damrey/proxyd"
 )
 
@@ -90,5 +92,29 @@ func TestProxy_IsANATSService(t *testing.T) {
 	}
 	if ping.Version != "0.0.0" || ping.Metadata["fabric"] != "damrey" || ping.Metadata["url"] != r.proxy.URL() {
 		t.Errorf("%s", m.Data)
+	}
+}
+
+func TestProxy_SendsBeats(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, proxyd.Config{})
+	heard, err := r.nc.SubscribeSync("damrey.beat.damrey-proxy.*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := heard.NextMsg(time.Minute)
+	if err != nil {
+		t.Fatal(err)
+	}
+	id := m.Subject[strings.LastIndexByte(m.Subject, '.')+1:]
+	b, err := report.Parse(report.ProxyWorker, id, m.Data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if b.State != report.Ready || b.URL != r.proxy.URL() || b.PID != os.Getpid() || b.Started.IsZero() {
+		t.Errorf("%s", m.Data)
+	}
+	if _, err := r.nc.Request("$SRV.PING.damrey-proxy."+id, nil, 10*time.Second); err != nil {
+		t.Errorf("the id is not the service's: %v", err)
 	}
 }

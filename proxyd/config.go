@@ -48,6 +48,8 @@ type Config struct {
 	// Node is this proxy's name among those of a cluster, each of which has a broker of its own. They tell one another, and
 	// whoever asks, where they are. Empty: NATSURLs and LeafURLs are all that there is.
 	Node string
+	// Bridge of the broker's own clients, whose counts are in this proxy's beats. Nil: there is none.
+	Bridge *damrey.Bridge
 	// Trouble says why the broker cannot store anything now, nil when it can. Changes are refused with it, and the proxy is
 	// not ready. Nil: nobody knows.
 	Trouble func() error

@@ -91,6 +91,7 @@ func (p *Proxy) Run(ctx context.Context) error {
 	kept.Go(func() { (&later{store: p.store, keeper: p.keeper}).run(ctx, p.ready, p.URL()) })
 	kept.Go(func() { p.burials.run(ctx) })
 	kept.Go(func() { (&noRoom{store: p.store}).run(ctx) })
+	kept.Go(func() { p.beats(service.Info().ID).Run(ctx) })
 	p.cfg.Log.Info().Str("url", p.URL()).Str("prefix", p.cfg.Prefix).Msg("proxy listens")
 
 	var failed error

@@ -72,16 +72,18 @@ func startFabric(ctx context.Context, g *group, cfg fabricConfig) (fabric, error
 		return f, err
 	}
 	cfg.Proxy.NATSURLs, cfg.Proxy.LeafURLs = f.nats, f.leaf
+	watcher := damrey.NewWatcher(nc, damrey.WatchConfig{Prefix: cfg.Proxy.Prefix, Log: cfg.Log})
+	cfg.Proxy.Bridge = damrey.NewBridge(nc, damrey.BridgeConfig{Prefix: cfg.Proxy.Prefix, Table: watcher.Table, Log: cfg.Log})
 	if cfg.Broker.Cluster.Name != "" {
 		if f.rest, err = startProxy(g, nc, cfg); err != nil {
 			return f, err
 		}
-		return f, startBridge(g, nc, cfg)
+		return f, startBridge(g, watcher, cfg.Proxy.Bridge)
 	}
 	if err := ensureBuckets(ctx, nc, cfg.Proxy); err != nil {
 		return f, err
 	}
-	if err := startBridge(g, nc, cfg); err != nil {
+	if err := startBridge(g, watcher, cfg.Proxy.Bridge); err != nil {
 		return f, err
 	}
 	f.rest, err = startProxy(g, nc, cfg)
@@ -96,12 +98,10 @@ func startProxy(g *group, nc *nats.Conn, cfg fabricConfig) (url string, err erro
 	return proxy.URL(), g.start("proxy", proxy.Run, proxy.Ready())
 }
 
-func startBridge(g *group, nc *nats.Conn, cfg fabricConfig) error {
-	watcher := damrey.NewWatcher(nc, damrey.WatchConfig{Prefix: cfg.Proxy.Prefix, Log: cfg.Log})
+func startBridge(g *group, watcher *damrey.Watcher, bridge *damrey.Bridge) error {
 	if err := g.start("watcher of the table", watcher.Run, readyOrAfter(watcher.Ready(), tableTime)); err != nil {
 		return err
 	}
-	bridge := damrey.NewBridge(nc, damrey.BridgeConfig{Prefix: cfg.Proxy.Prefix, Table: watcher.Table, Log: cfg.Log})
 	return g.start("bridge", bridge.Run, bridge.Ready())
 }
 

@@ -88,6 +88,8 @@ type In struct {
 
 // Out is what was sent along a route that begins here and did not come to a good end, and how much was sent.
 type Out struct {
+	// From is empty but in an agent's or a proxy's beat: the program without the library whose output it passed on.
+	From        string `json:"from,omitempty"`
 	Type        string `json:"type"`
 	To          string `json:"to"`
 	Sent        uint64 `json:"sent"`                  // requests, sends and forwards that were published
