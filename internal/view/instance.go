@@ -9,8 +9,8 @@ import (
 	"github.com/damrey/damrey/internal/report"
 )
 
-// lost is the state that no beat says.
-const lost = "lost"
+// Lost is the state that no beat says.
+const Lost = "lost"
 
 // spans is how many beats the rates of an instance are of.
 const spans = int(window / report.Every)
@@ -45,7 +45,7 @@ type pair struct {
 	recent [spans]uint64
 }
 
-func (i *instance) gone() bool { return i.state == lost || i.state == string(report.Left) }
+func (i *instance) gone() bool { return i.state == Lost || i.state == string(report.Left) }
 
 // span that the beat in hand belongs to.
 func (i *instance) span() *span { return &i.spans[i.n%spans] }
@@ -93,7 +93,7 @@ func (k instanceKey) compare(other instanceKey) int {
 
 // lose takes one as lost.
 func (v *View) lose(now Instant, i *instance) {
-	i.state, i.went = lost, now.Run
+	i.state, i.went = Lost, now.Run
 	text := fmt.Sprintf("%s was not heard of for %.0f s%s", i.who(), (now.Run - i.heard).Seconds(), i.where())
 	v.tell(now, i, api.EventInstanceLost, text)
 }
