@@ -11,6 +11,8 @@ import (
 
 	"github.com/damrey/damrey"
 	"github.com/damrey/damrey/internal/api"
+	"github.com/damrey/damrey/internal/report"
+	"github.com/damrey/damrey/internal/view"
 )
 
 type agentsAnswer struct{ Body api.AgentList }
@@ -50,8 +52,33 @@ func (p *Proxy) listAgents(ctx context.Context, _ *struct{}) (*agentsAnswer, err
 			Held: now.Before(r.created.Add(p.cfg.Lease)),
 		})
 	}
+	p.describeAgents(list.Agents)
 	slices.SortFunc(list.Agents, func(a, b api.Agent) int { return cmp.Compare(a.Name, b.Name) })
 	return &agentsAnswer{Body: list}, nil
+}
+
+// describeAgents adds what the agents say of themselves.
+func (p *Proxy) describeAgents(agents []api.Agent) {
+	now := p.seen.clock.Now()
+	said := make(map[string]view.Daemon)
+	for _, d := range p.seen.view.Agents(now) {
+		if before, there := said[d.Name]; !there || before.Heard.Before(d.Heard) {
+			said[d.Name] = d
+		}
+	}
+	at := make(map[string]int)
+	for _, i := range p.seen.view.Instances(now).Instances {
+		if i.State != string(report.Left) && i.State != view.Lost {
+			at[i.Agent]++
+		}
+	}
+	for n := range agents {
+		a := &agents[n]
+		a.Instances = at[a.Name]
+		if d, there := said[a.Name]; there {
+			a.State, a.Version, a.Started, a.Heard, a.Skew = d.State, d.Version, d.Started, d.Heard, d.Skew
+		}
+	}
 }
 
 // claimAgent is PUT /v1/agents/{name}.

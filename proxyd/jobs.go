@@ -39,6 +39,9 @@ type keeper struct {
 	table *damrey.Table
 	look  chan struct{}
 
+	// tell is told of every table. Nil: nobody is.
+	tell func(*damrey.Table)
+
 	resume chan struct{} // look whether messages need not wait any more
 
 	// settle finishes what a proxy before this one left half done.
@@ -106,6 +109,9 @@ func (k *keeper) changed(t *damrey.Table) {
 	before := k.table
 	k.table = t
 	k.mu.Unlock()
+	if k.tell != nil {
+		k.tell(t)
+	}
 	k.again()
 	if held(before) > 0 {
 		// Senders that learn of it later store some aside still.

@@ -33,6 +33,9 @@ func (p *Proxy) routes() (*http.ServeMux, error) {
 	p.routeAgents(a)
 	p.routeDead(a)
 	p.routeSchedules(a)
+	p.routeNetwork(a)
+	p.routeStreams(a)
+	p.routeMetrics(a)
 	p.routeHealth(a)
 
 	document, err := json.Marshal(a.OpenAPI())

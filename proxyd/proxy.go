@@ -27,6 +27,8 @@ type Proxy struct {
 	dead    *deadLetters
 	burials *burials
 	others  *proxies
+	seen    *observer
+	streams *streams
 	later   *schedules
 	ln      net.Listener
 	server  *http.Server
@@ -54,6 +56,8 @@ func New(nc *nats.Conn, cfg Config) (*Proxy, error) {
 	p.others = newProxies(store, cfg.Node)
 	p.later = &schedules{store: store, table: p.table}
 	p.keeper = newKeeper(store, cfg.Node, p.dead.settle)
+	p.seen = newObserver(store, p.keeper)
+	p.streams = newStreams(p.seen)
 	p.burials = newBurials(store, p.table)
 	routes, err := p.routes()
 	if err != nil {
@@ -63,6 +67,7 @@ func New(nc *nats.Conn, cfg Config) (*Proxy, error) {
 		return nil, err
 	}
 	p.server = newServer(newDoorman(routes, newHosts(p.ln, cfg.Advertise), cfg.Log), cfg.Log)
+	p.server.RegisterOnShutdown(p.streams.close)
 	return p, nil
 }
 
@@ -88,6 +93,7 @@ func (p *Proxy) Run(ctx context.Context) error {
 	go func() { defer close(prepared); p.prepare(ctx) }()
 	var kept sync.WaitGroup
 	kept.Go(func() { p.keeper.run(ctx, p.ready) })
+	kept.Go(func() { p.seen.run(ctx, p.ready) })
 	kept.Go(func() { (&later{store: p.store, keeper: p.keeper}).run(ctx, p.ready, p.URL()) })
 	kept.Go(func() { p.burials.run(ctx) })
 	kept.Go(func() { (&noRoom{store: p.store}).run(ctx) })

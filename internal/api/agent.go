@@ -36,6 +36,18 @@ type Agent struct {
 	Renewed time.Time `json:"renewed" doc:"When the claim was last renewed, by the broker's clock"`
 	// Held is false when the lease has run out, so that anyone may claim the name.
 	Held bool `json:"held" doc:"Whether the lease still runs"`
+	// State is what its beats say, or lost; empty while none was heard.
+	State string `json:"state,omitempty" enum:"ready,draining,left,lost,waiting,standby" doc:"What its beats say; left out while none was heard"`
+	// Version of its program.
+	Version string `json:"version,omitempty" doc:"Version of its program"`
+	// Started is when it did, by its own clock.
+	Started time.Time `json:"started,omitzero" doc:"When it started"`
+	// Heard is when its last beat came.
+	Heard time.Time `json:"heard,omitzero" doc:"When its last beat came"`
+	// Skew is how far its clock is ahead of the proxy's.
+	Skew float64 `json:"skew_seconds,omitempty" doc:"How far its clock is ahead of the proxy's"`
+	// Instances are those connected to it.
+	Instances int `json:"instances" doc:"Instances that are connected to it"`
 }
 
 // AgentList is GET /v1/agents.

@@ -32,6 +32,7 @@ type rule struct {
 var rules = []rule{
 	{room: "internal/api", damrey: []string{".", "internal/…"}, outside: []string{}},
 	{room: "internal/stdio", damrey: []string{".", "internal/…"}, outside: []string{"github.com/rs/zerolog"}},
+	{room: "internal/view", damrey: []string{".", "internal/…"}, outside: []string{}},
 	{room: "internal/…", damrey: []string{"internal/…"},
 		outside: []string{"github.com/nats-io/nats.go", "github.com/tinylib/msgp"}},
 	{room: ".", damrey: []string{"internal/wire", "internal/bucket", "internal/report"},

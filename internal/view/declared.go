@@ -1,0 +1,55 @@
+package view
+
+import (
+	"github.com/damrey/damrey"
+)
+
+// anyType is the type of a default route.
+const anyType = "*"
+
+// declaration is a route of the table.
+type declaration struct {
+	key     Key
+	durable bool
+	paused  bool
+}
+
+// declared are all routes of the table.
+func (v *View) declared() []declaration {
+	var all []declaration
+	for _, row := range v.table.Rows() {
+		for _, c := range row.Registration.Commands {
+			all = append(all, declaration{
+				key:     Key{row.Registration.Name, c.Name, c.Worker},
+				durable: c.Delivery == damrey.Durable, paused: c.Paused,
+			})
+		}
+	}
+	return all
+}
+
+// lookUp finds the route of the table along which messages of a key go; false when the table does not say so.
+func (v *View) lookUp(key Key) (declaration, bool) {
+	row := v.table.Row(key.From)
+	if row == nil {
+		return declaration{}, false
+	}
+	r := row.Route(key.Type)
+	if r == nil || r.To != key.To {
+		return declaration{}, false
+	}
+	return declaration{key: key, durable: r.Durable, paused: r.Paused}, true
+}
+
+// viaDefault says that the table sends messages of a key along a default route.
+func (v *View) viaDefault(key Key) bool {
+	if _, ok := v.lookUp(key); !ok {
+		return false
+	}
+	for _, c := range v.table.Row(key.From).Registration.Commands {
+		if c.Name == key.Type {
+			return false
+		}
+	}
+	return true
+}

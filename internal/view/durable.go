@@ -1,0 +1,64 @@
+package view
+
+import (
+	"maps"
+	"time"
+
+	"github.com/damrey/damrey/internal/api"
+)
+
+// Store is what the stream of one worker's jobs holds.
+type Store struct {
+	Stored      uint64 // messages to be handled
+	Pending     uint64 // not handed out
+	Unacked     uint64 // in some instance's hand
+	Redelivered uint64 // of them, not for the first time
+	// Kept and Bytes are all that counts towards the limits, which are 0 without.
+	Kept, Bytes           uint64
+	MaxMessages, MaxBytes uint64
+	Oldest                time.Duration // age of the oldest message
+}
+
+// Fill is how much of the limits is used, 0 to 1.
+func (s Store) Fill() float64 {
+	return max(share(s.Kept, s.MaxMessages), share(s.Bytes, s.MaxBytes))
+}
+
+// SetStores is what is stored now, by worker, and how many dead letters there are, by route.
+func (v *View) SetStores(now Instant, stores map[string]Store, dead map[Key]uint64) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.advance(now)
+	v.stores, v.dead = maps.Clone(stores), maps.Clone(dead)
+	var all uint64
+	for _, s := range stores {
+		all += s.Stored
+	}
+	v.all.store(now.Run, all)
+	for _, d := range v.declared() {
+		if s, ok := stores[d.key.To]; ok && d.durable && d.key.Type != anyType {
+			v.route(now, d.key).store(now.Run, s.Stored)
+		}
+	}
+}
+
+func (v *View) backlog(key Key) *api.Backlog {
+	s := v.stores[key.To]
+	return &api.Backlog{
+		Stored: s.Stored, Limit: s.MaxMessages, Fill: s.Fill(), Pending: s.Pending, Unacked: s.Unacked,
+		OldestAge: round(s.Oldest.Seconds()), Redelivered: s.Redelivered, Dead: v.deadOf(key),
+	}
+}
+
+// deadOf counts the dead letters of a route; of a default route those of all types that have none of their own.
+func (v *View) deadOf(key Key) (n uint64) {
+	if key.Type != anyType {
+		return v.dead[key]
+	}
+	for k, m := range v.dead {
+		if k.From == key.From && k.To == key.To && v.viaDefault(k) {
+			n += m
+		}
+	}
+	return n
+}

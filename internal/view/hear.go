@@ -1,0 +1,288 @@
+package view
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/damrey/damrey/internal/api"
+	"github.com/damrey/damrey/internal/report"
+)
+
+var errCrowd = fmt.Errorf("there are %d instances already, as many as are told apart", MaxInstances)
+
+// Hear takes a beat that was parsed. The error says why it was refused, which has been counted.
+func (v *View) Hear(now Instant, b *report.Beat) error {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.advance(now)
+	err := check(b)
+	if err == nil {
+		err = v.hear(now, b)
+	}
+	if err != nil {
+		v.refuse(now, b.Worker, b.Instance, err)
+	}
+	return err
+}
+
+func (v *View) hear(now Instant, b *report.Beat) error {
+	key := instanceKey{b.Worker, b.Instance}
+	i, known := v.instances[key]
+	if !known {
+		if len(v.instances) >= MaxInstances && !v.makeRoom() {
+			return errCrowd
+		}
+		i = &instance{key: key, pairs: make(map[Key]*pair)}
+		v.instances[key] = i
+	}
+	before := *i
+	if known && b.At.Before(before.beat.At) && b.Started.Equal(before.beat.Started) && v.behind(i, b) {
+		return nil // overtaken by the one after it
+	}
+	if known && !b.Started.Equal(before.beat.Started) {
+		i.restart()
+	}
+	i.n++
+	*i.span() = span{time: v.spanOf(now, known, &before, b)}
+	// What it counted before the view began belongs to nobody's time.
+	base := i.span().time == 0
+	v.count(now, i, b, base)
+	v.take(now, i, b)
+	v.tellOf(now, known, &before, i)
+	return nil
+}
+
+// take remembers what a beat says of the instance itself.
+func (v *View) take(now Instant, i *instance, b *report.Beat) {
+	i.beat, i.state, i.heard, i.skew = *b, string(b.State), now.Run, b.At.Sub(now.Wall)
+	i.beat.In, i.beat.Out = nil, nil
+	if i.gone() {
+		i.went = now.Run
+	}
+}
+
+// spanOf is the time in which the counts of a beat came; 0 of the first of one that ran before.
+func (v *View) spanOf(now Instant, known bool, before *instance, b *report.Beat) time.Duration {
+	if known && b.Started.Equal(before.beat.Started) {
+		return max(now.Run-before.heard, time.Millisecond)
+	}
+	age := b.At.Sub(b.Started)
+	if age < 0 || age > 2*report.Every {
+		return 0
+	}
+	return max(age, time.Millisecond)
+}
+
+// tellOf makes the event of a change, if there is one.
+func (v *View) tellOf(now Instant, known bool, before, i *instance) {
+	switch {
+	case !known && i.gone():
+		v.tell(now, i, api.EventInstanceLeft, i.who()+" left"+i.where())
+	case !known && i.span().time == 0 && now.Run-v.began < silence: // it was there before the view
+	case !known:
+		v.tell(now, i, api.EventInstanceJoined, fmt.Sprintf("%s joined, %s%s", i.who(), i.state, i.where()))
+	case before.state == i.state:
+	case i.gone():
+		v.tell(now, i, api.EventInstanceLeft, i.who()+" left"+i.where())
+	case before.gone():
+		v.tell(now, i, api.EventInstanceJoined, fmt.Sprintf("%s is heard again, %s%s", i.who(), i.state, i.where()))
+	default:
+		v.tell(now, i, api.EventInstanceState, fmt.Sprintf("%s: %s → %s", i.who(), before.state, i.state))
+	}
+}
+
+// makeRoom forgets the one that has been gone for longest; false when all are there.
+func (v *View) makeRoom() bool {
+	var first *instance
+	for _, i := range v.instances {
+		if i.gone() && (first == nil || i.went < first.went) {
+			first = i
+		}
+	}
+	if first != nil {
+		v.forget(first.key, first)
+	}
+	return first != nil
+}
+
+// behind says that a beat counts less than the last one did.
+func (v *View) behind(i *instance, b *report.Beat) bool {
+	for n := range b.In {
+		r := &b.In[n]
+		if p := i.pairs[Key{r.From, r.Type, b.Worker}]; p != nil && r.Handled < p.sum[handled] {
+			return true
+		}
+	}
+	for n := range b.Out {
+		r := &b.Out[n]
+		if p := i.pairs[Key{b.Worker, r.Type, r.To}]; p != nil && r.Sent < p.sum[sent] {
+			return true
+		}
+	}
+	return false
+}
+
+// count adds what came with a beat to the routes. base: it is only what is counted from now on.
+func (v *View) count(now Instant, i *instance, b *report.Beat, base bool) {
+	if daemon(b.Worker) {
+		return
+	}
+	slot := i.n % spans
+	for _, p := range i.pairs {
+		p.recent[slot] = 0
+	}
+	var folded fold
+	for n := range b.In {
+		r := &b.In[n]
+		p := v.pairOf(now, i, Key{r.From, r.Type, b.Worker})
+		if p == nil {
+			folded.in(r)
+			continue
+		}
+		v.countIn(now, i, p, r, base)
+	}
+	for n := range b.Out {
+		r := &b.Out[n]
+		p := v.pairOf(now, i, Key{b.Worker, r.Type, r.To})
+		if p == nil {
+			folded.out(r)
+			continue
+		}
+		v.countOut(now, i, p, outOf(r), base)
+	}
+	if folded.any {
+		p := v.makePair(now, i, Key{report.Other, report.Other, b.Worker})
+		v.countIn(now, i, p, &folded.ins, base)
+		v.countOut(now, i, p, outOf(&folded.outs), base)
+	}
+}
+
+// fold is the sum of the routes of a beat that are not told apart.
+type fold struct {
+	any  bool
+	ins  report.In
+	outs report.Out
+}
+
+func (f *fold) in(r *report.In) {
+	f.any = true
+	s := &f.ins
+	s.Handled, s.Errors, s.Timeouts = s.Handled+r.Handled, s.Errors+r.Errors, s.Timeouts+r.Timeouts
+	s.Busy, s.Malformed = s.Busy+r.Busy, s.Malformed+r.Malformed
+	s.Wait, s.Work, s.Stay = s.Wait+r.Wait, s.Work+r.Work, s.Stay.Plus(r.Stay)
+}
+
+func (f *fold) out(r *report.Out) {
+	f.any = true
+	s := &f.outs
+	s.Sent, s.Timeouts = s.Sent+r.Sent, s.Timeouts+r.Timeouts
+	s.Stopped, s.Undelivered = s.Stopped+r.Stopped, s.Undelivered+r.Undelivered
+}
+
+// pairOf is nil for what is not told apart.
+func (v *View) pairOf(now Instant, i *instance, key Key) *pair {
+	rest := Key{report.Other, report.Other, i.key.worker}
+	if i.folded && key == rest {
+		return nil
+	}
+	if p := i.pairs[key]; p != nil {
+		return p
+	}
+	if key != rest && (i.folded || v.pairs >= maxPairs || len(i.pairs) > 2*report.MaxRoutes) {
+		i.folded = true // for good: what is counted together cannot be told apart later
+		return nil
+	}
+	return v.makePair(now, i, key)
+}
+
+func (v *View) makePair(now Instant, i *instance, key Key) *pair {
+	p := i.pairs[key]
+	if p == nil {
+		r := v.route(now, key)
+		p = &pair{route: r}
+		i.pairs[key] = p
+		v.pairs++
+	}
+	return p
+}
+
+func (v *View) countIn(now Instant, i *instance, p *pair, r *report.In, base bool) {
+	sum := inOf(r)
+	last := p.sum
+	last[sent], last[timedOut], last[stopped], last[undelivered] = 0, 0, 0, 0
+	more, fell := sum.since(&last)
+	was := reader{p.stay}
+	var stay report.Histogram
+	if fell || len(p.stay) == 0 {
+		stay = r.Stay
+	} else {
+		stay = r.Stay.Minus(was.histogram())
+	}
+	for k := range more {
+		switch k {
+		case sent, timedOut, stopped, undelivered:
+		default:
+			p.sum[k] = sum[k]
+		}
+	}
+	if fell || len(stay) > 0 || len(p.stay) == 0 {
+		p.stay = appendHistogram(p.stay[:0], r.Stay)
+	}
+	if base {
+		return
+	}
+	if more.traffic() {
+		v.flow(now, i, p, &more, stay)
+	}
+	if r.LastError != "" && more[failed] > 0 {
+		p.route.lastError, p.route.erred = clip(r.LastError), now.Run
+	}
+}
+
+func (v *View) countOut(now Instant, i *instance, p *pair, sum counts, base bool) {
+	last := counts{sent: p.sum[sent], timedOut: p.sum[timedOut], stopped: p.sum[stopped], undelivered: p.sum[undelivered]}
+	more, _ := sum.since(&last)
+	for _, k := range [...]int{sent, timedOut, stopped, undelivered} {
+		p.sum[k] = sum[k]
+	}
+	if !base && more.traffic() {
+		v.flow(now, i, p, &more, nil)
+	}
+}
+
+// flow counts what came along a route.
+func (v *View) flow(now Instant, i *instance, p *pair, more *counts, stay report.Histogram) {
+	p.route.add(now.Run, more, stay)
+	v.all.add(now.Run, more, stay)
+	p.recent[i.n%spans] += more[handled]
+	if more[handled] > 0 || more[busy] > 0 || more[expired] > 0 || more[malformed] > 0 {
+		s := i.span()
+		s.add(&counts{
+			handled: more[handled], failed: more[failed], expired: more[expired], busy: more[busy], malformed: more[malformed],
+			waited: more[waited], worked: more[worked],
+		})
+		s.stay = s.stay.Plus(stay)
+	}
+}
+
+// check refuses what no instance says, though it can be read.
+func check(b *report.Beat) error {
+	if b.PID < 0 || b.InFlight < 0 || b.Queued < 0 || b.Capacity < 0 {
+		return errors.New("a beat with a number below 0")
+	}
+	for _, s := range []string{b.Version, b.Host, b.Name, b.URL, b.Agent, b.Program} {
+		if len(s) > maxText {
+			return fmt.Errorf("a beat with a text of %d bytes; at most %d are taken", len(s), maxText)
+		}
+	}
+	if len(b.Counts) > 200 {
+		return fmt.Errorf("a beat with %d counters; at most 200 are taken", len(b.Counts))
+	}
+	for name := range b.Counts {
+		if len(name) > maxText/4 {
+			return fmt.Errorf("a beat with a counter's name of %d bytes; at most %d are taken", len(name), maxText/4)
+		}
+	}
+	return checkRoutes(b)
+}

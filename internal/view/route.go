@@ -1,0 +1,165 @@
+package view
+
+import (
+	"time"
+
+	"github.com/damrey/damrey/internal/report"
+)
+
+const (
+	fineStep   = 5 * time.Second
+	fineTime   = 15 * time.Minute
+	coarseStep = time.Minute
+	coarseTime = 24 * time.Hour
+	// open is how many fine steps are kept unpacked: those of the window, and the one that goes on.
+	open = int64(window/fineStep) + 1
+	// window is what rates and percentiles of now are of.
+	window = 15 * time.Second
+)
+
+// Key is a route.
+type Key struct{ From, Type, To string }
+
+// String is how a route is written everywhere.
+func (k Key) String() string { return k.From + "→" + k.Type + "→" + k.To }
+
+// otherKey takes what is beyond the bounds.
+var otherKey = Key{report.Other, report.Other, report.Other}
+
+// step is what is being counted.
+type step struct {
+	n    int64
+	used bool
+	counts
+	stay report.Histogram
+}
+
+func (s *step) record() *record {
+	return &record{step: s.n, counts: s.counts, stay: s.stay, at: percentilesOf(s.stay)}
+}
+
+// route is what is known of one.
+type route struct {
+	key    Key
+	total  counts // since the view began
+	bounds [len(Bounds) + 1]uint64
+	recent [open]step // by step modulo open
+	minute step
+	fine   tape
+	coarse tape
+
+	traffic   time.Duration // when there was some; negative: never
+	touched   time.Duration // when it was last told how many are stored
+	lastError string
+	erred     time.Duration // when lastError was heard
+	missed    time.Duration // when it was told that nobody took messages of it; negative: never
+	why       string        // they were not taken
+	rate      float64       // by the last answer that needed it
+}
+
+func newRoute(key Key) *route {
+	return &route{key: key, fine: tape{exact: true}, traffic: -1, missed: -1, erred: -1}
+}
+
+// add counts what came.
+func (r *route) add(now time.Duration, c *counts, stay report.Histogram) {
+	r.roll(now)
+	r.total.add(c)
+	r.addBounds(stay)
+	for _, s := range []*step{r.current(now), r.currentMinute(now)} {
+		s.add(c)
+		if len(stay) > 0 {
+			s.stay = s.stay.Plus(stay)
+		}
+	}
+	if c.traffic() {
+		r.traffic = now
+	}
+}
+
+// store notes how many messages are stored now.
+func (r *route) store(now time.Duration, n uint64) {
+	r.roll(now)
+	r.touched = now
+	r.current(now).counts[stored] = n
+	r.currentMinute(now).counts[stored] = n
+}
+
+func (r *route) current(now time.Duration) *step {
+	n := int64(now / fineStep)
+	s := &r.recent[n%open]
+	if !s.used {
+		*s = step{n: n, used: true}
+	}
+	return s
+}
+
+func (r *route) currentMinute(now time.Duration) *step {
+	if !r.minute.used {
+		r.minute = step{n: int64(now / coarseStep), used: true}
+	}
+	return &r.minute
+}
+
+// roll packs the steps that are over, and forgets what is too old.
+func (r *route) roll(now time.Duration) {
+	n := int64(now / fineStep)
+	for s := r.oldest(n - open); s != nil; s = r.oldest(n - open) {
+		r.fine.append(s.record())
+		*s = step{}
+	}
+	if r.minute.used && r.minute.n < int64(now/coarseStep) {
+		r.coarse.append(r.minute.record())
+		r.minute = step{}
+	}
+}
+
+// oldest is the first of the open steps up to one; nil without.
+func (r *route) oldest(upTo int64) (first *step) {
+	for i := range r.recent {
+		if s := &r.recent[i]; s.used && s.n <= upTo && (first == nil || s.n < first.n) {
+			first = s
+		}
+	}
+	return first
+}
+
+// trim forgets what is too old.
+func (r *route) trim(now time.Duration) {
+	r.fine.trim(int64((now - fineTime) / fineStep))
+	r.coarse.trim(int64((now - coarseTime) / coarseStep))
+}
+
+// now is what came within the window.
+func (r *route) now(now time.Duration) (c counts, stay report.Histogram) {
+	n := int64(now / fineStep)
+	for i := range r.recent {
+		if s := &r.recent[i]; s.used && s.n > n-open {
+			c.add(&s.counts)
+			stay = stay.Plus(s.stay)
+		}
+	}
+	return c, stay
+}
+
+// idle says that it may be forgotten.
+func (r *route) idle(now time.Duration) bool {
+	return now-max(r.traffic, r.missed, r.touched) > coarseTime
+}
+
+// Bounds of the histograms that are given to others, powers of two in nanoseconds: 65 µs to 17 s. Every bound of theirs is one
+// of a beat's buckets, so they are exact.
+var Bounds = [...]time.Duration{
+	1 << 16, 1 << 17, 1 << 18, 1 << 19, 1 << 20, 1 << 21, 1 << 22, 1 << 23, 1 << 24, 1 << 25,
+	1 << 26, 1 << 27, 1 << 28, 1 << 29, 1 << 30, 1 << 31, 1 << 32, 1 << 33, 1 << 34,
+}
+
+func (r *route) addBounds(stay report.Histogram) {
+	i := 0
+	for _, c := range stay {
+		for i < len(Bounds) && report.Bound(c.Bucket) > Bounds[i] {
+			i++
+		}
+		r.bounds[i] += c.N
+	}
+}

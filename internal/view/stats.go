@@ -1,0 +1,104 @@
+package view
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"github.com/damrey/damrey/internal/api"
+)
+
+// MaxSeries is how many routes one answer has.
+const MaxSeries = 200
+
+// Query asks for series.
+type Query struct {
+	From, To time.Time
+	// Route whose parts may each be "*". Nil: everything together.
+	Route *Key
+}
+
+// Stats are the series of a query, of the first routes that match.
+func (v *View) Stats(now Instant, q Query) api.StatsAnswer {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.advance(now)
+	s := series{now: now, from: now.Run - now.Wall.Sub(q.From), to: now.Run - now.Wall.Sub(q.To), step: coarseStep}
+	if s.from >= now.Run-fineTime-fineStep {
+		s.step = fineStep
+	}
+	answer := api.StatsAnswer{Step: s.step.Seconds(), Since: v.since, Series: []api.Series{}}
+	answer.From, answer.To = s.at(int64(s.from/s.step)), s.at(int64(s.to/s.step)+1)
+	for _, r := range v.matching(q.Route) {
+		answer.Series = append(answer.Series, api.Series{From: r.key.From, Type: r.key.Type, To: r.key.To, Points: s.points(r)})
+	}
+	return answer
+}
+
+func (v *View) matching(k *Key) []*route {
+	if k == nil {
+		return []*route{v.all}
+	}
+	matches := func(pattern, name string) bool { return pattern == anyType || pattern == name }
+	var found []*route
+	for key, r := range v.routes {
+		if matches(k.From, key.From) && matches(k.Type, key.Type) && matches(k.To, key.To) {
+			found = append(found, r)
+		}
+	}
+	slices.SortFunc(found, func(a, b *route) int {
+		return cmp.Or(cmp.Compare(a.key.From, b.key.From), cmp.Compare(a.key.Type, b.key.Type), cmp.Compare(a.key.To, b.key.To))
+	})
+	return found[:min(len(found), MaxSeries)]
+}
+
+// series makes points of what lies between two moments.
+type series struct {
+	now      Instant
+	from, to time.Duration
+	step     time.Duration
+}
+
+// at is when a step begins.
+func (s *series) at(n int64) time.Time {
+	return s.now.wallAt(time.Duration(n) * s.step).Round(time.Second)
+}
+
+func (s *series) points(r *route) []api.Point {
+	points := []api.Point{}
+	t, exact := &r.coarse, false
+	if s.step == fineStep {
+		t, exact = &r.fine, true
+	}
+	for rec := range t.steps() {
+		if exact {
+			rec.at = percentilesOf(rec.stay)
+		}
+		points = s.point(points, &rec)
+	}
+	if !exact {
+		if r.minute.used {
+			points = s.point(points, r.minute.record())
+		}
+		return points
+	}
+	for n := int64(s.now.Run/fineStep) - open; n <= int64(s.now.Run/fineStep); n++ {
+		if o := &r.recent[(n+open)%open]; o.used && o.n == n {
+			points = s.point(points, o.record())
+		}
+	}
+	return points
+}
+
+func (s *series) point(points []api.Point, r *record) []api.Point {
+	if r.step < int64(s.from/s.step) || r.step > int64(s.to/s.step) {
+		return points
+	}
+	p := api.Point{At: s.at(r.step), Flow: r.flow(r.at), Stored: r.counts[stored]}
+	length := s.step
+	if so := s.now.Run - time.Duration(r.step)*s.step; so < length {
+		length = max(so, time.Second) // it goes on
+	}
+	p.Rate = round(float64(p.Handled) / length.Seconds())
+	return append(points, p)
+}

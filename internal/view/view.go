@@ -1,0 +1,160 @@
+package view
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/damrey/damrey"
+	"github.com/damrey/damrey/internal/api"
+	"github.com/damrey/damrey/internal/report"
+)
+
+// Bounds of what a view remembers.
+const (
+	MaxRoutes    = 4000
+	MaxInstances = 5000
+	maxPairs     = 100_000 // instances times their routes
+	// silence makes an instance lost. It is a little more than the beats that are missed, since they come with jitter.
+	silence = report.Missed*report.Every + report.Every/5
+	// remember is how long one that left or was lost is shown.
+	remember = 15 * time.Minute
+	// tellEvery is between two events of beats that were refused.
+	tellEvery = time.Minute
+	// stall is the time between two ticks after which the view itself was not running.
+	stall = 4 * time.Second
+)
+
+// View is what a proxy knows. It is safe for concurrent use.
+type View struct {
+	journal *Journal
+	since   time.Time
+	began   time.Duration
+
+	mu        sync.Mutex // guards what follows
+	now       time.Duration
+	listening time.Duration // from when on silence of others counts
+	table     *damrey.Table
+	instances map[instanceKey]*instance
+	pairs     int // over all instances
+	routes    map[Key]*route
+	all       *route // everything together
+	stores    map[string]Store
+	dead      map[Key]uint64
+	firing    int
+	alarms    map[string]int // that fire, by worker
+	refusals  refusals
+	crowded   bool // that there are too many routes was said
+	rolled    int64
+}
+
+type instanceKey struct{ worker, id string }
+
+// New makes an empty view that begins now. run tells its events from those of another run, and has no dash.
+func New(now Instant, run string) *View {
+	return &View{
+		journal: newJournal(run), since: now.Wall.UTC(), began: now.Run, now: now.Run, listening: now.Run,
+		instances: make(map[instanceKey]*instance), routes: make(map[Key]*route), all: newRoute(Key{"*", "*", "*"}),
+	}
+}
+
+// Journal is what happened.
+func (v *View) Journal() *Journal { return v.journal }
+
+// RunName is a name for [New], another one at every moment.
+func RunName(at time.Time) string { return strconv.FormatInt(at.UnixNano(), 36) }
+
+// SetTable is what is registered now.
+func (v *View) SetTable(t *damrey.Table) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.table = t
+}
+
+// SetAlarms is how many alarms fire, and how many of them of each worker.
+func (v *View) SetAlarms(firing int, byWorker map[string]int) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.firing, v.alarms = firing, maps.Clone(byWorker)
+}
+
+// Tick lets time pass; it is to be called every second. While the proxy hears nothing itself, nobody else is silent.
+func (v *View) Tick(now Instant, hears bool) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if !hears || now.Run-v.now > stall {
+		v.listening = now.Run
+	}
+	v.advance(now)
+	for key, i := range v.instances {
+		switch quiet := now.Run - max(i.heard, v.listening); {
+		case i.gone() && now.Run-i.went > remember:
+			v.forget(key, i)
+		case !i.gone() && quiet > silence:
+			v.lose(now, i)
+		}
+	}
+	v.tellRefused(now)
+	if n := int64(now.Run / fineStep); n != v.rolled {
+		v.rolled = n
+		v.roll(now)
+	}
+}
+
+func (v *View) advance(now Instant) { v.now = max(v.now, now.Run) }
+
+func (v *View) roll(now Instant) {
+	used := make(map[*route]bool, len(v.routes))
+	for _, i := range v.instances {
+		for _, p := range i.pairs {
+			used[p.route] = true
+		}
+	}
+	for key, r := range v.routes {
+		r.roll(now.Run)
+		r.trim(now.Run)
+		if !used[r] && r.idle(now.Run) {
+			delete(v.routes, key)
+		}
+	}
+	v.all.roll(now.Run)
+	v.all.trim(now.Run)
+}
+
+// route finds or makes one; beyond the bound it is that of all others.
+func (v *View) route(now Instant, key Key) *route {
+	if r := v.routes[key]; r != nil {
+		return r
+	}
+	if len(v.routes) >= MaxRoutes && key != otherKey {
+		if !v.crowded {
+			v.crowded = true
+			v.journal.Add(now.Wall, api.Event{Kind: api.EventBeatRefused, Route: key.String(), Text: fmt.Sprintf(
+				"more than %d routes have traffic; this one and those that follow are counted together as %s", MaxRoutes, otherKey)})
+		}
+		key = otherKey
+		if r := v.routes[key]; r != nil {
+			return r
+		}
+	}
+	r := newRoute(key)
+	v.routes[key] = r
+	return r
+}
+
+// sorted are the instances that match, by worker and id.
+func (v *View) sorted(match func(*instance) bool) []*instance {
+	var list []*instance
+	for _, i := range v.instances {
+		if match(i) {
+			list = append(list, i)
+		}
+	}
+	slices.SortFunc(list, func(a, b *instance) int { return a.key.compare(b.key) })
+	return list
+}
+
+func daemon(worker string) bool { return worker == report.AgentWorker || worker == report.ProxyWorker }

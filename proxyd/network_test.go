@@ -1,0 +1,182 @@
+package proxyd_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/damrey/damrey/internal/api"
+	"github.com/damrey/damrey/internal/report"
+	"github.com/damrey/damrey/proxyd"
+)
+
+// beater sends the beats of one instance, as an instance does.
+type beater struct {
+	r    *rig
+	beat report.Beat
+	stay report.Live
+}
+
+func (r *rig) beater(worker, instance string) *beater {
+	now := time.Now()
+	return &beater{r: r, beat: report.Beat{
+		Worker: worker, Instance: instance, Version: "1.2.3", Host: "machine-1", PID: 4711, Started: now, At: now,
+		State: report.Ready, Capacity: 100,
+	}}
+}
+
+func (b *beater) send() {
+	b.r.t.Helper()
+	b.beat.At = time.Now()
+	data, err := json.Marshal(b.beat)
+	if err == nil {
+		err = b.r.nc.Publish(report.Subject("damrey", b.beat.Worker, b.beat.Instance), data)
+	}
+	if err != nil {
+		b.r.t.Fatal(err)
+	}
+}
+
+// handle counts messages that came, some of which failed.
+func (b *beater) handle(from, typ string, n, failed uint64, stay time.Duration) {
+	for range n {
+		b.stay.Add(stay)
+	}
+	if len(b.beat.In) == 0 {
+		b.beat.In = []report.In{{From: from, Type: typ}}
+	}
+	in := &b.beat.In[0]
+	in.Handled += n
+	in.Errors += failed
+	in.Work += n * uint64(stay)
+	in.Stay = b.stay.Snapshot()
+	if failed > 0 {
+		in.LastError = "no such number"
+	}
+}
+
+func (r *rig) network() api.Network {
+	r.t.Helper()
+	n, err := r.client().Network(r.t.Context())
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return n
+}
+
+func edgeOf(n api.Network, from, typ, to string) api.Edge {
+	for _, e := range n.Edges {
+		if e.From == from && e.Type == typ && e.To == to {
+			return e
+		}
+	}
+	return api.Edge{}
+}
+
+func nodeOf(n api.Network, name string) api.Node {
+	for _, node := range n.Nodes {
+		if node.Name == name {
+			return node
+		}
+	}
+	return api.Node{}
+}
+
+func TestNetwork_ShowsWhatBeatsSay(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, proxyd.Config{})
+	r.must(201, "PUT", "/v1/workers/entry", `{"name":"entry","commands":[{"name":"add","worker":"add"},{"name":"rest","worker":"add"}]}`)
+	r.must(201, "PUT", "/v1/workers/add", `{"name":"add","commands":[]}`)
+	add := r.beater("add", "A1")
+	add.send()
+	eventually(t, "add is ready and in the table", func() bool {
+		n := r.network()
+		return nodeOf(n, "add").Ready == 1 && edgeOf(n, "entry", "rest", "add").Declared
+	})
+	if e := edgeOf(r.network(), "entry", "add", "add"); !e.Declared || e.Observed || e.Health != api.HealthIdle {
+		t.Errorf("without traffic: %+v", e)
+	}
+
+	add.handle("entry", "add", 100, 10, 3*time.Millisecond)
+	add.send()
+	stranger := r.beater("add", "A2")
+	stranger.handle("stranger", "add", 5, 0, time.Millisecond)
+	stranger.send()
+	eventually(t, "the traffic is seen", func() bool { return edgeOf(r.network(), "entry", "add", "add").Handled == 100 })
+	n := r.network()
+	e := edgeOf(n, "entry", "add", "add")
+	if !e.Observed || e.Rate <= 0 || e.Errors != 0.1 || e.Health != api.HealthDegraded || e.Why == "" || e.LastError != "no such number" {
+		t.Errorf("with traffic: %+v", e)
+	}
+	if e.P50 < 2.5 || e.P50 > 3.5 || e.P99 < e.P50 || e.Work < 2.9 || e.Work > 3.1 {
+		t.Errorf("times: %+v", e.Flow)
+	}
+	eventually(t, "undeclared traffic is told apart", func() bool {
+		e := edgeOf(r.network(), "stranger", "add", "add")
+		return e.Observed && !e.Declared && e.Handled == 5
+	})
+
+	list, err := r.client().Instances(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(list.Instances) != 2 || list.Instances[0].ID != "A1" || list.Instances[0].Host != "machine-1" || list.Instances[0].State != "ready" {
+		t.Errorf("%+v", list)
+	}
+	stats, err := r.client().Stats(t.Context(), api.StatsQuery{Route: "entry.*.add"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var handled uint64
+	for _, s := range stats.Series {
+		for _, p := range s.Points {
+			handled += p.Handled
+		}
+	}
+	if handled != 100 || stats.Step != 5 {
+		t.Errorf("%+v", stats)
+	}
+}
+
+func TestNetwork_AfterTheLastInstanceLeft(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, proxyd.Config{})
+	r.must(201, "PUT", "/v1/workers/entry", `{"name":"entry","commands":[{"name":"add","worker":"add"}]}`)
+	r.must(201, "PUT", "/v1/workers/add", `{"name":"add","commands":[]}`)
+	told, err := r.nc.SubscribeSync("damrey.event.instance.>")
+	if err != nil {
+		t.Fatal(err)
+	}
+	add := r.beater("add", "A1")
+	add.send()
+	eventually(t, "add is ready", func() bool { return nodeOf(r.network(), "add").Ready == 1 })
+	add.beat.State = report.Left
+	add.send()
+	eventually(t, "add is failing", func() bool { return nodeOf(r.network(), "add").Health == api.HealthFailing })
+	if e := edgeOf(r.network(), "entry", "add", "add"); e.Health != api.HealthFailing || e.Why == "" {
+		t.Errorf("%+v", e)
+	}
+	for _, what := range []string{"joined", "left"} {
+		m, err := told.NextMsg(10 * time.Second)
+		if err != nil || m.Subject != fmt.Sprintf("damrey.event.instance.%s.add.A1", what) {
+			t.Fatalf("%+v, %v", m, err)
+		}
+	}
+}
+
+func TestStats_RefusesNonsense(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, proxyd.Config{})
+	for query, says := range map[string]string{
+		"from=yesterday":  "query.from",
+		"to=15m":          "query.to",
+		"from=-1m&to=-2m": "query.to",
+		"route=entry":     "query.route",
+	} {
+		p := r.must(422, "GET", "/v1/stats?"+query, "").problem(t)
+		if len(p.Errors) != 1 || p.Errors[0].Location != says {
+			t.Errorf("%s: %+v", query, p)
+		}
+	}
+}

@@ -1,0 +1,181 @@
+package proxyd
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/damrey/damrey"
+	"github.com/damrey/damrey/internal/api"
+	"github.com/damrey/damrey/internal/report"
+	"github.com/damrey/damrey/internal/view"
+)
+
+// tickEvery is how often time passes in the view.
+const tickEvery = time.Second
+
+// observer feeds the view with what the fabric tells of itself, and tells of instances that come and go.
+type observer struct {
+	store  *store
+	keeper *keeper
+	view   *view.View
+	clock  view.Clock
+	stores storeReader
+}
+
+func newObserver(s *store, k *keeper) *observer {
+	o := &observer{store: s, keeper: k, clock: view.StartClock()}
+	o.view = view.New(o.clock.Now(), view.RunName(time.Now()))
+	o.stores = storeReader{store: s, table: k.current}
+	k.tell = o.view.SetTable
+	return o
+}
+
+// run observes until ctx ends. Beats are heard from the start, what is stored is looked at once the buckets are there.
+func (o *observer) run(ctx context.Context, ready <-chan struct{}) {
+	for subject, take := range map[string]func(*nats.Msg){
+		report.Subject(o.store.prefix, "*", "*"):    o.beat,
+		o.store.prefix + ".event.undelivered.*.*.*": o.undelivered,
+		o.store.prefix + ".event.route.changed.*":   o.changed,
+	} {
+		sub, err := o.store.nc.Subscribe(subject, take)
+		if err != nil {
+			o.store.log.Error().Err(err).Str("subject", subject).Msg("what the fabric tells of itself is not heard")
+			continue
+		}
+		defer func() { _ = sub.Unsubscribe() }() // fails only on a closed connection
+	}
+	var parts sync.WaitGroup
+	parts.Go(func() { o.tick(ctx) })
+	parts.Go(func() { o.publish(ctx) })
+	parts.Go(func() { o.look(ctx, ready) })
+	parts.Wait()
+}
+
+func (o *observer) tick(ctx context.Context) {
+	ticker := time.NewTicker(tickEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ticker.C:
+			o.view.Tick(o.clock.Now(), o.store.nc.IsConnected())
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func (o *observer) beat(m *nats.Msg) {
+	now := o.clock.Now()
+	tokens := strings.Split(m.Subject, ".")
+	worker, instance := tokens[len(tokens)-2], tokens[len(tokens)-1]
+	b, err := report.Parse(worker, instance, m.Data)
+	if err != nil {
+		o.view.Refuse(now, worker, instance, err)
+		return
+	}
+	_ = o.view.Hear(now, b) // counted and told there
+}
+
+func (o *observer) undelivered(m *nats.Msg) {
+	now := o.clock.Now()
+	var e damrey.Undelivered
+	err := json.Unmarshal(m.Data, &e)
+	if err == nil {
+		err = o.view.Undelivered(now, e.Route, e.Count, e.Why)
+	}
+	if err != nil {
+		o.store.log.Debug().Err(err).Str("subject", shorten(m.Subject)).Msg("an event cannot be read")
+	}
+}
+
+func (o *observer) changed(m *nats.Msg) {
+	var e routeChanged
+	err := json.Unmarshal(m.Data, &e)
+	if err == nil {
+		err = damrey.CheckWorkerName(e.Worker)
+	}
+	words := map[string]string{opAdd: "was added", opChange: "was changed", opDelete: "was removed"}
+	if err != nil || words[e.Op] == "" {
+		o.store.log.Debug().Err(err).Str("subject", shorten(m.Subject)).Msg("an event cannot be read")
+		return
+	}
+	o.view.Journal().Add(time.Now(), api.Event{
+		Kind: api.EventTableChanged, Worker: e.Worker,
+		Text: fmt.Sprintf("worker %s %s, revision %d", e.Worker, words[e.Op], e.Revision),
+	})
+}
+
+// publish tells on NATS of instances and agents that come and go, while it is this proxy's turn.
+func (o *observer) publish(ctx context.Context) {
+	journal := o.view.Journal()
+	for last := journal.Last(); ; {
+		events, next, missed, more := journal.After(last, 100)
+		if missed > 0 {
+			o.store.log.Warn().Uint64("events", missed).Msg("more happened than could be told on NATS")
+		}
+		last = next
+		for _, e := range events {
+			o.publishOne(e)
+		}
+		if len(events) > 0 {
+			continue
+		}
+		select {
+		case <-more:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func (o *observer) publishOne(e api.Event) {
+	var subject string
+	switch e.Kind {
+	case api.EventInstanceJoined, api.EventInstanceLeft, api.EventInstanceLost, api.EventInstanceState:
+		subject = fmt.Sprintf("%s.event.%s.%s.%s", o.store.prefix, e.Kind, e.Worker, e.Instance)
+	case api.EventAgentJoined, api.EventAgentLeft, api.EventAgentLost:
+		subject = fmt.Sprintf("%s.event.%s.%s", o.store.prefix, e.Kind, e.Instance)
+	default:
+		return
+	}
+	if !o.keeper.turn.mine() {
+		return
+	}
+	data, err := json.Marshal(e)
+	if err == nil {
+		err = o.store.nc.Publish(subject, data)
+	}
+	if err != nil {
+		o.store.log.Debug().Err(err).Str("subject", subject).Msg("an event was not published")
+	}
+}
+
+// look reads every now and then what is stored.
+func (o *observer) look(ctx context.Context, ready <-chan struct{}) {
+	select {
+	case <-ready:
+	case <-ctx.Done():
+		return
+	}
+	ticker := time.NewTicker(lookEvery)
+	defer ticker.Stop()
+	for {
+		stores, dead, err := o.stores.read(ctx)
+		if err == nil {
+			o.view.SetStores(o.clock.Now(), stores, dead)
+		} else if ctx.Err() == nil {
+			o.store.log.Debug().Err(err).Msg("what is stored cannot be looked at; the last figures stay")
+		}
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
