@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/rs/zerolog"
 	"github.com/spf13/cobra"
 
 	"github.com/damrey/damrey"
@@ -130,7 +131,7 @@ func (a *app) runTap(ctx context.Context, f *tapFlags) error {
 	ctx, release := a.untilSignal(ctx, func() {})
 	defer release()
 	c := f.nats.config
-	c.Name, c.Log = "damrey-tap", a.log
+	c.Name, c.Log = "damrey-tap", a.log.Level(zerolog.WarnLevel)
 	nc, err := connectNow(c, setupTime, "is an agent, a proxy or `damrey dev` running there? name another server with --nats or NATS_URL")
 	if err != nil {
 		return err
