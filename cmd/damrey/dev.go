@@ -11,10 +11,13 @@ import (
 const devHelp = `Run everything in one process, to try it and to write workers against: broker, proxy and the
 bridge for programs without the library. The table is in memory unless --data says where to keep it.
 
-It prints the addresses, what to type next, and ` + "`ready`" + `.`
+It prints the addresses, what to type next, and ` + "`ready`" + `.
+
+  damrey dev --demo     with five small workers and traffic between them, to see the page and the tools`
 
 func newDevCommand(a *app) *cobra.Command {
 	var f fabricFlags
+	var demo demoFlags
 	cmd := &cobra.Command{
 		Use:   "dev",
 		Short: "Run broker and proxy in one process, in memory",
@@ -24,25 +27,35 @@ func newDevCommand(a *app) *cobra.Command {
 			if err := f.check(false); err != nil {
 				return err
 			}
-			return a.runDev(cmd.Context(), &f)
+			if err := demo.check(); err != nil {
+				return err
+			}
+			return a.runDev(cmd.Context(), &f, demo)
 		},
 	}
 	f.add(cmd)
 	cmd.Flags().StringVar(&f.data, "data", "", "`DIR` to keep the table in (default: in memory)")
+	demo.add(cmd)
 	return cmd
 }
 
 // runDev is runProxy with advice:  broker ── connection ─┬─ watcher ── bridge
 //
-//	└─ proxy
-func (a *app) runDev(ctx context.Context, f *fabricFlags) error {
+//	└─ proxy ── workers of the demo, a process each
+func (a *app) runDev(ctx context.Context, f *fabricFlags, demo demoFlags) error {
 	ctx, release := a.untilSignal(ctx, func() {})
 	defer release()
 	g := newGroup(ctx)
 	running, err := startFabric(ctx, g, f.config(a))
 	if err == nil {
 		a.printFabric(running)
-		a.printNext(running, f.prefix)
+		if demo.on {
+			err = a.startDemo(ctx, g, running, f.prefix, demo.again)
+		} else {
+			a.printNext(running, f.prefix)
+		}
+	}
+	if err == nil {
 		_, err = fmt.Fprintln(a.stdout, "ready") // whoever waits for it would wait for ever
 	}
 	return g.finish(err)
@@ -55,8 +68,8 @@ func (a *app) printNext(f fabric, prefix string) {
 in another terminal:
   damrey worker add entry --command hello=greeter --proxy %s
   damrey worker add greeter --proxy %s
-  nats --server %s sub '%s.msg.>'
+  damrey tap '*' --args --nats %s
   nats --server %s req %s.out.entry.hello world
 
-`, proxy, proxy, f.nats[0], prefix, f.nats[0], prefix)
+`, proxy, proxy, f.nats[0], f.nats[0], prefix)
 }

@@ -52,16 +52,19 @@ func (s kv) stream() string { return "KV_" + s.bucket }
 // JetStream has no conditional update of a stream's configuration, so what somebody else changes within the
 // millisecond between our read and our write is lost. Ensure reads again after each write to see its own arrive.
 func Ensure(ctx context.Context, js jetstream.JetStream, prefix string) error {
-	specs := []kv{
-		{Name(prefix), "Damrey: registrations of workers", jetstream.KeyValueMaxHistory},
-		{AgentsName(prefix), "Damrey: name leases of agents", 1},
-	}
-	for _, s := range specs {
+	for _, s := range buckets(prefix) {
 		if err := ensure(ctx, js, s); err != nil {
 			return fmt.Errorf("bucket %s: %w", s.bucket, err)
 		}
 	}
 	return nil
+}
+
+func buckets(prefix string) []kv {
+	return []kv{
+		{Name(prefix), "Damrey: registrations of workers", jetstream.KeyValueMaxHistory},
+		{AgentsName(prefix), "Damrey: name leases of agents", 1},
+	}
 }
 
 // EnsureProxies makes or raises the bucket of the proxies of a cluster.

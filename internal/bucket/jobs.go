@@ -60,17 +60,20 @@ func EnsureJobs(ctx context.Context, js jetstream.JetStream, prefix, worker stri
 	}
 	ctx, cancel := context.WithTimeout(ctx, answerTime)
 	defer cancel()
-	_, err := js.CreateOrUpdateConsumer(ctx, s.stream(), jetstream.ConsumerConfig{
-		Durable: JobsConsumer, Description: "Damrey: instances of " + worker, FilterSubject: s.unkeyed(),
+	if _, err := js.CreateOrUpdateConsumer(ctx, s.stream(), s.unkeyedConsumer()); err != nil {
+		return fmt.Errorf("consumer %s of stream %s: %w", JobsConsumer, s.stream(), err)
+	}
+	return nil
+}
+
+func (s jobs) unkeyedConsumer() jetstream.ConsumerConfig {
+	return jetstream.ConsumerConfig{
+		Durable: JobsConsumer, Description: "Damrey: instances of " + s.worker, FilterSubject: s.unkeyed(),
 		AckPolicy: jetstream.AckExplicitPolicy, AckWait: AckWait,
 		// Failures are counted by the instances: a job that was handed back has not failed.
 		MaxDeliver:    -1,
 		MaxAckPending: -1, // bounded by what the instances' mpu can take
-	})
-	if err != nil {
-		return fmt.Errorf("consumer %s of stream %s: %w", JobsConsumer, s.stream(), err)
 	}
-	return nil
 }
 
 // KeyConsumer is the consumer of one partition.
@@ -95,28 +98,35 @@ func EnsureKeyed(ctx context.Context, js jetstream.JetStream, prefix, worker str
 func (s jobs) ensurePartition(ctx context.Context, js jetstream.JetStream, p int) error {
 	ctx, cancel := context.WithTimeout(ctx, electionTime)
 	defer cancel()
-	_, err := js.CreateOrUpdateConsumer(ctx, s.stream(), jetstream.ConsumerConfig{
-		Durable: KeyConsumer(p), Description: fmt.Sprintf("Damrey: keys of %s, partition %d", s.worker, p), FilterSubject: s.partition(p),
-		AckPolicy: jetstream.AckExplicitPolicy, AckWait: AckWait, MaxDeliver: -1, MaxAckPending: KeyWindow,
-		PriorityPolicy: jetstream.PriorityPolicyPinned, PriorityGroups: []string{KeyGroup}, PinnedTTL: KeyPinned,
-	})
-	if err != nil {
+	if _, err := js.CreateOrUpdateConsumer(ctx, s.stream(), s.keyConsumer(p)); err != nil {
 		return fmt.Errorf("consumer %s of stream %s: %w", KeyConsumer(p), s.stream(), err)
 	}
 	return nil
 }
 
+func (s jobs) keyConsumer(p int) jetstream.ConsumerConfig {
+	return jetstream.ConsumerConfig{
+		Durable: KeyConsumer(p), Description: fmt.Sprintf("Damrey: keys of %s, partition %d", s.worker, p), FilterSubject: s.partition(p),
+		AckPolicy: jetstream.AckExplicitPolicy, AckWait: AckWait, MaxDeliver: -1, MaxAckPending: KeyWindow,
+		PriorityPolicy: jetstream.PriorityPolicyPinned, PriorityGroups: []string{KeyGroup}, PinnedTTL: KeyPinned,
+	}
+}
+
 // EnsureDead makes the streams of dead letters and of failures.
 func EnsureDead(ctx context.Context, js jetstream.JetStream, prefix string) error {
-	for _, s := range []log{
-		{DeadStream(prefix), prefix + ".dead.>", "Damrey: dead letters", -1, deadAge},
-		{TriedStream(prefix), prefix + ".tried.>", "Damrey: failures of stored messages", 1, triedAge},
-	} {
+	for _, s := range logs(prefix) {
 		if err := ensure(ctx, js, s); err != nil {
 			return fmt.Errorf("stream %s: %w", s.name, err)
 		}
 	}
 	return nil
+}
+
+func logs(prefix string) []log {
+	return []log{
+		{DeadStream(prefix), prefix + ".dead.>", "Damrey: dead letters", -1, deadAge},
+		{TriedStream(prefix), prefix + ".tried.>", "Damrey: failures of stored messages", 1, triedAge},
+	}
 }
 
 // jobs is a stream of jobs.
@@ -135,12 +145,16 @@ func (s jobs) held() string { return s.prefix + ".held." + s.worker + ".>" }
 func (s jobs) ids() string  { return s.prefix + ".id." + s.worker + ".>" }
 
 func (s jobs) create(ctx context.Context, js jetstream.JetStream) error {
-	return createStream(ctx, js, jetstream.StreamConfig{
+	return createStream(ctx, js, s.wanted())
+}
+
+func (s jobs) wanted() jetstream.StreamConfig {
+	return jetstream.StreamConfig{
 		Name: s.stream(), Subjects: []string{s.subject(), s.held(), s.ids()}, Description: "Damrey: jobs of " + s.worker,
 		Retention: jetstream.WorkQueuePolicy, Discard: jetstream.DiscardNew, AllowDirect: true,
 		MaxMsgs: unlimited(s.limits.Messages), MaxBytes: unlimited(s.limits.Bytes), Duplicates: duplicates,
 		AllowAtomicPublish: true, AllowMsgTTL: true, // for ids of the application's own
-	})
+	}
 }
 
 // merge sets the limits. That they are below what is stored is no matter: nothing is removed, and new ones are refused.
@@ -178,10 +192,14 @@ type log struct {
 func (s log) stream() string { return s.name }
 
 func (s log) create(ctx context.Context, js jetstream.JetStream) error {
-	return createStream(ctx, js, jetstream.StreamConfig{
+	return createStream(ctx, js, s.wanted())
+}
+
+func (s log) wanted() jetstream.StreamConfig {
+	return jetstream.StreamConfig{
 		Name: s.name, Subjects: []string{s.subject}, Description: s.description,
 		MaxAge: s.age, MaxMsgsPerSubject: s.perSubject, AllowDirect: true, Duplicates: duplicates,
-	})
+	}
 }
 
 // merge changes nothing: how long they are kept is the operator's.

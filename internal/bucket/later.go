@@ -58,11 +58,7 @@ func EnsureLater(ctx context.Context, js jetstream.JetStream, prefix string) err
 	}
 	ctx, cancel := context.WithTimeout(ctx, answerTime)
 	defer cancel()
-	_, err := js.CreateOrUpdateConsumer(ctx, s.stream(), jetstream.ConsumerConfig{
-		Durable: LaterConsumer, Description: "Damrey: moves what is due to where its route leads", FilterSubject: prefix + ".due.>",
-		AckPolicy: jetstream.AckExplicitPolicy, AckWait: LaterAckWait, MaxDeliver: -1, MaxAckPending: laterInHand,
-	})
-	if err != nil {
+	if _, err := js.CreateOrUpdateConsumer(ctx, s.stream(), s.consumer()); err != nil {
 		return fmt.Errorf("consumer %s of stream %s: %w", LaterConsumer, s.stream(), err)
 	}
 	return EnsureDead(ctx, js, prefix)
@@ -74,12 +70,23 @@ type later struct{ prefix string }
 
 func (s later) stream() string { return LaterStream(s.prefix) }
 
+func (s later) consumer() jetstream.ConsumerConfig {
+	return jetstream.ConsumerConfig{
+		Durable: LaterConsumer, Description: "Damrey: moves what is due to where its route leads", FilterSubject: s.prefix + ".due.>",
+		AckPolicy: jetstream.AckExplicitPolicy, AckWait: LaterAckWait, MaxDeliver: -1, MaxAckPending: laterInHand,
+	}
+}
+
 func (s later) create(ctx context.Context, js jetstream.JetStream) error {
-	return createStream(ctx, js, jetstream.StreamConfig{
+	return createStream(ctx, js, s.wanted())
+}
+
+func (s later) wanted() jetstream.StreamConfig {
+	return jetstream.StreamConfig{
 		Name: s.stream(), Subjects: []string{s.prefix + ".later.>", s.prefix + ".due.>"},
 		Description: "Damrey: messages that are sent later", Retention: jetstream.WorkQueuePolicy,
 		AllowDirect: true, AllowMsgSchedules: true, AllowRollup: true, Duplicates: duplicates,
-	})
+	}
 }
 
 // merge switches schedules on in a stream that somebody made by hand: without them nothing would ever come due.
