@@ -65,7 +65,7 @@ const (
 type Webhook struct {
 	Name   string `json:"name" doc:"Names it" example:"pager"`
 	URL    string `json:"url" doc:"Where alarms are posted; the proxy's configuration says which addresses may be" example:"https://hooks.example.com/damrey"`
-	Format string `json:"format" enum:"json,alertmanager" default:"json" doc:"json: the alarm as /v1/alarms has it; alertmanager: as Alertmanager tells webhooks"`
+	Format string `json:"format" enum:"json,alertmanager" default:"json" required:"false" doc:"json: the alarm as /v1/alarms has it; alertmanager: as Alertmanager tells webhooks"`
 	// Severity is the least of which it is told.
 	Severity string `json:"severity,omitempty" enum:"info,warning,critical" doc:"Told of this severity and worse; left out: of all"`
 	// Secret is never given out.
