@@ -33,7 +33,7 @@ type oneAlarm struct {
 }
 
 type ackAlarm struct {
-	oneAlarm
+	ID   string `path:"id" doc:"Id of the alarm" example:"no_instance:square"`
 	Body api.Ack
 }
 
@@ -48,7 +48,7 @@ type oneRule struct {
 }
 
 type putRule struct {
-	oneRule
+	Name string `path:"name" doc:"Name of the rule" example:"errors"`
 	Body api.AlarmRuleChange
 }
 
