@@ -26,6 +26,8 @@ type observer struct {
 	view   *view.View
 	clock  view.Clock
 	stores storeReader
+	// alarms are those that are known now.
+	alarms func() ([]api.Alarm, error)
 }
 
 func newObserver(s *store, k *keeper) *observer {
@@ -42,6 +44,7 @@ func (o *observer) run(ctx context.Context, ready <-chan struct{}) {
 		report.Subject(o.store.prefix, "*", "*"):    o.beat,
 		o.store.prefix + ".event.undelivered.*.*.*": o.undelivered,
 		o.store.prefix + ".event.route.changed.*":   o.changed,
+		o.store.prefix + ".alarm.*.*.*":             o.alarm,
 	} {
 		sub, err := o.store.nc.Subscribe(subject, take)
 		if err != nil {
@@ -64,6 +67,7 @@ func (o *observer) tick(ctx context.Context) {
 		select {
 		case <-ticker.C:
 			o.view.Tick(o.clock.Now(), o.store.nc.IsConnected())
+			o.countAlarms()
 		case <-ctx.Done():
 			return
 		}
@@ -109,6 +113,45 @@ func (o *observer) changed(m *nats.Msg) {
 		Kind: api.EventTableChanged, Worker: e.Worker,
 		Text: fmt.Sprintf("worker %s %s, revision %d", e.Worker, words[e.Op], e.Revision),
 	})
+}
+
+// alarm notes one that the proxy whose turn it is tells of.
+func (o *observer) alarm(m *nats.Msg) {
+	var a api.Alarm
+	if err := json.Unmarshal(m.Data, &a); err != nil {
+		o.store.log.Debug().Err(err).Str("subject", shorten(m.Subject)).Msg("an alarm cannot be read")
+		return
+	}
+	e := api.Event{Kind: api.EventAlarmResolved, Worker: a.Worker, Text: a.Rule + ": " + a.Text}
+	if a.State == api.AlarmFiring {
+		e.Kind = api.EventAlarmFiring
+	}
+	if strings.Contains(a.About, "→") {
+		e.Route = a.About
+	}
+	o.view.Journal().Add(time.Now(), e)
+}
+
+// countAlarms tells the view how many fire.
+func (o *observer) countAlarms() {
+	all, err := o.alarms()
+	if err != nil {
+		return // they are not known just now
+	}
+	firing, of := 0, make(map[string]int)
+	for _, a := range all {
+		if a.State == api.AlarmFiring {
+			firing++
+			of[a.Worker]++
+		}
+	}
+	o.view.SetAlarms(firing, of)
+}
+
+// documents are what instances report.
+func (o *observer) documents(context.Context) (api.Network, api.InstanceList, error) {
+	now := o.clock.Now()
+	return o.view.Network(now), o.view.Instances(now), nil
 }
 
 // publish tells on NATS of instances and agents that come and go, while it is this proxy's turn.

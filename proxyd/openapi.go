@@ -36,6 +36,7 @@ func (p *Proxy) routes() (*http.ServeMux, error) {
 	p.routeNetwork(a)
 	p.routeStreams(a)
 	p.routeMetrics(a)
+	p.routeAlarms(a)
 	p.routeHealth(a)
 
 	document, err := json.Marshal(a.OpenAPI())

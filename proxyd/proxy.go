@@ -30,6 +30,8 @@ type Proxy struct {
 	seen    *observer
 	streams *streams
 	later   *schedules
+	alarms  *alarms
+	known   *alarmFacts
 	ln      net.Listener
 	server  *http.Server
 
@@ -59,6 +61,9 @@ func New(nc *nats.Conn, cfg Config) (*Proxy, error) {
 	p.seen = newObserver(store, p.keeper)
 	p.streams = newStreams(p.seen)
 	p.burials = newBurials(store, p.table)
+	if err := p.newAlarms(); err != nil {
+		return nil, err
+	}
 	routes, err := p.routes()
 	if err != nil {
 		return nil, err
@@ -98,6 +103,7 @@ func (p *Proxy) Run(ctx context.Context) error {
 	kept.Go(func() { p.burials.run(ctx) })
 	kept.Go(func() { (&noRoom{store: p.store}).run(ctx) })
 	kept.Go(func() { p.beats(service.Info().ID).Run(ctx) })
+	kept.Go(func() { p.watchAlarms(ctx) })
 	p.cfg.Log.Info().Str("url", p.URL()).Str("prefix", p.cfg.Prefix).Msg("proxy listens")
 
 	var failed error
