@@ -1,14 +1,27 @@
 package damrey
 
 import (
+	"context"
 	"encoding/json"
 	"os"
 	"runtime/debug"
 	"sync"
 
 	"github.com/damrey/damrey/internal/report"
+	"github.com/nats-io/nats.go"
 	"github.com/rs/zerolog"
 )
+
+// report begins to tell of the instance, and to hear of taps.
+func (w *Instance) report(ctx context.Context, group *sync.WaitGroup, nc *nats.Conn) {
+	if w.opts.silent {
+		return
+	}
+	group.Go(func() { w.sender.Run(ctx) })
+	if err := w.taps.open(w, nc); err != nil {
+		w.log.warn("this instance cannot be tapped", func(e *zerolog.Event) { e.Err(err) })
+	}
+}
 
 // become takes another state and tells it.
 func (w *Instance) become(s report.State) {
@@ -32,18 +45,22 @@ func (w *Instance) beat() report.Beat {
 	}
 }
 
-// publishBeat counts what it publishes as under way first, so that nobody who
-// answers meanwhile is held up by a link that has frozen.
 func (w *Instance) publishBeat(subject string, data []byte) error {
-	if !w.link.state.up.Load() {
-		return ErrNotConnected
-	}
-	w.link.outbox.unheard.Add(int64(len(data)))
-	err := w.link.nc.Publish(subject, data)
+	err := w.publishAside(subject, data)
 	if err != nil && !notConnected(err) {
 		w.log.warn("a beat could not leave", func(e *zerolog.Event) { e.Err(err).Int("bytes", len(data)) })
 	}
 	return err
+}
+
+// publishAside is for what is no message. It counts it as under way first, so
+// that nobody who answers meanwhile is held up by a link that has frozen.
+func (w *Instance) publishAside(subject string, data []byte) error {
+	if !w.link.state.up.Load() {
+		return nats.ErrDisconnected
+	}
+	w.link.outbox.unheard.Add(int64(len(data)))
+	return w.link.nc.Publish(subject, data)
 }
 
 // counts are the counters by their names, those that are zero left out.

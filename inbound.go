@@ -149,6 +149,7 @@ func (w *Instance) enqueue(all []inbound) {
 		in := &all[taken+i]
 		w.stats.busy.Add(1)
 		in.route.refusedBusy()
+		w.taps.giveEnded(in, tooMany, clock())
 		w.log.warn("busy: the queue is full", func(e *zerolog.Event) { e.Str("route", in.where()).Int("queue", w.opts.queue) })
 		w.refuse(in, &fabricError{ErrBusy, "the instance's queue is full", in.where()})
 	}
@@ -168,6 +169,7 @@ func (w *Instance) process(in *inbound, now moment) moment {
 	}
 	if now >= in.deadline {
 		w.expired(in)
+		w.taps.giveEnded(in, tooLate, now)
 		return now
 	}
 	h := w.mux.find(in.typ)
@@ -178,6 +180,8 @@ func (w *Instance) process(in *inbound, now moment) moment {
 	ctx := &in.ctx
 	ctx.parent, ctx.deadline, ctx.hops, ctx.unasked = w.handling, deadline, in.hops+1, in.answerTo() == ""
 	ctx.job, ctx.unasked = in.job, ctx.unasked && in.job == nil
+	came := in.came // a job with a key may be on its way here again when its end is counted
+	copies := w.taps.take(in, now)
 	out, err := w.call(ctx, h, in)
 	ctx.end()
 	w.stats.handled.Add(1)
@@ -187,10 +191,11 @@ func (w *Instance) process(in *inbound, now moment) moment {
 		return 0
 	}
 	over := clock()
-	in.route.took(in.came, now, over)
+	in.route.took(came, now, over)
 	if over >= deadline && how.isGood() {
 		in.route.timedOut()
 	}
+	w.taps.give(copies, in, how, came, now, over)
 	return over
 }
 

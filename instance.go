@@ -33,6 +33,7 @@ type Instance struct {
 	sender   *report.Sender
 	state    atomic.Value // report.State
 	started  time.Time    // when Serve was called
+	taps     taps
 	view     atomic.Pointer[view]
 	loaded   chan struct{} // closed when view was set for the first time
 	ready    chan struct{} // closed when messages can reach this instance
@@ -205,9 +206,7 @@ func (w *Instance) serve(ctx context.Context, nc *nats.Conn) error {
 	w.stall.start()
 	group.Go(func() { w.stall.run(background) })
 	group.Go(func() { w.keepJobs(background) })
-	if !w.opts.silent {
-		group.Go(func() { w.sender.Run(background) })
-	}
+	w.report(background, &group, nc)
 	services, err := w.answerServices(nc)
 	if err != nil {
 		w.log.Warn().Err(err).Msg("this instance will not be in `nats micro ls`")
@@ -225,6 +224,7 @@ func (w *Instance) serve(ctx context.Context, nc *nats.Conn) error {
 	endReceiving()
 	w.finish(endHandling)
 	services.stop()
+	w.taps.close()
 	endBackground()
 	group.Wait()
 	w.link.close()

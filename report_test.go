@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 	"unicode/utf8"
@@ -263,6 +264,45 @@ func TestReport_SaysThatItDrains(t *testing.T) {
 	close(release)
 	await(t, "stopped", stopped)
 	eventually(t, "it has left", func() bool { return told.last().State == report.Left })
+}
+
+// A stored message counts each time that it is handled.
+func TestReport_CountsStoredMessages(t *testing.T) {
+	t.Parallel()
+	f := newFabric(t)
+	f.register("src", durably("x", "w"))
+	f.register("w", durably("y", "end"))
+	f.register("end")
+	f.jobs("w", "end")
+	told, sent, ended := f.beats("w"), f.beats("src"), f.beats("end")
+	var failed atomic.Bool
+	w := f.worker("w", func(_ context.Context, in damrey.Msg) (damrey.Msg, error) {
+		if in.Arg(0) == "3" && failed.CompareAndSwap(false, true) {
+			return nil, errors.New("not yet")
+		}
+		return damrey.NewRequest("y", in.Arg(0)), nil
+	})
+	end := f.worker("end", echo)
+	src := f.serve(f.instance(damrey.Config{Name: "src"}))
+	const n = 10
+	for i := range n {
+		must(t, src.Send(f.context(), "x", fmt.Sprint(i)))
+	}
+	eventually(t, "all came to the end", func() bool { return end.Stats().Handled == n && w.Stats().Handled == n+1 && w.Stats().InFlight == 0 })
+	b := told.final(t, w)
+	if got := in(t, b, "src", "x"); got.Handled != n+1 || got.Errors != 1 || got.LastError != "not yet" || got.Stay.Total() != n+1 {
+		t.Errorf("%+v", got)
+	}
+	if got := out(t, b, "y"); got != (report.Out{Type: "y", To: "end", Sent: n}) {
+		t.Errorf("%+v", got)
+	}
+	addsUp(t, b, w.Stats())
+	if got := in(t, ended.final(t, end), "w", "y"); got.Handled != n || got.Errors != 0 {
+		t.Errorf("%+v", got)
+	}
+	if got := out(t, sent.final(t, src), "x"); got != (report.Out{Type: "x", To: "w", Sent: n}) {
+		t.Errorf("%+v", got)
+	}
 }
 
 // Ten thousand types come from whoever may publish; only some are told apart.
