@@ -146,7 +146,7 @@ type Series struct {
 	Points []Point `json:"points" nullable:"false" doc:"In their order; times without any are left out"`
 }
 
-// Point is one step of a series.
+// Point is one step of a series. Of a minute, wait and work are not kept.
 type Point struct {
 	At time.Time `json:"at" doc:"Begin of the step"`
 	Flow

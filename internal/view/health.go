@@ -31,7 +31,7 @@ func (n *node) judge() (api.Health, string) {
 		return api.HealthDegraded, "it is paused"
 	case n.overfull > fullBound:
 		return api.HealthDegraded, fmt.Sprintf("what is stored for it fills %.0f %% of its limit", 100*n.overfull)
-	case n.Rate == 0 && !n.traffic():
+	case n.Rate == 0 && !n.traffic() && !n.reached && !n.sends:
 		return api.HealthIdle, ""
 	}
 	return api.HealthOK, ""

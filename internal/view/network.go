@@ -57,6 +57,7 @@ type node struct {
 	waiting  int
 	standby  int
 	reached  bool // messages to it arrive somewhere
+	sends    bool
 	missed   bool // nobody took some
 	overfull float64
 }
@@ -171,7 +172,8 @@ func (p *picture) addTraffic(e *edge, r *route, seen bool) {
 	if r.missed >= 0 && p.now.Run-r.missed < window {
 		e.missed = cmp.Or(r.why, "nobody took them")
 	}
-	to := p.node(e.To)
+	from, to := p.node(e.From), p.node(e.To)
+	from.sends = from.sends || c[sent] > 0 || c[handled] > 0
 	to.missed = to.missed || e.missed != "" || c.lost() > 0
 	to.reached = to.reached || e.Durable == nil && c[sent] > 0 && c.lost() == 0 && c.late() == 0
 }

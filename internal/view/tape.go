@@ -3,6 +3,7 @@ package view
 import (
 	"encoding/binary"
 	"iter"
+	"math"
 	"time"
 
 	"github.com/damrey/damrey/internal/report"
@@ -16,14 +17,17 @@ type record struct {
 	at   percentiles
 }
 
-// tape keeps the steps of a route, packed: steps without traffic take no room and others some twenty bytes, or eighty with
-// their histogram. Steps are appended in their order.
+// tape keeps the steps of a route, packed: steps without traffic take no room and others some twelve bytes, or sixty when
+// it is exact. Steps are appended in their order.
 type tape struct {
-	exact bool // it keeps histograms; else only percentiles
+	exact bool // it keeps histograms and all counts; else percentiles, and what is counted but for coarseLess
 	data  []byte
 	base  int64 // the step before the first that is kept
 	last  int64
 }
+
+// coarseLess are the counts that only an exact tape keeps.
+const coarseLess = 1<<waited | 1<<worked | 1<<sent
 
 func (t *tape) append(r *record) {
 	if len(t.data) == 0 {
@@ -37,9 +41,12 @@ func (t *tape) append(r *record) {
 			mask |= 1 << i
 		}
 	}
+	if !t.exact {
+		mask &^= coarseLess
+	}
 	d = binary.AppendUvarint(d, mask)
-	for _, n := range r.counts {
-		if n > 0 {
+	for i, n := range r.counts {
+		if mask&(1<<i) != 0 {
 			d = binary.AppendUvarint(d, n)
 		}
 	}
@@ -47,7 +54,7 @@ func (t *tape) append(r *record) {
 		d = appendHistogram(d, r.stay)
 	} else {
 		for _, p := range r.at {
-			d = binary.AppendUvarint(d, uint64(p/time.Microsecond))
+			d = binary.AppendUvarint(d, logOf(p))
 		}
 	}
 	t.data = d
@@ -83,6 +90,24 @@ func (t *tape) steps() iter.Seq[record] {
 	}
 }
 
+// logSteps are how many steps double a time in a percentile that is kept for long; each is a quarter of a percent.
+const logSteps = 256
+
+// logOf is a time in those steps, in two bytes as a rule; 0 for none.
+func logOf(d time.Duration) uint64 {
+	if d < time.Microsecond {
+		return 0
+	}
+	return 1 + uint64(math.Round(math.Log2(float64(d)/float64(time.Microsecond))*logSteps))
+}
+
+func timeOf(n uint64) time.Duration {
+	if n == 0 {
+		return 0
+	}
+	return time.Duration(math.Exp2(float64(n-1)/logSteps) * float64(time.Microsecond))
+}
+
 func appendHistogram(d []byte, h report.Histogram) []byte {
 	d = binary.AppendUvarint(d, uint64(len(h)))
 	last := 0
@@ -116,7 +141,7 @@ func (r *reader) record(exact bool, after int64) (rec record) {
 		return rec
 	}
 	for i := range rec.at {
-		rec.at[i] = time.Duration(r.uvarint()) * time.Microsecond
+		rec.at[i] = timeOf(r.uvarint())
 	}
 	return rec
 }
