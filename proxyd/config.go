@@ -48,6 +48,9 @@ type Config struct {
 	// Node is this proxy's name among those of a cluster, each of which has a broker of its own. They tell one another, and
 	// whoever asks, where they are. Empty: NATSURLs and LeafURLs are all that there is.
 	Node string
+	// ReadOnly refuses every change that is asked for over REST. Agents may still claim their names, and messages flow. Only
+	// this proxy is meant, not others of its cluster. Default false.
+	ReadOnly bool
 	// Trouble says why the broker cannot store anything now, nil when it can. Changes are refused with it, and the proxy is
 	// not ready. Nil: nobody knows.
 	Trouble func() error
