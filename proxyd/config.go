@@ -51,6 +51,9 @@ type Config struct {
 	Node string
 	// Bridge of the broker's own clients, whose counts are in this proxy's beats. Nil: there is none.
 	Bridge *damrey.Bridge
+	// ReadOnly refuses every change that is asked for over REST. Agents may still claim their names, and messages flow. Only
+	// this proxy is meant, not others of its cluster. Default false.
+	ReadOnly bool
 	// Trouble says why the broker cannot store anything now, nil when it can. Changes are refused with it, and the proxy is
 	// not ready. Nil: nobody knows.
 	Trouble func() error

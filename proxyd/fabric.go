@@ -27,7 +27,7 @@ func (p *Proxy) fabric(ctx context.Context, _ *struct{}) (*fabricAnswer, error) 
 	}
 	return &fabricAnswer{Body: api.Fabric{
 		Prefix: p.cfg.Prefix, Domain: p.cfg.Domain, Version: p.cfg.Version,
-		NATS: where.NATS, Leaf: where.Leaf, Proxies: where.Proxies, MaxPayload: int(p.store.nc.MaxPayload()),
+		NATS: where.NATS, Leaf: where.Leaf, Proxies: where.Proxies, MaxPayload: int(p.store.nc.MaxPayload()), ReadOnly: p.cfg.ReadOnly,
 	}}, nil
 }
 

@@ -47,7 +47,7 @@ func (p *Proxy) routes() (*http.ServeMux, error) {
 		w.Header().Set("Content-Type", "application/openapi+json")
 		_, _ = w.Write(document) // the caller has gone; there is nobody to tell
 	})
-	return mux, nil
+	return mux, routePage(mux)
 }
 
 // mpuSchema describes damrey.MPU, whose JSON is a string.

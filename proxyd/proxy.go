@@ -71,7 +71,7 @@ func New(nc *nats.Conn, cfg Config) (*Proxy, error) {
 	if p.ln, err = listen(cfg); err != nil {
 		return nil, err
 	}
-	p.server = newServer(newDoorman(routes, newHosts(p.ln, cfg.Advertise), cfg.Log), cfg.Log)
+	p.server = newServer(newDoorman(routes, newHosts(p.ln, cfg.Advertise), cfg), cfg.Log)
 	p.server.RegisterOnShutdown(p.streams.close)
 	return p, nil
 }

@@ -41,14 +41,25 @@ func callerOf(ctx context.Context) caller {
 // doorman stands before the routes: whatever they do not answer becomes a problem here, and nothing that a handler does
 // ends a connection without one.
 type doorman struct {
-	routes *http.ServeMux
-	hosts  hosts
-	origin *http.CrossOriginProtection
-	log    zerolog.Logger
+	routes   *http.ServeMux
+	hosts    hosts
+	origin   *http.CrossOriginProtection
+	readOnly bool
+	log      zerolog.Logger
 }
 
-func newDoorman(routes *http.ServeMux, hosts hosts, log zerolog.Logger) *doorman {
-	return &doorman{routes: routes, hosts: hosts, origin: http.NewCrossOriginProtection(), log: log}
+func newDoorman(routes *http.ServeMux, hosts hosts, cfg Config) *doorman {
+	return &doorman{routes: routes, hosts: hosts, origin: http.NewCrossOriginProtection(), readOnly: cfg.ReadOnly, log: cfg.Log}
+}
+
+// changes says whether a request may change something that an operator would have asked for. An agent's claim of its name
+// is none: without it no agent could run.
+func changes(r *http.Request) bool {
+	switch r.Method {
+	case http.MethodGet, http.MethodHead, http.MethodOptions:
+		return false
+	}
+	return r.Method != http.MethodPut || !strings.HasPrefix(r.URL.Path, "/v1/agents/")
 }
 
 func (d *doorman) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -60,6 +71,10 @@ func (d *doorman) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	if err := d.origin.Check(r); err != nil {
 		writeProblem(w, r, problem(http.StatusForbidden, "a page of another site may not change the table from a browser: %v", err))
+		return
+	}
+	if d.readOnly && changes(r) {
+		writeProblem(w, r, problem(http.StatusForbidden, "this proxy was started with --read-only and changes nothing; ask another proxy, or start it without"))
 		return
 	}
 	if p := joinConditions(r.Header); p != nil {
@@ -112,6 +127,10 @@ func unmatched(w http.ResponseWriter, r *http.Request, handler http.Handler) {
 		writeProblem(w, r, problem(v.status, "%s is not allowed on %s; use %s", r.Method, r.URL.Path, strings.ReplaceAll(allow, ", ", " or ")))
 		return
 	}
+	nothingHere(w, r)
+}
+
+func nothingHere(w http.ResponseWriter, r *http.Request) {
 	writeProblem(w, r, problem(http.StatusNotFound, "there is no %s here; /openapi.json lists what there is", shorten(r.URL.Path)))
 }
 

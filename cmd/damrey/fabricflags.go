@@ -22,6 +22,7 @@ type fabricFlags struct {
 	data             string
 	sync             syncTime
 	insecure         bool
+	readOnly         bool
 }
 
 func (f *fabricFlags) add(cmd *cobra.Command) {
@@ -33,6 +34,7 @@ func (f *fabricFlags) add(cmd *cobra.Command) {
 	flags.StringVar(&f.host, "host", "127.0.0.1", "address to listen on; beyond this machine it needs --insecure")
 	flags.StringVar(&f.advertise, "advertise", "", "`HOST` that others are told to connect to (default: the one they asked)")
 	flags.BoolVar(&f.insecure, "insecure", false, "allow to listen beyond this machine: who reaches a port may do everything")
+	flags.BoolVar(&f.readOnly, "read-only", false, "refuse every change over REST, and show none on the page")
 	flags.Var(&f.sync, "sync", fmt.Sprintf("how long after its acknowledgement what is stored is forced to the disk, which is "+
 		"what a power cut can take; always: before it (default %v; 2m when nothing is kept)", broker.DefaultSync))
 	addPrefix(flags, &f.prefix)
@@ -90,7 +92,7 @@ func (f *fabricFlags) config(a *app) fabricConfig {
 		},
 		Proxy: proxyd.Config{
 			Listen: f.rest.address(f.host), Insecure: f.insecure, Prefix: f.prefix,
-			Version: damrey.Version, Advertise: f.advertise, Log: a.log,
+			Version: damrey.Version, Advertise: f.advertise, ReadOnly: f.readOnly, Log: a.log,
 		},
 		Log: a.log,
 	}

@@ -16,4 +16,6 @@ type Fabric struct {
 	Proxies []string `json:"proxies" nullable:"false" doc:"Where the proxies of the cluster are, the answering one first" example:"[\"http://10.1.2.3:8080\"]"`
 	// MaxPayload is the broker's limit in bytes. 0 while the proxy has no connection to it.
 	MaxPayload int `json:"max_payload" doc:"The broker's limit for one payload in bytes; 0 while it is away" example:"1048576"`
+	// ReadOnly says that this proxy refuses changes.
+	ReadOnly bool `json:"read_only,omitempty" doc:"Whether this proxy refuses changes"`
 }

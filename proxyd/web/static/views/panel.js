@@ -1,0 +1,193 @@
+// What is known of one node or edge of the network, beside the picture.
+import { html, useEffect, useMemo, useRef, useState } from '../html.js'
+import { get, query, useGet } from '../rest.js'
+import { address } from '../router.js'
+import { count, ms, percent, rate, routeOf, seconds, short } from '../format.js'
+import { routeCommands, workerCommands } from '../commands.js'
+import { fillLevel } from '../network.js'
+import { Ago, Commands, Health, Scroll, Trouble } from '../parts.js'
+import { Plot, columns } from '../plot.js'
+
+const MOST = 8 // routes of one worker whose series are added up
+
+export function Panel({ model, network, node, edge, ...more }) {
+  const at = useRef(null)
+  useEffect(() => { at.current?.scrollTo(0, 0) }, [node, edge])
+  const shown = node ? model.nodes.get(node) : model.edges.get(edge)
+  const title = node ?? edge.replace('→', ' → ')
+  return html`<aside class="panel" ref=${at} aria-label=${title}
+    onKeyDown=${(e) => { if (e.key === 'Escape') more.onClose() }}>
+    <div class="panel-head"><h2>${title}</h2><button type="button" class="quiet" onClick=${more.onClose} aria-label="Close">×</button></div>
+    ${!shown ? html`<p class="note">${title} is not in the network now.</p>`
+      : node ? (shown.members ? html`<${Group} node=${shown} ...${more} />` : html`<${Worker} key=${node} node=${shown} model=${model} network=${network} ...${more} />`)
+        : html`<${Edge} key=${edge} edge=${shown} ...${more} />`}
+  </aside>`
+}
+
+const Fact = ({ name, children }) => html`<div><dt>${name}</dt><dd>${children}</dd></div>`
+
+function Worker({ node, model, network, fabric, only, onFold }) {
+  const incoming = network.edges.filter((e) => e.to === node.name)
+  const outgoing = network.edges.filter((e) => e.from === node.name)
+  const head = [...model.groups].find(([, members]) => members.includes(node.name))?.[0]
+  return html`
+    <p class="chips"><${Health} health=${node.health} />${node.paused && html`<span class="badge">paused</span>`}${!node.registered && html`<span class="badge degraded">not registered</span>`}
+      ${node.alarms > 0 && html`<a class="badge failing" href=${address(['alarms'], { worker: node.name })}>${node.alarms} ${node.alarms === 1 ? 'alarm' : 'alarms'}</a>`}</p>
+    ${node.why && html`<p class="why">${node.why}</p>`}
+    <dl class="facts">
+      <${Fact} name="ready">${node.ready} of ${node.instances}<//>
+      <${Fact} name="handled">${rate(node.rate)}<//>
+      <${Fact} name="errors">${percent(node.error_share)}<//>
+      <${Fact} name="in flight">${count(node.in_flight)}<//>
+      <${Fact} name="queued">${count(node.queued)}<//>
+      <${Fact} name="mpu">${node.mpu ?? '–'}<//>
+      ${node.agent && html`<${Fact} name="agent">${node.agent}<//>`}
+    </dl>
+    <p class="buttons">
+      <a class="button" href=${address([], { node: node.name, only: only ? '' : node.name })}>${only ? 'Whole network' : 'Only this line'}</a>
+      ${head && html`<button type="button" onClick=${() => onFold(head)}>Fold ${head}-…</button>`}
+      <a class="button" href=${address(['tap'], { to: node.name })}>Tap</a>
+    </p>
+    <${Routes} title="Comes in" routes=${incoming} name=${(e) => `${e.from} → ${e.type}`} />
+    <${Routes} title="Goes out" routes=${outgoing} name=${(e) => `${e.type} → ${e.to}`} />
+    <${Plots} routes=${incoming} />
+    <${Instances} worker=${node.name} />
+    <h3>The same in a terminal</h3>
+    <${Commands} lines=${workerCommands(node.name, fabric, { durable: incoming.some((e) => e.durable) })} />`
+}
+
+function Group({ node, onUnfold }) {
+  return html`<p class="chips"><${Health} health=${node.health} /></p>
+    <dl class="facts">
+      <${Fact} name="workers">${node.members.length}<//>
+      <${Fact} name="ready">${node.ready} of ${node.instances}<//>
+      <${Fact} name="handled">${rate(node.rate)}<//>
+      <${Fact} name="errors">${percent(node.error_share)}<//>
+    </dl>
+    <p class="buttons"><button type="button" class="main" onClick=${() => onUnfold(node.name)}>Unfold</button></p>
+    <h3>Workers</h3>
+    <ul class="names">${node.members.map((name) => html`<li key=${name}>${name}</li>`)}</ul>`
+}
+
+function Routes({ title, routes, name }) {
+  if (!routes.length) return null
+  return html`<h3>${title}</h3><table class="small"><thead><tr><th>route</th><th class="n">rate</th><th class="n">errors</th><th class="n">p99</th></tr></thead>
+    <tbody>${routes.map((e) => html`<tr key=${routeOf(e)} class=${e.health}>
+      <td><a href=${address([], { edge: `${e.from}→${e.to}` })}>${name(e)}</a>${!e.declared && html` <span class="badge degraded">undeclared</span>`}</td>
+      <td class="n">${rate(e.rate)}</td><td class="n">${percent(e.error_share)}</td><td class="n">${ms(e.p99_ms)}</td></tr>`)}</tbody></table>`
+}
+
+function Edge({ edge, fabric }) {
+  return edge.routes.map((r) => html`<section key=${routeOf(r)} class="route">
+    ${edge.routes.length > 1 && html`<h3>${r.type}</h3>`}
+    <p class="chips"><${Health} health=${r.health} /><span class="badge">${r.delivery}</span>${edge.routes.length === 1 && html`<span class="badge">${r.type}</span>`}
+      ${r.paused && html`<span class="badge">paused</span>`}${!r.declared && html`<span class="badge degraded">traffic without a declared route</span>`}${!r.observed && html`<span class="badge">declared, no traffic</span>`}</p>
+    ${r.why && html`<p class="why">${r.why}</p>`}
+    <dl class="facts">
+      <${Fact} name="rate">${rate(r.rate)}<//><${Fact} name="errors">${percent(r.error_share)}<//><${Fact} name="handled">${count(r.handled)}<//>
+      <${Fact} name="p50">${ms(r.p50_ms)}<//><${Fact} name="p95">${ms(r.p95_ms)}<//><${Fact} name="p99">${ms(r.p99_ms)}<//>
+      <${Fact} name="waits">${ms(r.wait_ms)}<//><${Fact} name="works">${ms(r.work_ms)}<//><${Fact} name="failed">${count(r.failed)}<//>
+      ${['timeouts', 'busy', 'malformed', 'undelivered'].filter((k) => r[k] > 0).map((k) => html`<${Fact} key=${k} name=${k}>${count(r[k])}<//>`)}
+    </dl>
+    ${r.durable && html`<${Stored} route=${r} backlog=${r.durable} />`}
+    ${r.last_error && html`<h3>Last error</h3><pre class="error">${r.last_error}</pre>`}
+    <p class="buttons"><a class="button" href=${address(['tap'], { from: r.from, type: r.type, to: r.to })}>Tap</a>
+      <a class="button" href=${address(['traces'], { route: routeOf(r) })}>Traces</a></p>
+    <${Plots} routes=${[r]} />
+    <h3>The same in a terminal</h3>
+    <${Commands} lines=${routeCommands(r, fabric)} />
+  </section>`)
+}
+
+function Stored({ route, backlog }) {
+  const level = fillLevel(backlog.fill)
+  return html`<h3>Stored</h3>
+    <div class=${'meter ' + level} role="img" aria-label=${percent(backlog.fill) + ' full'}><${Bar} share=${backlog.fill} /></div>
+    <dl class="facts">
+      <${Fact} name="stored">${count(backlog.stored)}${backlog.limit ? ` of ${count(backlog.limit)}` : ''}<//>
+      <${Fact} name="pending">${count(backlog.pending)}<//><${Fact} name="in hand">${count(backlog.unacked)}<//>
+      <${Fact} name="oldest">${seconds(backlog.oldest_age_seconds)}<//><${Fact} name="redelivered">${count(backlog.redelivered)}<//>
+      <${Fact} name="dead letters"><a href=${address(['dead'], { worker: route.to, type: route.type, from: route.from })}>${count(backlog.dead)}</a><//>
+    </dl>`
+}
+
+const Bar = ({ share }) => html`<svg viewBox="0 0 100 6" preserveAspectRatio="none" aria-hidden="true"><rect width=${Math.min(1, share) * 100} height="6" /></svg>`
+
+// ---- plots ----
+
+const spans = { '-15m': '15 min', '-1h': '1 h', '-6h': '6 h', '-24h': '24 h' }
+
+function Plots({ routes }) {
+  const [from, choose] = useState('-15m')
+  const asked = routes.slice().sort((a, b) => b.rate - a.rate).slice(0, MOST).map(routeOf).sort().join('\n')
+  const { answers, error } = useStats(asked, from)
+  const { data, step, durable, range } = useMemo(() => gather(answers), [answers])
+  if (!routes.length) return null
+  return html`<h3>Over time</h3>
+    <p class="choice" role="group" aria-label="How far back">${Object.entries(spans).map(([value, label]) => html`<button type="button" key=${value}
+      aria-pressed=${from === value} onClick=${() => choose(value)}>${label}</button>`)}</p>
+    ${routes.length > MOST && html`<p class="note">Of the ${MOST} busiest of ${routes.length} routes.</p>`}
+    ${error && !answers ? html`<${Trouble} error=${error} what="history" />` : html`<div class="plots">
+      <${Plot} title="Rate and errors" format=${(n) => rate(n)} range=${range} series=${[{ label: 'handled', colour: '--accent' }, { label: 'failed', colour: '--bad' }]}
+        data=${useMemo(() => columns(data, step, [(p) => p.handled / step, (p) => p.failed / step]), [data])} />
+      <${Plot} title="How long messages stay" format=${(n) => ms(n)} range=${range} series=${[{ label: 'p50', colour: '--accent' }, { label: 'p95', colour: '--warn' }, { label: 'p99', colour: '--bad' }]}
+        data=${useMemo(() => columns(data, step, [(p) => p.p50_ms, (p) => p.p95_ms, (p) => p.p99_ms]), [data])} />
+      ${durable && html`<${Plot} title="Stored" format=${(n) => short(n)} range=${range} series=${[{ label: 'stored', colour: '--ok' }]}
+        data=${columns(data, step, [(p) => p.stored ?? 0])} />`}
+    </div>`}`
+}
+
+// useStats asks for the series of each route, and again every ten seconds.
+function useStats(asked, from) {
+  const [state, set] = useState({ answers: null, error: null })
+  useEffect(() => {
+    if (!asked) return undefined
+    const controller = new AbortController()
+    let timer = 0
+    const load = async () => {
+      try {
+        const answers = await Promise.all(asked.split('\n').map((route) => get('/v1/stats' + query({ from, route }), controller.signal)))
+        set({ answers, error: null })
+      } catch (error) {
+        if (error.name === 'AbortError') return
+        set((was) => ({ ...was, error }))
+      }
+      timer = setTimeout(load, 10000)
+    }
+    load()
+    return () => {
+      controller.abort()
+      clearTimeout(timer)
+    }
+  }, [asked, from])
+  return state
+}
+
+// gather adds the series of several routes up: counts are summed, of percentiles the worst is shown.
+function gather(answers) {
+  const points = new Map()
+  const step = answers?.[0]?.step_seconds || 5
+  let durable = false
+  for (const p of (answers ?? []).flatMap((a) => a.series).flatMap((s) => s.points)) {
+    const at = points.get(p.at) ?? points.set(p.at, { at: p.at, handled: 0, failed: 0, p50_ms: 0, p95_ms: 0, p99_ms: 0, stored: 0 }).get(p.at)
+    at.handled += p.handled
+    at.failed += p.failed
+    for (const k of ['p50_ms', 'p95_ms', 'p99_ms']) at[k] = Math.max(at[k], p[k])
+    at.stored = Math.max(at.stored, p.stored ?? 0)
+    durable ||= p.stored > 0
+  }
+  const first = answers?.[0]
+  const range = first ? [new Date(first.from) / 1000, new Date(first.to) / 1000] : null
+  return { data: [...points.values()].sort((a, b) => new Date(a.at) - new Date(b.at)), step, durable, range }
+}
+
+function Instances({ worker }) {
+  const { data, error } = useGet('/v1/instances', 5000)
+  const own = data?.instances.filter((i) => i.worker === worker) ?? []
+  return html`<h3>Instances</h3>
+    ${error && !data ? html`<${Trouble} error=${error} what="the list of instances" />`
+      : own.length === 0 ? html`<p class="note">${data ? 'None is known.' : 'Asking…'}</p>`
+        : html`<${Scroll} label="Instances"><table class="small"><thead><tr><th>instance</th><th>state</th><th>host</th><th class="n">rate</th><th class="n">in flight</th><th>heard</th></tr></thead>
+          <tbody>${own.map((i) => html`<tr key=${i.id}><td><a href=${address(['workers'], { worker, id: i.id })}>${i.id.slice(0, 8)}</a></td><td><span class=${'badge state-' + i.state}>${i.state}</span></td>
+            <td>${i.host}</td><td class="n">${rate(i.rate)}</td><td class="n">${i.in_flight}/${i.capacity}</td><td><${Ago} at=${i.heard} /></td></tr>`)}</tbody></table><//>`}`
+}

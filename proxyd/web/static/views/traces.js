@@ -1,0 +1,97 @@
+// Lines: the list of traces that were kept, and one as a waterfall.
+import { html, useMemo, useState } from '../html.js'
+import { useGet } from '../rest.js'
+import { address, refine } from '../router.js'
+import { clock, count, ms } from '../format.js'
+import { traceCommands } from '../commands.js'
+import { Commands, Field, Page, Scroll, Trouble, When } from '../parts.js'
+
+export function Traces({ rest, query, fabric }) {
+  return rest[0] ? html`<${One} key=${rest[0]} id=${rest[0]} fabric=${fabric} />` : html`<${List} query=${query} />`
+}
+
+const outcome = (o) => (o === 'ok' ? 'ok' : 'failing')
+
+function List({ query }) {
+  const { data, error } = useGet('/v1/traces', 4000)
+  const words = (query.route ?? '').toLowerCase()
+  const traces = (data?.traces ?? []).filter((t) => t.route.toLowerCase().includes(words) && (!query.outcome || t.outcome === query.outcome))
+  return html`<${Page} title="Lines" note="One message each, over all the workers that it came to. Kept are a sample, and all that failed or were slow." tools=${html`
+      <${Field} label="Route" type="search" value=${query.route ?? ''} onInput=${(route) => refine({ route }, { replace: true })} placeholder="entry→add" />
+      <label class="field"><span>Outcome</span><select value=${query.outcome ?? ''} onChange=${(e) => refine({ outcome: e.target.value })}>
+        <option value="">any</option>${['ok', 'error', 'timeout', 'stop'].map((o) => html`<option key=${o} value=${o}>${o}</option>`)}</select></label>`}>
+    <${Trouble} error=${error} what="the list of traces" />
+    ${data && traces.length === 0 && html`<p class="note">${data.traces.length ? 'None matches.' : html`None was kept yet. <code>damrey trace FROM TYPE ARG…</code> sends a message and follows it.`}</p>`}
+    ${traces.length > 0 && html`<${Scroll} label="Traces"><table><thead><tr><th>began</th><th>route</th><th>outcome</th><th class="n">took</th><th class="n">spans</th><th>kept as</th><th>trace</th></tr></thead>
+      <tbody>${traces.map((t) => html`<tr key=${t.id}><td><${When} at=${t.begin} /></td><td>${t.route}</td><td><span class=${'badge ' + outcome(t.outcome)}>${t.outcome}</span></td>
+        <td class="n">${ms(t.duration_ms)}</td><td class="n">${count(t.spans)}</td><td>${t.kept}</td><td><a href=${address(['traces', t.id])}><code>${t.id.slice(0, 16)}…</code></a></td></tr>`)}</tbody></table><//>`}
+  <//>`
+}
+
+// arrange puts every span below the one that it is part of; one whose parent is missing stands at the left.
+export function arrange(path) {
+  const ids = new Set(path.map((s) => s.id)), children = new Map()
+  for (const span of path) {
+    const parent = span.parent && span.parent !== span.id && ids.has(span.parent) ? span.parent : ''
+    ;(children.get(parent) ?? children.set(parent, []).get(parent)).push(span)
+  }
+  const rows = [], seen = new Set()
+  const walk = (id, depth) => {
+    const below = (children.get(id) ?? []).sort((a, b) => new Date(a.begin) - new Date(b.begin) || a.hop - b.hop)
+    for (const span of below) {
+      if (seen.has(span.id)) continue
+      seen.add(span.id)
+      rows.push({ ...span, depth })
+      walk(span.id, depth + 1)
+    }
+  }
+  walk('', 0)
+  for (const span of path) if (!seen.has(span.id)) rows.push({ ...span, depth: 0 }) // parents in a circle
+  return rows
+}
+
+// slowest is the span with the most time that none of its parts explains.
+function slowest(rows) {
+  let best = null
+  for (const row of rows) {
+    const inner = rows.filter((r) => r.parent === row.id).reduce((n, r) => n + r.duration_ms, 0)
+    row.own = Math.max(0, row.duration_ms - inner)
+    if (row.kind !== 'send' && (!best || row.own > best.own)) best = row
+  }
+  return best
+}
+
+function One({ id, fabric }) {
+  const { data, error } = useGet('/v1/traces/' + encodeURIComponent(id))
+  const rows = useMemo(() => arrange(data?.path ?? []), [data])
+  const slow = useMemo(() => slowest(rows), [rows])
+  const begin = Math.min(...rows.map((r) => new Date(r.begin).getTime()))
+  const end = Math.max(...rows.map((r) => new Date(r.begin).getTime() + r.duration_ms))
+  const [open, toggle] = useState('')
+  return html`<${Page} wide title="Line" note=${html`<a href=${address(['traces'])}>all lines</a> · <code>${id}</code>`}>
+    <${Trouble} error=${error} what="this trace" />
+    ${data && html`
+      <dl class="facts across"><div><dt>route</dt><dd>${data.route}</dd></div><div><dt>outcome</dt><dd><span class=${'badge ' + outcome(data.outcome)}>${data.outcome}</span></dd></div>
+        <div><dt>took</dt><dd>${ms(data.duration_ms)}</dd></div><div><dt>began</dt><dd>${clock(data.begin)}</dd></div><div><dt>kept as</dt><dd>${data.kept}</dd></div>
+        ${slow && html`<div><dt>most time in</dt><dd>${slow.worker} ${slow.kind} (${ms(slow.own)})</dd></div>`}</dl>
+      <ol class="waterfall" aria-label="Spans by their begin">${rows.map((r) => html`<${Row} key=${r.id} row=${r} begin=${begin} whole=${Math.max(end - begin, 0.001)}
+        slow=${slow?.id === r.id} open=${open === r.id} onOpen=${() => toggle(open === r.id ? '' : r.id)} />`)}</ol>
+      <p class="note">Begins are by each machine's own clock; where clocks differ, bars are shifted.</p>
+      <h2>The same in a terminal</h2><${Commands} lines=${traceCommands(id, fabric)} />`}
+  <//>`
+}
+
+function Row({ row, begin, whole, slow, open, onOpen }) {
+  const x = ((new Date(row.begin).getTime() - begin) / whole) * 1000
+  const width = Math.max(3, (row.duration_ms / whole) * 1000)
+  const bad = row.outcome !== 'ok'
+  return html`<li class=${(bad ? 'bad' : row.kind) + (slow ? ' slow' : '')}>
+    <button type="button" aria-expanded=${open} onClick=${onOpen}>
+      <span class=${'span-name depth-' + Math.min(row.depth, 8)}><b>${row.worker}</b> ${row.kind} <span class="muted">${row.kind === 'handle' || row.kind === 'wait' ? row.type : `${row.type} → ${row.to}`}</span></span>
+      <svg viewBox="0 0 1000 10" preserveAspectRatio="none" aria-hidden="true"><rect x=${Math.min(x, 997)} width=${Math.min(width, 1000)} y="1" height="8" /></svg>
+      <span class="span-time">${ms(row.duration_ms)}</span>
+    </button>
+    ${open && html`<dl class="facts across"><div><dt>route</dt><dd>${row.from}→${row.type}→${row.to}</dd></div><div><dt>hop</dt><dd>${row.hop}</dd></div><div><dt>instance</dt><dd>${row.instance}</dd></div>
+      <div><dt>began</dt><dd>${clock(row.begin)}</dd></div><div><dt>outcome</dt><dd>${row.outcome}</dd></div>${row.error && html`<div class="whole"><dt>error</dt><dd><pre class="error">${row.error}</pre></dd></div>`}</dl>`}
+  </li>`
+}

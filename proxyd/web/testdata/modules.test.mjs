@@ -1,0 +1,41 @@
+// The other modules that need no browser.
+import test from 'node:test'
+import assert from 'node:assert/strict'
+import { groupsOf, modelOf } from '../static/network.js'
+import { middle, ms, percent, rate, seconds } from '../static/format.js'
+
+const node = (name, more) => ({ name, registered: true, health: 'ok', ready: 1, instances: 1, in_flight: 0, queued: 0, rate: 10, error_share: 0, alarms: 0, ...more })
+const route = (from, type, to, more) => ({ from, type, to, declared: true, observed: true, health: 'ok', rate: 5, error_share: 0, ...more })
+
+test('routes of one pair are one edge with the worse health', () => {
+  const m = modelOf({ nodes: [node('a'), node('b')], edges: [route('a', 'x', 'b'), route('a', 'y', 'b', { health: 'failing', rate: 15, error_share: 0.4, durable: { fill: 0.7, stored: 7 } })] })
+  const e = m.edges.get('a→b')
+  assert.deepEqual([e.rate, e.health, e.fill, e.routes.length], [20, 'failing', 0.7, 2])
+  assert.ok(Math.abs(e.error_share - 0.3) < 1e-9)
+})
+
+test('an edge to nobody that is known shows the node', () => {
+  const m = modelOf({ nodes: [], edges: [route('a', 'x', 'b')] })
+  assert.deepEqual([...m.nodes.keys()].sort(), ['a', 'b'])
+})
+
+test('groups fold into one node with their sums', () => {
+  const nodes = ['pay-1', 'pay-2', 'pay-3', 'mail'].map((n) => node(n))
+  nodes[1] = node('pay-2', { health: 'failing', rate: 10, error_share: 0.5 })
+  const network = { nodes, edges: [route('pay-1', 'x', 'mail'), route('pay-2', 'x', 'mail'), route('pay-1', 'y', 'pay-2')] }
+  assert.deepEqual([...groupsOf(nodes.map((n) => n.name)).keys()], ['pay'])
+  const m = modelOf(network, new Set(['pay']))
+  assert.deepEqual([...m.nodes.keys()].sort(), ['mail', 'pay-…'])
+  const g = m.nodes.get('pay-…')
+  assert.deepEqual([g.members.length, g.health, g.rate, g.instances], [3, 'failing', 30, 3])
+  assert.ok(Math.abs(g.error_share - 5 / 30) < 1e-9)
+  assert.deepEqual([...m.edges.keys()].sort(), ['pay-…→mail', 'pay-…→pay-…'])
+})
+
+test('numbers are short', () => {
+  assert.deepEqual([rate(0), rate(0.001), rate(0.5), rate(12.34), rate(239), rate(12345), rate(2e6)], ['0/s', '<0.01/s', '0.50/s', '12.3/s', '239/s', '12.3 k/s', '2.0 M/s'])
+  assert.deepEqual([percent(0), percent(0.0001), percent(0.031), percent(1)], ['0 %', '<0.1 %', '3.1 %', '100 %'])
+  assert.deepEqual([ms(0), ms(0.25), ms(2.1), ms(1500), ms(90000)], ['–', '250 µs', '2.1 ms', '1.50 s', '1.5 min'])
+  assert.deepEqual([seconds(0.5), seconds(12.5), seconds(300)], ['500 ms', '13 s', '5 min'])
+  assert.deepEqual([middle('short', 10), middle('order-processor-17', 10)], ['short', 'order…r-17'])
+})
