@@ -4,6 +4,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/nats-io/nats.go"
 )
 
 // call is one request under way. Whoever takes it out of the table answers it,
@@ -16,8 +18,9 @@ type call struct {
 	deadline moment
 	hops     int
 	attempts int
-	given    string // the application's id, on a durable route
-	stored   bool   // on a durable route, and the broker has it
+	given    string      // the application's id, on a durable route
+	header   nats.Header // nil: it is not traced
+	stored   bool        // on a durable route, and the broker has it
 	// One of the two takes the answer.
 	done    chan answer  // of one place; for a caller that waits
 	deliver func(answer) // for a channel's message; must not block

@@ -207,7 +207,13 @@ func (w *Instance) postRequest(msg Msg, rch chan []string, deadline moment) {
 		answerNow(fe.message(typ))
 		return
 	}
-	c.deliver = func(a answer) { w.handBack(rch, a.message(typ), deadline) }
+	sp := w.tracer.sending(context.Background(), route, 0, len(c.payload))
+	c.header = sp.header()
+	c.deliver = func(a answer) {
+		m := a.message(typ)
+		sp.endRequest(m, nil)
+		w.handBack(rch, m, deadline)
+	}
 	w.link.begin(c)
 }
 

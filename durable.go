@@ -3,6 +3,7 @@ package damrey
 import (
 	"context"
 	"errors"
+	"maps"
 	"strconv"
 	"time"
 
@@ -75,6 +76,7 @@ func (l *link) storePayload(ctx context.Context, r *Route, payload []byte, j job
 	if j.hops > 0 {
 		m.Header.Set(HeaderHops, strconv.Itoa(j.hops))
 	}
+	maps.Copy(m.Header, j.trace)
 	return l.store(ctx, storing{msg: m, marker: marker, at: r.String(), deadline: deadline, done: done, lane: lane})
 }
 
@@ -115,6 +117,7 @@ type jobHeader struct {
 	given string // the application's, instead of id
 	reply string // where an answer goes; empty: none is wanted
 	hops  int
+	trace nats.Header // nil: it is not traced
 }
 
 // storeDeadline is how long storing goes on trying.
@@ -156,7 +159,7 @@ func (w *Instance) storeSend(ctx context.Context, r *Route, payload []byte, j jo
 func (l *link) storeCall(c *call) {
 	id, r, deadline := c.id, c.route, c.deadline
 	t := tail{kind: kindRequest, call: id, budget: deadline.left(), hops: c.hops, cost: r.Cost}
-	j := jobHeader{given: c.given, reply: string(t.appendTo(nil, l.inbox)), hops: c.hops}
+	j := jobHeader{given: c.given, reply: string(t.appendTo(nil, l.inbox)), hops: c.hops, trace: c.header}
 	ctx, cancel := context.WithDeadline(context.Background(), deadline.time())
 	defer cancel()
 	err := l.storePayload(ctx, r, c.payload, j, deadline, func(err error) { l.callStored(id, r, err) })

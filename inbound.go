@@ -5,6 +5,7 @@ import (
 	"errors"
 	"sync/atomic"
 
+	"github.com/damrey/damrey/internal/report"
 	"github.com/damrey/damrey/internal/wire"
 	"github.com/nats-io/nats.go"
 	"github.com/rs/zerolog"
@@ -20,17 +21,20 @@ type envelope struct {
 	asker    int32  // index in reply of where an answer goes
 	hops     int32
 	cost     int32
+	trace    *incoming // nil: it is not traced
 }
 
 // inbound is one message that came in for this worker.
 type inbound struct {
 	envelope
-	msg      Msg  // the handler's once it was started
-	job      *job // not nil: it is stored at the broker until it is done
-	started  atomic.Bool
-	answered atomic.Bool // whoever sets it answers
-	alone    bool        // nothing else was queued or running when it was started
-	pushed   bool        // past the queue's limit
+	msg       Msg  // the handler's once it was started
+	job       *job // not nil: it is stored at the broker until it is done
+	started   atomic.Bool
+	answered  atomic.Bool // whoever sets it answers
+	alone     bool        // nothing else was queued or running when it was started
+	pushed    bool        // past the queue's limit
+	fault     string      // why it came to a bad end
+	faultCode string
 
 	ctx        handleContext
 	prev, next *inbound // among those in hand, guarded by the dispatcher
@@ -65,6 +69,9 @@ func (w *Instance) receive(m *nats.Msg) {
 	}
 	now := clock()
 	e.deadline = now.add(budget - w.stall.since(now))
+	if m.Header != nil {
+		e.trace = traceOf(m.Header, now.time())
+	}
 	w.accept(&e, m.Data)
 }
 
@@ -134,6 +141,8 @@ func (w *Instance) enqueue(all []inbound) {
 		w.stats.busy.Add(1)
 		w.log.warn("busy: the queue is full", func(e *zerolog.Event) { e.Str("route", in.where()).Int("queue", w.opts.queue) })
 		w.fail(in, &fabricError{ErrBusy, "the instance's queue is full", in.where()})
+		in.fails(codeOf(ErrBusy), "the instance's queue is full")
+		w.tracer.refused(in)
 	}
 }
 
@@ -148,6 +157,8 @@ func (w *Instance) process(in *inbound) {
 	}
 	if now >= in.deadline {
 		w.expired(in)
+		in.fails(report.Timeout, "its budget was used up before its handler began")
+		w.tracer.refused(in)
 		return
 	}
 	h := w.mux.find(in.typ)
@@ -158,10 +169,15 @@ func (w *Instance) process(in *inbound) {
 	ctx := &in.ctx
 	ctx.parent, ctx.deadline, ctx.hops, ctx.unasked = w.handling, deadline, in.hops+1, in.answerTo() == ""
 	ctx.job, ctx.unasked = in.job, ctx.unasked && in.job == nil
+	if in.trace != nil {
+		ctx.span = w.tracer.handling(in, now.time())
+		ctx.parent = ctx.span.within(ctx.parent)
+	}
 	out, err := w.call(ctx, h, in)
 	ctx.end()
 	w.stats.handled.Add(1)
 	w.conclude(in, out, err, err != nil && clock() >= deadline)
+	w.tracer.handled(in, now)
 }
 
 // expired ends a message whose budget was used up before it was started. A

@@ -40,6 +40,7 @@ type Instance struct {
 	batches  batches
 	channels channels
 	lane     sendLane
+	tracer   tracer
 	jobs     jobsInHand
 	blind    atomic.Int64 // moment when a job's failures could not be read last
 	jobHead  string       // <prefix>.job.<worker>.
@@ -79,6 +80,7 @@ func New(cfg Config, log zerolog.Logger, opts ...Option) *Instance {
 	w.subjectHead = len(inboundSubject(w.opts.prefix, cfg.Name)) - len("*.*")
 	w.channels.init()
 	w.lane.init()
+	w.tracer.init(w.opts.prefix, cfg.Name, w.id, w.opts.sampling, w.opts.tracer)
 	w.dispatch = newDispatcher(DefaultMPU, w.opts.queue, w.process, w.backlog)
 	w.pool.New = func() any { b := make([]byte, 0, 256); return &b }
 	w.callPool.New = func() any { return &call{done: make(chan answer, 1)} }
@@ -174,7 +176,7 @@ func (w *Instance) connect() (nc *nats.Conn, own bool, err error) {
 
 func (w *Instance) serve(ctx context.Context, nc *nats.Conn) error {
 	w.link = newLink(nc, w.opts.prefix, w.cfg.Rc, w.opts.replyPrefixes, w.log, &w.stats)
-	w.batches.l = w.link
+	w.batches.l, w.tracer.l = w.link, w.link
 	if err := w.link.open(); err != nil {
 		return fmt.Errorf("damrey: inbox: %w", err)
 	}
@@ -190,6 +192,7 @@ func (w *Instance) serve(ctx context.Context, nc *nats.Conn) error {
 	w.stall.start()
 	group.Go(func() { w.stall.run(background) })
 	group.Go(func() { w.keepJobs(background) })
+	group.Go(func() { w.tracer.run(background) })
 	services, err := w.answerServices(nc)
 	if err != nil {
 		w.log.Warn().Err(err).Msg("this instance will not be in `nats micro ls`")

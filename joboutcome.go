@@ -7,6 +7,7 @@ import (
 	"strconv"
 
 	"github.com/damrey/damrey/internal/wire"
+	"github.com/nats-io/nats.go"
 )
 
 // concludeJob does what a handler's output says about a stored message. It is
@@ -22,11 +23,13 @@ func (w *Instance) concludeJob(in *inbound, out Msg, err error) {
 		w.handBackJob(in)
 	case err != nil:
 		w.stats.failed.Add(1)
+		in.fails(outcomeOf(nil, err))
 		w.jobFailed(in, errorMessage(in.typ, err), err)
 	case out.Tag() == REQUEST:
 		w.forwardJob(in, out)
 	case out.Tag() == ERROR:
 		w.stats.failed.Add(1)
+		in.fails(errorOutcome(out))
 		w.jobFailed(in, typed(out, in.typ), nil)
 	case len(out) == 0:
 		w.reply(in, Msg{RESPONSE, in.typ})
@@ -35,7 +38,9 @@ func (w *Instance) concludeJob(in *inbound, out Msg, err error) {
 		w.reply(in, typed(out, in.typ))
 		w.jobDone(in)
 	default:
-		w.fail(in, wrongOutput(in, out))
+		fe := wrongOutput(in, out)
+		in.fails(codeOf(fe.kind), fe.text)
+		w.fail(in, fe)
 	}
 }
 
@@ -51,6 +56,9 @@ func (w *Instance) forwardJob(in *inbound, out Msg) {
 	buf := w.buffer()
 	defer w.release(buf)
 	route, fe := w.onward(in, out, buf)
+	if fe != nil {
+		in.fails(codeOf(fe.kind), fe.text)
+	}
 	switch {
 	case fe == nil:
 	case fe.kind == ErrLoop, fe.kind == ErrTooLarge:
@@ -68,27 +76,30 @@ func (w *Instance) forwardJob(in *inbound, out Msg) {
 		}
 		w.jobDone(in)
 	}
-	if err := w.pushOutput(in, route, *buf, ended); err != nil {
+	sp := in.ctx.span.forward(route, int(in.hops)+1)
+	err := w.pushOutput(in, route, *buf, sp.header(), ended)
+	sp.endSend(err)
+	if err != nil {
 		ended(err)
 	}
 }
 
 // pushOutput begins to send a job's output on, and calls ended when it is
 // stored or taken. When it returns an error it does not.
-func (w *Instance) pushOutput(in *inbound, route *Route, payload []byte, ended func(error)) error {
+func (w *Instance) pushOutput(in *inbound, route *Route, payload []byte, header nats.Header, ended func(error)) error {
 	hops := int(in.hops) + 1
 	deadline := clock().add(storeTime)
 	switch {
 	case route.Durable:
-		j := jobHeader{id: in.job.outputID(hops), reply: in.answerTo(), hops: hops}
+		j := jobHeader{id: in.job.outputID(hops), reply: in.answerTo(), hops: hops, trace: header}
 		return w.link.storePayload(context.Background(), route, payload, j, deadline, ended)
 	case in.answerTo() == "":
 		deadline = clock().add(w.cfg.Timeout)
-		return w.sendPayload(context.Background(), route, payload, hops, deadline, w.cfg.Timeout, tell(ended, route))
+		return w.sendPayload(context.Background(), route, payload, hops, deadline, w.cfg.Timeout, header, tell(ended, route))
 	}
 	err := w.link.send(context.Background(), push{
 		route: route, subject: route.subject, payload: payload, count: 1, kind: kindRequest,
-		rest: in.answerTo(), hops: hops, cost: route.Cost, deadline: clock().add(w.cfg.Timeout), budget: w.cfg.Timeout,
+		rest: in.answerTo(), hops: hops, cost: route.Cost, deadline: clock().add(w.cfg.Timeout), budget: w.cfg.Timeout, header: header,
 	})
 	if err == nil {
 		// Whoever is next answers the requester, and this side says STOP when
@@ -116,7 +127,7 @@ func (w *Instance) giveUpJob(in *inbound, fe *fabricError) {
 }
 
 // forwardStored stores what a message that came directly is followed by.
-func (w *Instance) forwardStored(in *inbound, route *Route, payload []byte) error {
+func (w *Instance) forwardStored(in *inbound, route *Route, payload []byte, header nats.Header) error {
 	deadline := clock().add(storeTime)
 	if in.answerTo() != "" {
 		deadline = in.deadline
@@ -124,7 +135,7 @@ func (w *Instance) forwardStored(in *inbound, route *Route, payload []byte) erro
 	if !in.answered.CompareAndSwap(false, true) {
 		return nil
 	}
-	return w.link.storePayload(context.Background(), route, payload, jobHeader{reply: in.answerTo(), hops: int(in.hops) + 1}, deadline, func(err error) {
+	return w.link.storePayload(context.Background(), route, payload, jobHeader{reply: in.answerTo(), hops: int(in.hops) + 1, trace: header}, deadline, func(err error) {
 		if err == nil {
 			return
 		}

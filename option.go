@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"go.opentelemetry.io/otel/trace"
 )
 
 // Option changes what [New] does by default.
@@ -18,6 +19,8 @@ type options struct {
 	drainTime     time.Duration
 	queue         int
 	replyPrefixes []string
+	tracer        trace.TracerProvider
+	sampling      float64
 }
 
 // WithConn uses a connection that the caller made and closes. Without it the
@@ -74,5 +77,5 @@ func (o options) validate() error {
 	if o.drainTime < 0 {
 		return fmt.Errorf("damrey: WithDrainTime: %v; use 0 or more", o.drainTime)
 	}
-	return nil
+	return checkSampling(o.sampling)
 }

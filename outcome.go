@@ -5,7 +5,9 @@ import (
 	"errors"
 	"time"
 
+	"github.com/damrey/damrey/internal/report"
 	"github.com/damrey/damrey/internal/wire"
+	"github.com/nats-io/nats.go"
 	"github.com/rs/zerolog"
 )
 
@@ -26,6 +28,7 @@ func (w *Instance) conclude(in *inbound, out Msg, err error, over bool) {
 	case RESPONSE, ERROR:
 		if out.Tag() == ERROR {
 			w.stats.failed.Add(1)
+			in.fails(errorOutcome(out))
 		}
 		w.reply(in, typed(out, in.typ))
 	default:
@@ -33,13 +36,16 @@ func (w *Instance) conclude(in *inbound, out Msg, err error, over bool) {
 			w.reply(in, Msg{RESPONSE, in.typ})
 			return
 		}
-		w.fail(in, wrongOutput(in, out))
+		fe := wrongOutput(in, out)
+		in.fails(codeOf(fe.kind), fe.text)
+		w.fail(in, fe)
 	}
 }
 
 // concludeError answers a handler's error. over says that the handler's time
 // was up, and then its context's end is no failure of its own.
 func (w *Instance) concludeError(in *inbound, err error, over bool) {
+	in.fails(outcomeOf(nil, err))
 	if fe, ok := err.(*fabricError); ok {
 		w.fail(in, fe)
 		return
@@ -106,29 +112,34 @@ func (w *Instance) forward(in *inbound, out Msg) {
 	defer w.release(buf)
 	route, fe := w.onward(in, out, buf)
 	if fe != nil {
+		in.fails(codeOf(fe.kind), fe.text)
 		w.fail(in, fe)
 		return
 	}
 	now := clock()
 	if now >= in.deadline {
+		in.fails(report.Timeout, "its budget was used up before it could go on")
 		w.expired(in)
 		return
 	}
 	var err error
+	sp := in.ctx.span.forward(route, int(in.hops)+1)
 	if route.Durable {
-		err = w.forwardStored(in, route, *buf)
+		err = w.forwardStored(in, route, *buf, sp.header())
 	} else if in.answerTo() == "" {
-		err = w.sendPayload(context.Background(), route, *buf, int(in.hops)+1, in.deadline, in.deadline.since(now), nil)
+		err = w.sendPayload(context.Background(), route, *buf, int(in.hops)+1, in.deadline, in.deadline.since(now), sp.header(), nil)
 	} else if in.answered.CompareAndSwap(false, true) {
 		err = w.link.send(context.Background(), push{
 			route: route, subject: route.subject, payload: *buf, count: 1, kind: kindRequest,
-			rest: in.answerTo(), hops: int(in.hops) + 1, cost: route.Cost, deadline: in.deadline, budget: in.deadline.since(now),
+			rest: in.answerTo(), hops: int(in.hops) + 1, cost: route.Cost, deadline: in.deadline, budget: in.deadline.since(now), header: sp.header(),
 		})
 		if err != nil {
 			in.answered.Store(false)
 		}
 	}
+	sp.endSend(err)
 	if err != nil {
+		in.fails(report.Error, "could not forward: "+err.Error())
 		w.fail(in, &fabricError{ErrFailed, "could not forward: " + err.Error(), route.String()})
 		return
 	}
@@ -155,11 +166,11 @@ func (w *Instance) onward(in *inbound, out Msg, buf *[]byte) (*Route, *fabricErr
 }
 
 // sendPayload pushes an encoded send, in a batch where the route says so.
-func (w *Instance) sendPayload(ctx context.Context, r *Route, payload []byte, hops int, deadline moment, budget time.Duration, settled func(fate)) error {
+func (w *Instance) sendPayload(ctx context.Context, r *Route, payload []byte, hops int, deadline moment, budget time.Duration, header nats.Header, settled func(fate)) error {
 	w.stats.sends.Add(1)
 	p := push{
 		route: r, subject: r.subject, payload: payload, count: 1,
-		kind: kindSend, hops: hops, cost: r.Cost, deadline: deadline, budget: budget, settled: settled,
+		kind: kindSend, hops: hops, cost: r.Cost, deadline: deadline, budget: budget, header: header, settled: settled,
 	}
 	if r.Batch > 1 && settled == nil {
 		return w.batches.add(ctx, p)

@@ -14,6 +14,15 @@ const (
 	headerUnstarted = "Damrey-Unstarted" // on STOP: the message surely did not run
 )
 
+// publish puts a message into the connection's buffer. Headers cost half the
+// throughput, so only those that are traced have one.
+func (l *link) publish(subject, reply string, header nats.Header, payload []byte) error {
+	if header == nil {
+		return l.nc.PublishRequest(subject, reply, payload)
+	}
+	return l.nc.PublishMsg(&nats.Msg{Subject: subject, Reply: reply, Header: header, Data: payload})
+}
+
 // sendsPass: a send would not have to wait now.
 func (l *link) sendsPass() bool { return l.state.up.Load() && !l.ring.isFull() }
 

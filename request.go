@@ -35,15 +35,16 @@ func (l *link) pushCall(id uint64) {
 	defer l.scratch.Put(buf)
 	var route *Route
 	var reply string
+	var header nats.Header
 	there := l.calls.update(id, func(c *call) {
 		var b [128]byte
 		t := tail{kind: kindRequest, call: c.id, budget: c.deadline.left(), hops: c.hops, cost: c.route.Cost}
 		reply = string(t.appendTo(b[:0], l.inbox))
-		route = c.route
+		route, header = c.route, c.header
 		*buf = append((*buf)[:0], c.payload...)
 	})
 	if there {
-		l.pushed(id, route, len(*buf), l.nc.PublishRequest(route.subject, reply, *buf))
+		l.pushed(id, route, len(*buf), l.publish(route.subject, reply, header, *buf))
 	}
 }
 
