@@ -28,6 +28,7 @@ type Proxy struct {
 	burials *burials
 	others  *proxies
 	later   *schedules
+	traces  *traceStore
 	ln      net.Listener
 	server  *http.Server
 
@@ -53,6 +54,7 @@ func New(nc *nats.Conn, cfg Config) (*Proxy, error) {
 	p.dead = newDeadLetters(store, p.table)
 	p.others = newProxies(store, cfg.Node)
 	p.later = &schedules{store: store, table: p.table}
+	p.traces = &traceStore{store}
 	p.keeper = newKeeper(store, cfg.Node, p.dead.settle)
 	p.burials = newBurials(store, p.table)
 	routes, err := p.routes()
@@ -140,6 +142,7 @@ func (p *Proxy) prepareOnce(ctx context.Context) error {
 		return err
 	}
 	p.prepareLater(ctx)
+	p.prepareTraces(ctx)
 	return p.others.announce(ctx, p.told())
 }
 
@@ -148,6 +151,13 @@ func (p *Proxy) prepareOnce(ctx context.Context) error {
 func (p *Proxy) prepareLater(ctx context.Context) {
 	if err := bucket.EnsureLater(ctx, p.store.js, p.cfg.Prefix); err != nil {
 		p.cfg.Log.Debug().Err(err).Msg("the stream of delayed messages cannot be made yet")
+	}
+}
+
+// prepareTraces makes the stream of traces, without which the table is served too.
+func (p *Proxy) prepareTraces(ctx context.Context) {
+	if err := bucket.EnsureTraces(ctx, p.store.js, p.cfg.Prefix); err != nil {
+		p.cfg.Log.Warn().Err(err).Msg("the stream of traces cannot be made; no traces are kept")
 	}
 }
 
