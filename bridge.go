@@ -97,6 +97,11 @@ func (b *Bridge) Run(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("damrey: bridge: %w", err)
 	}
+	asked, err := b.nc.Subscribe(WhereSubject(b.cfg.Prefix, BridgeWorker), b.tellWhereabouts)
+	if err != nil {
+		return fmt.Errorf("damrey: bridge: %w", err)
+	}
+	defer func() { _ = asked.Unsubscribe() }() // fails only on a closed connection
 	close(b.ready)
 	<-ctx.Done()
 	drain(b.nc, sub, time.Second, b.log)
@@ -124,6 +129,13 @@ func (b *Bridge) flushWhenConnected(ctx context.Context) error {
 		pause(ctx, handoverPoll)
 	}
 	return nil
+}
+
+// tellWhereabouts says whether a message went through here.
+func (b *Bridge) tellWhereabouts(m *nats.Msg) {
+	if q, ok := b.link.readQuestion(m); ok {
+		b.link.answerWhere(q, m.Reply, b.link.inboxToken())
+	}
 }
 
 // outgoing is one message on its way through the bridge.
@@ -252,6 +264,7 @@ func (b *Bridge) store(o *outgoing, confirm bool) {
 			b.answer(o, Msg{RESPONSE, o.typ})
 		}
 	}
+	b.link.handed.add(o.push.route, j.reply, j.hops)
 	deadline := max(o.push.deadline, clock().add(storeTime))
 	messages := wire.NewReader(o.push.payload)
 	for range o.push.count {

@@ -83,10 +83,10 @@ func (w *Instance) await(ctx context.Context, c *call) (answer, error) {
 	if w.link.calls.take(c.id) == nil {
 		return <-c.done, nil // it was being answered just now
 	}
-	where, began, stored := c.route.String(), c.began, c.stored
+	where, began, stored, path := c.route.String(), c.began, c.stored, c.pathNow()
 	w.recycle(c)
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-		return answer{}, &TimeoutError{Where: where, Spent: clock().since(began), Stored: stored}
+		return answer{}, timedOut(where, clock().since(began), stored, path)
 	}
 	return answer{}, fmt.Errorf("damrey: request given up (%s): %w", where, context.Cause(ctx))
 }

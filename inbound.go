@@ -30,10 +30,11 @@ type inbound struct {
 	msg       Msg  // the handler's once it was started
 	job       *job // not nil: it is stored at the broker until it is done
 	started   atomic.Bool
-	answered  atomic.Bool // whoever sets it answers
-	alone     bool        // nothing else was queued or running when it was started
-	pushed    bool        // past the queue's limit
-	fault     string      // why it came to a bad end
+	began     atomic.Int64 // moment when its handler did
+	answered  atomic.Bool  // whoever sets it answers
+	alone     bool         // nothing else was queued or running when it was started
+	pushed    bool         // past the queue's limit
+	fault     string       // why it came to a bad end
 	faultCode string
 
 	ctx        handleContext
@@ -173,6 +174,7 @@ func (w *Instance) process(in *inbound) {
 		ctx.span = w.tracer.handling(in, now.time())
 		ctx.parent = ctx.span.within(ctx.parent)
 	}
+	in.began.Store(int64(now))
 	out, err := w.call(ctx, h, in)
 	ctx.end()
 	w.stats.handled.Add(1)
@@ -190,6 +192,6 @@ func (w *Instance) expired(in *inbound) {
 		return
 	}
 	if _, framed := parseReply(in.answerTo()); !framed {
-		w.reply(in, Msg{TIMEOUT})
+		w.replyTimeout(in)
 	}
 }

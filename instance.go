@@ -198,6 +198,11 @@ func (w *Instance) serve(ctx context.Context, nc *nats.Conn) error {
 		w.log.Warn().Err(err).Msg("this instance will not be in `nats micro ls`")
 	}
 
+	asked, err := nc.Subscribe(WhereSubject(w.opts.prefix, w.cfg.Name), w.tellWhereabouts)
+	if err != nil {
+		w.log.Warn().Err(err).Msg("requests that time out here will not say so")
+	}
+
 	receiving, endReceiving := context.WithCancel(ctx)
 	group.Go(func() {
 		select {
@@ -210,6 +215,9 @@ func (w *Instance) serve(ctx context.Context, nc *nats.Conn) error {
 	endReceiving()
 	w.finish(endHandling)
 	services.stop()
+	if asked != nil {
+		_ = asked.Unsubscribe() // fails only on a closed connection
+	}
 	endBackground()
 	group.Wait()
 	w.link.close()

@@ -91,6 +91,7 @@ func (w *Instance) pushOutput(in *inbound, route *Route, payload []byte, header 
 	deadline := clock().add(storeTime)
 	switch {
 	case route.Durable:
+		w.link.handed.add(route, in.answerTo(), hops)
 		j := jobHeader{id: in.job.outputID(hops), reply: in.answerTo(), hops: hops, trace: header}
 		return w.link.storePayload(context.Background(), route, payload, j, deadline, ended)
 	case in.answerTo() == "":
@@ -135,6 +136,7 @@ func (w *Instance) forwardStored(in *inbound, route *Route, payload []byte, head
 	if !in.answered.CompareAndSwap(false, true) {
 		return nil
 	}
+	w.link.handed.add(route, in.answerTo(), int(in.hops)+1)
 	return w.link.storePayload(context.Background(), route, payload, jobHeader{reply: in.answerTo(), hops: int(in.hops) + 1, trace: header}, deadline, func(err error) {
 		if err == nil {
 			return

@@ -37,6 +37,8 @@ type link struct {
 	calls     calls
 	outbox    outbox
 	stores    stores
+	handed    handed
+	asking    allowance // of questions where a request is
 	state     linkState
 	scratch   sync.Pool // *[]byte, payloads about to be published
 	closed    chan struct{}
@@ -75,6 +77,7 @@ func newLink(nc *nats.Conn, prefix string, attempts int, replies []string, log *
 	l.gen.Store(mathrand.Uint64() >> 1)
 	l.assurance.init()
 	l.calls.init(l.expire)
+	l.calls.ask, l.asking.each = l.askWhere, askedEach
 	l.outbox.quiet.L = &l.outbox.mu
 	l.scratch.New = func() any { return new([]byte) }
 	return l

@@ -60,7 +60,7 @@ func (w *Instance) concludeError(in *inbound, err error, over bool) {
 		return
 	}
 	if over && errors.Is(err, context.DeadlineExceeded) {
-		w.reply(in, Msg{TIMEOUT})
+		w.replyTimeout(in)
 		return
 	}
 	w.reply(in, Msg{ERROR, in.typ, err.Error()})
@@ -89,6 +89,13 @@ func (w *Instance) reply(in *inbound, out Msg) {
 		*buf = wire.Append((*buf)[:0], fe.message(in.typ))
 	}
 	w.link.post(parcel{to: in.answerTo(), payload: buf, size: len(*buf), deadline: in.deadline, release: w.release}, in.alone)
+}
+
+// replyTimeout answers TIMEOUT, once.
+func (w *Instance) replyTimeout(in *inbound) {
+	if in.answered.CompareAndSwap(false, true) {
+		w.link.timeout(in.answerTo(), in.where(), max(in.stateLength(HopQueued), in.stateLength(HopHandling)))
+	}
 }
 
 // fail answers an ERROR of the fabric. For a send it is logged instead. A job

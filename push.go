@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/rs/zerolog"
@@ -11,6 +12,7 @@ import (
 
 const (
 	headerWhere     = "Damrey-Where"     // on STOP: the route that nobody took
+	headerSpent     = "Damrey-Spent"     // on TIMEOUT: how long the message was at headerWhere
 	headerUnstarted = "Damrey-Unstarted" // on STOP: the message surely did not run
 )
 
@@ -129,6 +131,15 @@ func (l *link) stop(to, at string, unstarted bool) {
 	if unstarted {
 		m.Header.Set(headerUnstarted, "true")
 	}
+	l.answerMsg(m)
+}
+
+// timeout answers TIMEOUT, with where the time was spent in headers.
+func (l *link) timeout(to, at string, spent time.Duration) {
+	m := nats.NewMsg(to)
+	m.Data = []byte(`["TIMEOUT"]`)
+	m.Header.Set(headerWhere, at)
+	m.Header.Set(headerSpent, max(0, spent).Round(time.Microsecond).String())
 	l.answerMsg(m)
 }
 

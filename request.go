@@ -15,6 +15,7 @@ const fewCalls = 3
 // then on it is answered exactly once.
 func (l *link) begin(c *call) {
 	c.attempts = 1
+	c.ask = askAt(c.began, c.deadline)
 	if !l.calls.put(c) {
 		c.finish(answer{made: Msg{STOP}, where: c.route.String()})
 		return
@@ -105,10 +106,11 @@ func (l *link) deliver(id uint64, a answer) {
 		l.count.late.Add(1)
 		return
 	}
+	a.path = c.pathNow()
 	c.finish(a)
 }
 
 // expire is called at a call's deadline, when it has been taken.
 func (l *link) expire(c *call) {
-	c.finish(answer{made: Msg{TIMEOUT}, where: c.route.String(), stored: c.stored})
+	c.finish(answer{made: Msg{TIMEOUT}, where: c.route.String(), stored: c.stored, path: c.pathNow()})
 }
