@@ -2,7 +2,6 @@ package damrey
 
 import (
 	"context"
-	"encoding/json"
 	"sync"
 	"time"
 
@@ -86,7 +85,7 @@ func (t *tracer) drain() {
 }
 
 func (t *tracer) publishNow(k kept) {
-	data, err := json.Marshal(k.span)
+	data, err := report.FormatSpan(k.span)
 	if err == nil {
 		err = t.l.nc.Publish(report.TraceSubject(t.prefix, k.trace.String()), data)
 	}

@@ -25,7 +25,9 @@ type fabricConfig struct {
 	Broker broker.Config
 	// Proxy, without what is known only when NATS is reached.
 	Proxy proxyd.Config
-	Log   zerolog.Logger
+	// OTLP is where spans go; nil: nowhere.
+	OTLP *otlp
+	Log  zerolog.Logger
 }
 
 // fabric is what runs, for the verb to print.
@@ -101,7 +103,11 @@ func startBridge(g *group, nc *nats.Conn, cfg fabricConfig) error {
 	if err := g.start("watcher of the table", watcher.Run, readyOrAfter(watcher.Ready(), tableTime)); err != nil {
 		return err
 	}
-	bridge := damrey.NewBridge(nc, damrey.BridgeConfig{Prefix: cfg.Proxy.Prefix, Table: watcher.Table, Log: cfg.Log})
+	spans, err := cfg.OTLP.start(g, "damrey-proxy", cfg.Log)
+	if err != nil {
+		return err
+	}
+	bridge := damrey.NewBridge(nc, damrey.BridgeConfig{Prefix: cfg.Proxy.Prefix, Table: watcher.Table, Tracer: spans, Log: cfg.Log})
 	return g.start("bridge", bridge.Run, bridge.Ready())
 }
 

@@ -22,6 +22,7 @@ type fabricFlags struct {
 	data             string
 	sync             syncTime
 	insecure         bool
+	otlp             otlp
 }
 
 func (f *fabricFlags) add(cmd *cobra.Command) {
@@ -36,6 +37,7 @@ func (f *fabricFlags) add(cmd *cobra.Command) {
 	flags.Var(&f.sync, "sync", fmt.Sprintf("how long after its acknowledgement what is stored is forced to the disk, which is "+
 		"what a power cut can take; always: before it (default %v; 2m when nothing is kept)", broker.DefaultSync))
 	addPrefix(flags, &f.prefix)
+	f.otlp.add(cmd)
 }
 
 // check looks at the values alone, not at the machine. external: there is no broker inside.
@@ -52,6 +54,9 @@ func (f *fabricFlags) check(external bool) error {
 		return usageError("--host %s is beyond this machine, and the REST interface asks nobody who they are; type --insecure too if the network is trusted", f.host)
 	}
 	if err := f.checkPorts(external); err != nil {
+		return err
+	}
+	if err := f.otlp.check(); err != nil {
 		return err
 	}
 	return checkPrefix(f.prefix)
@@ -92,6 +97,7 @@ func (f *fabricFlags) config(a *app) fabricConfig {
 			Listen: f.rest.address(f.host), Insecure: f.insecure, Prefix: f.prefix,
 			Version: damrey.Version, Advertise: f.advertise, Log: a.log,
 		},
-		Log: a.log,
+		OTLP: f.otlp.from(a),
+		Log:  a.log,
 	}
 }

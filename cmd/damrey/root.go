@@ -19,6 +19,7 @@ says what its output is; one live table at the proxy says where that goes; NATS 
   damrey route        pause a route and resume it
   damrey dead         look at the messages that failed too often; retry, edit or purge them
   damrey schedule     send messages later, once or again and again
+  damrey trace        follow a message through the network, and find the slow hop
 
 Every flag can be set by an environment variable, --nats-port by DAMREY_NATS_PORT. Logs are on
 stderr, stdout is data. The first Ctrl-C ends a daemon in order, the second at once.
@@ -62,7 +63,7 @@ func newRoot(a *app) *cobra.Command {
 		return err
 	}
 	root.AddCommand(newDevCommand(a), newProxyCommand(a), newAgentCommand(a), newWorkerCommand(a), newRouteCommand(a), newDeadCommand(a), newScheduleCommand(a),
-		newRequestCommand(a), newSendCommand(a), newBackupCommand(a), newRestoreCommand(a), newBenchCommand(a), newChaosCommand(a), newChaosWorkerCommand(a), newVersionCommand(a))
+		newRequestCommand(a), newSendCommand(a), newTraceCommand(a), newBackupCommand(a), newRestoreCommand(a), newBenchCommand(a), newChaosCommand(a), newChaosWorkerCommand(a), newVersionCommand(a))
 	root.InitDefaultHelpCmd()
 	root.InitDefaultCompletionCmd()
 	refuseUnknownTopics(root)

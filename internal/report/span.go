@@ -71,6 +71,9 @@ func ParseSpan(data []byte) (Span, error) {
 	return s, nil
 }
 
+// FormatSpan is the opposite of [ParseSpan].
+func FormatSpan(s Span) ([]byte, error) { return json.Marshal(s) }
+
 const maxSpan = 16 << 10
 
 // End is when it ended, by its machine's clock.
