@@ -2,6 +2,7 @@ package damrey
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/damrey/damrey/internal/wire"
 	"github.com/nats-io/nats.go"
@@ -16,6 +17,7 @@ type answer struct {
 	where string
 	// stored says that what timed out is stored and will be handled.
 	stored bool
+	path   []Hop // where it was, when it timed out
 }
 
 // message reads an answer. What a plain worker answers may be anything: what
@@ -43,6 +45,18 @@ func (a answer) message(typ string) Msg {
 	return Msg{RESPONSE, typ, string(a.from.Data)}
 }
 
+// pathSaid is where a TIMEOUT says that the message was when its time was up.
+func (a answer) pathSaid(at string) []Hop {
+	if a.from == nil || len(a.path) > 0 {
+		return a.path
+	}
+	spent, err := time.ParseDuration(a.from.Header.Get(headerSpent))
+	if err != nil {
+		return nil
+	}
+	return []Hop{{Route: at, State: HopHandling, For: spent, Spent: spent}}
+}
+
 // result is what Request returns for an answer.
 func (a answer) result(r *Route, began moment) (Msg, error) {
 	m := a.message(r.Type)
@@ -60,7 +74,7 @@ func (a answer) result(r *Route, began moment) (Msg, error) {
 	case STOP:
 		return m, fmt.Errorf("%w (%s)", ErrNoInstance, at)
 	case TIMEOUT:
-		return m, &TimeoutError{Where: at, Spent: clock().since(began), Stored: a.stored}
+		return m, timedOut(at, clock().since(began), a.stored, a.pathSaid(at))
 	}
 	return m, replyError(m)
 }

@@ -73,11 +73,12 @@ func (b *batches) add(ctx context.Context, p push) error {
 	return nil
 }
 
-// fits: only sends with equal hops and cost share a batch.
+// fits: only sends with equal hops and cost share a batch. One that is traced
+// has headers of its own, and leaves alone.
 func (one *batch) fits(p push, maxPayload int64) bool {
 	w := &one.waiting
 	return w.count == 0 ||
-		w.hops == p.hops && w.cost == p.cost && w.count < p.route.Batch &&
+		w.header == nil && p.header == nil && w.hops == p.hops && w.cost == p.cost && w.count < p.route.Batch &&
 			(maxPayload <= 0 || int64(len(w.payload)+1+len(p.payload)) <= maxPayload/2)
 }
 

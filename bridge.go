@@ -10,6 +10,7 @@ import (
 	"github.com/damrey/damrey/internal/wire"
 	"github.com/nats-io/nats.go"
 	"github.com/rs/zerolog"
+	"go.opentelemetry.io/otel/trace"
 )
 
 // HeaderSend on a request to <prefix>.out.<from>.<type>, with the value
@@ -20,6 +21,10 @@ const (
 	SendConfirm = "confirm"
 )
 
+// BridgeWorker is what a bridge calls itself in traces and when it says which
+// messages it has passed on.
+const BridgeWorker = reserved + "bridge"
+
 // Bridge routes the output of programs without the library, which they publish
 // on <prefix>.out.<from>.<type>. An agent runs one for its machine, the proxy
 // one for the clients of the broker itself.
@@ -29,6 +34,7 @@ type Bridge struct {
 	link  *link
 	log   *throttledLog
 	stats counters
+	trace tracer
 	ready chan struct{}
 }
 
@@ -45,6 +51,9 @@ type BridgeConfig struct {
 	Table func() *Table
 	// ReplyPrefixes allows reply subjects besides _INBOX. and the connection's.
 	ReplyPrefixes []string
+	// Tracer takes the spans of traced messages that are passed on, as [WithTracer]
+	// does. Nil: nobody wants them.
+	Tracer trace.TracerProvider
 	// Log tells of trouble. The zero value is silent.
 	Log zerolog.Logger
 }
@@ -58,6 +67,8 @@ func NewBridge(nc *nats.Conn, cfg BridgeConfig) *Bridge {
 	}
 	b := &Bridge{cfg: cfg, nc: nc, log: newThrottledLog(cfg.Log), ready: make(chan struct{})}
 	b.link = newLink(nc, cfg.Prefix, cfg.Rc, cfg.ReplyPrefixes, b.log, &b.stats, newOutRoutes())
+	b.trace.init(cfg.Prefix, BridgeWorker, b.link.inboxToken(), 0, cfg.Tracer)
+	b.trace.l = b.link
 	return b
 }
 
@@ -78,6 +89,9 @@ func (b *Bridge) Run(ctx context.Context) error {
 		return fmt.Errorf("damrey: bridge: %w", err)
 	}
 	defer b.link.close()
+	var spans background
+	spans.start(b.trace.run)
+	defer spans.stop()
 	sub, err := b.nc.QueueSubscribe(OutSubject(b.cfg.Prefix, "*", "*"), b.cfg.Prefix+"_bridge", b.receive)
 	if err == nil {
 		err = sub.SetPendingLimits(pendingLimit, pendingMemory)
@@ -88,6 +102,11 @@ func (b *Bridge) Run(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("damrey: bridge: %w", err)
 	}
+	asked, err := b.nc.Subscribe(WhereSubject(b.cfg.Prefix, BridgeWorker), b.tellWhereabouts)
+	if err != nil {
+		return fmt.Errorf("damrey: bridge: %w", err)
+	}
+	defer func() { _ = asked.Unsubscribe() }() // fails only on a closed connection
 	close(b.ready)
 	<-ctx.Done()
 	drain(b.nc, sub, time.Second, b.log)
@@ -117,11 +136,19 @@ func (b *Bridge) flushWhenConnected(ctx context.Context) error {
 	return nil
 }
 
+// tellWhereabouts says whether a message went through here.
+func (b *Bridge) tellWhereabouts(m *nats.Msg) {
+	if q, ok := b.link.readQuestion(m); ok {
+		b.link.answerWhere(q, m.Reply, b.link.inboxToken())
+	}
+}
+
 // outgoing is one message on its way through the bridge.
 type outgoing struct {
 	from, typ string
 	push      push
 	answerTo  string // empty for a send
+	trace     *incoming
 }
 
 // receive takes one message of a program without the library.
@@ -130,6 +157,7 @@ func (b *Bridge) receive(m *nats.Msg) {
 	o := &outgoing{answerTo: m.Reply}
 	now := clock()
 	o.push.budget = b.cfg.Timeout
+	o.trace = traceOf(m.Header, now.time())
 	confirm := m.Header.Get(HeaderSend) == SendConfirm
 	if t, framed := parseReply(m.Reply); framed {
 		o.push.hops, o.push.budget = t.hops+1, t.budget
@@ -194,8 +222,11 @@ func refusalOf(table *Table, r *Route) *fabricError {
 // pass pushes on. A request's answer comes past the bridge; with confirm it is
 // a send, and its fate is the answer.
 func (b *Bridge) pass(o *outgoing, confirm bool) {
+	sp := b.trace.passing(o)
+	o.push.header = sp.header()
 	if o.push.route.Durable {
 		b.store(o, confirm)
+		sp.endSend(nil)
 		return
 	}
 	switch {
@@ -209,14 +240,16 @@ func (b *Bridge) pass(o *outgoing, confirm bool) {
 	} else {
 		b.stats.forwarded.Add(1)
 	}
-	if err := b.link.send(context.Background(), o.push); err != nil {
+	err := b.link.send(context.Background(), o.push)
+	sp.endSend(err)
+	if err != nil {
 		b.fail(o, &fabricError{ErrFailed, "could not be passed on: " + err.Error(), o.push.route.String()})
 	}
 }
 
 // store stores what goes along a durable route, each message by itself.
 func (b *Bridge) store(o *outgoing, confirm bool) {
-	j := jobHeader{hops: o.push.hops}
+	j := jobHeader{hops: o.push.hops, trace: o.push.header}
 	if !confirm {
 		j.reply = o.answerTo
 	}
@@ -236,6 +269,7 @@ func (b *Bridge) store(o *outgoing, confirm bool) {
 			b.answer(o, Msg{RESPONSE, o.typ})
 		}
 	}
+	b.link.handed.add(o.push.route, j.reply, j.hops)
 	deadline := max(o.push.deadline, clock().add(storeTime))
 	messages := wire.NewReader(o.push.payload)
 	for range o.push.count {

@@ -4,6 +4,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/nats-io/nats.go"
 )
 
 // call is one request under way. Whoever takes it out of the table answers it,
@@ -16,8 +18,12 @@ type call struct {
 	deadline moment
 	hops     int
 	attempts int
-	given    string // the application's id, on a durable route
-	stored   bool   // on a durable route, and the broker has it
+	given    string      // the application's id, on a durable route
+	header   nats.Header // nil: it is not traced
+	ask      moment      // when to ask where it is; zero: never, or it was
+	asked    bool
+	path     []whereabouts
+	stored   bool // on a durable route, and the broker has it
 	// One of the two takes the answer.
 	done    chan answer  // of one place; for a caller that waits
 	deliver func(answer) // for a channel's message; must not block
@@ -51,6 +57,7 @@ type calls struct {
 	n      atomic.Int64
 	shards [callShards]callShard
 	expire func(*call)
+	ask    func([]dueCall)
 	origin moment
 
 	ticking atomic.Bool
@@ -91,7 +98,7 @@ func (t *calls) put(c *call) bool {
 		s.buckets = make([]*call, wheelSize)
 	}
 	s.byID[c.id] = c
-	s.link(c, int(t.tickOf(c.deadline)%wheelSize))
+	s.link(c, int(t.tickOf(c.due())%wheelSize))
 	s.mu.Unlock()
 	return true
 }
@@ -132,8 +139,20 @@ func (s *callShard) link(c *call, bucket int) {
 	s.buckets[bucket] = c
 }
 
+// due is when to look at a call next.
+func (c *call) due() moment {
+	if c.ask != 0 {
+		return c.ask
+	}
+	return c.deadline
+}
+
 func (s *callShard) remove(c *call) {
 	delete(s.byID, c.id)
+	s.unlink(c)
+}
+
+func (s *callShard) unlink(c *call) {
 	if c.prev != nil {
 		c.prev.next = c.next
 	} else {
@@ -189,6 +208,7 @@ func (t *calls) turn() {
 
 func (t *calls) sweep(s *callShard, from, due int64, now moment) {
 	var over []*call
+	var asked []dueCall
 	s.mu.Lock()
 	if len(s.byID) > 0 {
 		for k := from; k <= due; k++ {
@@ -197,6 +217,11 @@ func (t *calls) sweep(s *callShard, from, due int64, now moment) {
 				if c.deadline <= now {
 					s.remove(c)
 					over = append(over, c)
+				} else if c.ask != 0 && c.ask <= now {
+					asked = append(asked, dueCall{c.id, c.route.To, c.hops})
+					c.ask = 0
+					s.unlink(c)
+					s.link(c, int(t.tickOf(c.deadline)%wheelSize))
 				}
 				c = next
 			}
@@ -204,6 +229,9 @@ func (t *calls) sweep(s *callShard, from, due int64, now moment) {
 	}
 	s.mu.Unlock()
 	t.n.Add(int64(-len(over)))
+	if len(asked) > 0 {
+		t.ask(asked)
+	}
 	for _, c := range over {
 		t.expire(c)
 	}

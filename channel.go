@@ -207,10 +207,13 @@ func (w *Instance) postRequest(msg Msg, rch chan []string, deadline moment) {
 		answerNow(fe.message(typ))
 		return
 	}
+	sp := w.tracer.sending(context.Background(), route, 0, len(c.payload))
+	c.header = sp.header()
 	c.deliver = func(a answer) {
-		out := a.message(typ)
-		w.link.outs.of(route).ended(out.Tag())
-		w.handBack(rch, out, deadline)
+		m := a.message(typ)
+		w.link.outs.answered(route, a, m.Tag())
+		sp.endRequest(m, nil)
+		w.handBack(rch, m, deadline)
 	}
 	w.link.begin(c)
 }

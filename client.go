@@ -55,15 +55,19 @@ func (w *Instance) request(ctx context.Context, o sendOptions, typ string, args 
 		w.recycle(c)
 		return nil, err
 	}
+	sp := w.tracer.sending(ctx, route, hops, len(c.payload))
+	c.header = sp.header()
 	w.link.begin(c)
 	a, err := w.await(ctx, c)
 	if err != nil {
+		sp.endRequest(nil, err)
 		return nil, err
 	}
 	began := c.began
 	w.recycle(c)
 	m, err := a.result(route, began)
-	w.link.outs.of(route).ended(m.Tag())
+	w.link.outs.answered(route, a, m.Tag())
+	sp.endRequest(m, err)
 	if m.Tag() == STOP && w.link.isClosed() {
 		return m, ErrClosed
 	}
@@ -80,12 +84,12 @@ func (w *Instance) await(ctx context.Context, c *call) (answer, error) {
 	if w.link.calls.take(c.id) == nil {
 		return <-c.done, nil // it was being answered just now
 	}
-	where, began, stored := c.route.String(), c.began, c.stored
+	where, began, stored, path := c.route.String(), c.began, c.stored, c.pathNow()
 	out := w.link.outs.of(c.route)
 	w.recycle(c)
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
 		out.ended(TIMEOUT)
-		return answer{}, &TimeoutError{Where: where, Spent: clock().since(began), Stored: stored}
+		return answer{}, timedOut(where, clock().since(began), stored, path)
 	}
 	return answer{}, fmt.Errorf("damrey: request given up (%s): %w", where, context.Cause(ctx))
 }
@@ -146,15 +150,31 @@ func (w *Instance) sendWith(ctx context.Context, deadline moment, budget time.Du
 	if err := w.link.checkSize(*buf, route); err != nil {
 		return err
 	}
-	switch {
-	case o.isLater():
+	if o.isLater() {
 		return w.sendLater(ctx, route, *buf, o, done)
-	case !route.Durable:
-		return w.sendPayload(ctx, route, *buf, hops, deadline, budget, tell(done, route))
-	case done == nil:
-		return w.sendStored(ctx, route, *buf, jobHeader{given: o.id, hops: hops})
 	}
-	return w.storeSend(ctx, route, *buf, jobHeader{given: o.id, hops: hops}, done)
+	sp := w.tracer.sending(ctx, route, hops, len(*buf))
+	err = w.sendNow(ctx, route, *buf, sending{deadline, budget, jobHeader{given: o.id, hops: hops, trace: sp.header()}, done})
+	sp.endSend(err)
+	return err
+}
+
+// sending is how one message is sent.
+type sending struct {
+	deadline moment
+	budget   time.Duration
+	header   jobHeader
+	done     func(error)
+}
+
+func (w *Instance) sendNow(ctx context.Context, r *Route, payload []byte, s sending) error {
+	switch {
+	case !r.Durable:
+		return w.sendPayload(ctx, r, payload, s.header.hops, s.deadline, s.budget, s.header.trace, tell(s.done, r))
+	case s.done == nil:
+		return w.sendStored(ctx, r, payload, s.header)
+	}
+	return w.storeSend(ctx, r, payload, s.header, s.done)
 }
 
 // Flush waits until every Send before it has reached somebody, was given up, or

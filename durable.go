@@ -3,6 +3,7 @@ package damrey
 import (
 	"context"
 	"errors"
+	"maps"
 	"strconv"
 	"time"
 
@@ -81,6 +82,7 @@ func (l *link) storePayload(ctx context.Context, r *Route, payload []byte, j job
 	if j.hops > 0 {
 		m.Header.Set(HeaderHops, strconv.Itoa(j.hops))
 	}
+	maps.Copy(m.Header, j.trace)
 	return l.store(ctx, storing{msg: m, marker: marker, at: r.String(), deadline: deadline, done: done, lane: lane, patient: j.patient})
 }
 
@@ -121,6 +123,7 @@ type jobHeader struct {
 	given string // the application's, instead of id
 	reply string // where an answer goes; empty: none is wanted
 	hops  int
+	trace nats.Header // nil: it is not traced
 	// patient is of what a stored message leads to: it waits while nothing can be
 	// stored, since the message would only fail.
 	patient bool
@@ -166,7 +169,7 @@ func (w *Instance) storeSend(ctx context.Context, r *Route, payload []byte, j jo
 func (l *link) storeCall(c *call) {
 	id, r, deadline := c.id, c.route, c.deadline
 	t := tail{kind: kindRequest, call: id, budget: deadline.left(), hops: c.hops, cost: r.Cost}
-	j := jobHeader{given: c.given, reply: string(t.appendTo(nil, l.inbox)), hops: c.hops}
+	j := jobHeader{given: c.given, reply: string(t.appendTo(nil, l.inbox)), hops: c.hops, trace: c.header}
 	ctx, cancel := context.WithDeadline(context.Background(), deadline.time())
 	defer cancel()
 	err := l.storePayload(ctx, r, c.payload, j, deadline, func(err error) { l.callStored(id, r, err) })

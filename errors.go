@@ -102,21 +102,36 @@ func (e *ReplyError) Is(target error) bool {
 // TimeoutError is returned when no answer came within the budget. It is
 // [ErrTimeout] and context.DeadlineExceeded.
 type TimeoutError struct {
-	// Where is the route whose answer did not come, from→type→to.
+	// Where is the route on which it was when the time was up, from→type→to, as
+	// far as that is known; else the one whose answer did not come.
 	Where string
 	// Spent is how long the request was under way.
 	Spent time.Duration
 	// Stored says that the message is stored at the broker and will be handled;
 	// only its answer did not come in time.
 	Stored bool
+	// Path is how the budget was spent: the hops that are known, in order. It is
+	// empty when nobody was asked: the budget was under 40 ms, or more than ten
+	// requests of this instance timed out in that second.
+	Path []Hop
 }
 
 func (e *TimeoutError) Error() string {
 	text := fmt.Sprintf("damrey: no answer within %v (%s)", e.Spent.Round(time.Millisecond), e.Where)
+	if len(e.Path) > 0 {
+		text = "damrey: " + describe(e.Path, e.Spent)
+	}
 	if e.Stored {
 		text += "; the message is stored and will be handled"
 	}
 	return text
+}
+
+func timedOut(at string, spent time.Duration, stored bool, path []Hop) *TimeoutError {
+	if len(path) > 0 {
+		at = path[len(path)-1].Route
+	}
+	return &TimeoutError{Where: at, Spent: spent, Stored: stored, Path: path}
 }
 
 // Is matches [ErrTimeout] and context.DeadlineExceeded.

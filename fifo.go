@@ -13,6 +13,9 @@ func (q *fifo[T]) len() int { return q.n }
 
 func (q *fifo[T]) front() T { return q.items[q.head] }
 
+// at gives the one with i before it.
+func (q *fifo[T]) at(i int) T { return q.items[(q.head+i)&(len(q.items)-1)] }
+
 func (q *fifo[T]) push(v T) {
 	if q.n == len(q.items) {
 		q.grow()

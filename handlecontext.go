@@ -16,6 +16,7 @@ type handleContext struct {
 	unasked  bool        // it is a send: nobody waits for an answer
 	over     atomic.Bool // the handler has returned
 	job      *job        // nil: it came directly
+	span     *span       // nil: it is not traced
 	timed    atomic.Pointer[timedContext]
 }
 
@@ -53,7 +54,15 @@ func (c *handleContext) Value(key any) any {
 	if _, ok := key.(jobKey); ok {
 		return c.job
 	}
-	return c.inner().Value(key)
+	if _, ok := key.(spanKey); ok {
+		return c.span
+	}
+	// Package context looks for what it ends together under a key of this type,
+	// and only that needs the timer.
+	if _, ok := key.(*int); ok {
+		return c.inner().Value(key)
+	}
+	return c.parent.Value(key)
 }
 
 // inner gives the one that has a timer. When the handler returns meanwhile,

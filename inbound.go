@@ -5,6 +5,7 @@ import (
 	"errors"
 	"sync/atomic"
 
+	"github.com/damrey/damrey/internal/report"
 	"github.com/damrey/damrey/internal/wire"
 	"github.com/nats-io/nats.go"
 	"github.com/rs/zerolog"
@@ -22,17 +23,21 @@ type envelope struct {
 	asker    int32  // index in reply of where an answer goes
 	hops     int32
 	cost     int32
+	trace    *incoming // nil: it is not traced
 }
 
 // inbound is one message that came in for this worker.
 type inbound struct {
 	envelope
-	msg      Msg  // the handler's once it was started
-	job      *job // not nil: it is stored at the broker until it is done
-	started  atomic.Bool
-	answered atomic.Bool // whoever sets it answers
-	alone    bool        // nothing else was queued or running when it was started
-	pushed   bool        // past the queue's limit
+	msg       Msg  // the handler's once it was started
+	job       *job // not nil: it is stored at the broker until it is done
+	started   atomic.Bool
+	began     atomic.Int64 // moment when its handler did
+	answered  atomic.Bool  // whoever sets it answers
+	alone     bool         // nothing else was queued or running when it was started
+	pushed    bool         // past the queue's limit
+	fault     string       // why it came to a bad end
+	faultCode string
 
 	ctx        handleContext
 	prev, next *inbound // among those in hand, guarded by the dispatcher
@@ -66,6 +71,9 @@ func (w *Instance) receive(m *nats.Msg) {
 	}
 	e.came = clock()
 	e.deadline = e.came.add(budget - w.stall.since(e.came))
+	if m.Header != nil {
+		e.trace = traceOf(m.Header, e.came.time())
+	}
 	w.accept(&e, m.Data)
 }
 
@@ -152,6 +160,8 @@ func (w *Instance) enqueue(all []inbound) {
 		w.taps.giveEnded(in, tooMany, clock())
 		w.log.warn("busy: the queue is full", func(e *zerolog.Event) { e.Str("route", in.where()).Int("queue", w.opts.queue) })
 		w.refuse(in, &fabricError{ErrBusy, "the instance's queue is full", in.where()})
+		in.fails(codeOf(ErrBusy), "the instance's queue is full")
+		w.tracer.refused(in)
 	}
 }
 
@@ -170,6 +180,8 @@ func (w *Instance) process(in *inbound, now moment) moment {
 	if now >= in.deadline {
 		w.expired(in)
 		w.taps.giveEnded(in, tooLate, now)
+		in.fails(report.Timeout, "its budget was used up before its handler began")
+		w.tracer.refused(in)
 		return now
 	}
 	h := w.mux.find(in.typ)
@@ -181,12 +193,18 @@ func (w *Instance) process(in *inbound, now moment) moment {
 	ctx.parent, ctx.deadline, ctx.hops, ctx.unasked = w.handling, deadline, in.hops+1, in.answerTo() == ""
 	ctx.job, ctx.unasked = in.job, ctx.unasked && in.job == nil
 	came := in.came // a job with a key may be on its way here again when its end is counted
+	if in.trace != nil {
+		ctx.span = w.tracer.handling(in, now.time())
+		ctx.parent = ctx.span.within(ctx.parent)
+	}
 	copies := w.taps.take(in, now)
+	in.began.Store(int64(now))
 	out, err := w.call(ctx, h, in)
 	ctx.end()
 	w.stats.handled.Add(1)
 	in.route.returned()
 	how := w.conclude(in, out, err, err != nil && clock() >= deadline)
+	w.tracer.handled(in, now)
 	if in.route == nil {
 		return 0
 	}
@@ -210,6 +228,6 @@ func (w *Instance) expired(in *inbound) {
 		return
 	}
 	if _, framed := parseReply(in.answerTo()); !framed {
-		w.reply(in, Msg{TIMEOUT})
+		w.replyTimeout(in)
 	}
 }

@@ -31,6 +31,10 @@ func (l *link) receive(m *nats.Msg) {
 		l.onStored(stored, m)
 		return
 	}
+	if call, ok := strings.CutPrefix(after, whereKind); ok {
+		l.onWhere(call, m)
+		return
+	}
 	framed, ok := strings.CutPrefix(after, "~")
 	t, valid := parseTail(framed)
 	if !ok || !valid {

@@ -46,6 +46,7 @@ type Instance struct {
 	batches  batches
 	channels channels
 	lane     sendLane
+	tracer   tracer
 	jobs     jobsInHand
 	blind    atomic.Int64 // moment when a job's failures could not be read last
 	jobHead  string       // <prefix>.job.<worker>.
@@ -90,6 +91,7 @@ func New(cfg Config, log zerolog.Logger, opts ...Option) *Instance {
 	if !w.opts.silent {
 		w.ins = newInRoutes()
 	}
+	w.tracer.init(w.opts.prefix, cfg.Name, w.id, w.opts.sampling, w.opts.tracer)
 	w.dispatch = newDispatcher(DefaultMPU, w.opts.queue, w.process, w.backlog)
 	w.pool.New = func() any { b := make([]byte, 0, 256); return &b }
 	w.callPool.New = func() any { return &call{done: make(chan answer, 1)} }
@@ -190,7 +192,7 @@ func (w *Instance) serve(ctx context.Context, nc *nats.Conn) error {
 	}
 	w.started = time.Now().UTC()
 	w.link = newLink(nc, w.opts.prefix, w.cfg.Rc, w.opts.replyPrefixes, w.log, &w.stats, outs)
-	w.batches.l = w.link
+	w.batches.l, w.tracer.l = w.link, w.link
 	if err := w.link.open(); err != nil {
 		return fmt.Errorf("damrey: inbox: %w", err)
 	}
@@ -207,9 +209,15 @@ func (w *Instance) serve(ctx context.Context, nc *nats.Conn) error {
 	group.Go(func() { w.stall.run(background) })
 	group.Go(func() { w.keepJobs(background) })
 	w.report(background, &group, nc)
+	group.Go(func() { w.tracer.run(background) })
 	services, err := w.answerServices(nc)
 	if err != nil {
 		w.log.Warn().Err(err).Msg("this instance will not be in `nats micro ls`")
+	}
+
+	asked, err := nc.Subscribe(WhereSubject(w.opts.prefix, w.cfg.Name), w.tellWhereabouts)
+	if err != nil {
+		w.log.Warn().Err(err).Msg("requests that time out here will not say so")
 	}
 
 	receiving, endReceiving := context.WithCancel(ctx)
@@ -225,6 +233,9 @@ func (w *Instance) serve(ctx context.Context, nc *nats.Conn) error {
 	w.finish(endHandling)
 	services.stop()
 	w.taps.close()
+	if asked != nil {
+		_ = asked.Unsubscribe() // fails only on a closed connection
+	}
 	endBackground()
 	group.Wait()
 	w.link.close()

@@ -180,6 +180,9 @@ func (w *Instance) readJob(ctx context.Context, in *inbound) bool {
 		return false
 	}
 	in.envelope = w.jobEnvelope(m.Header, typ, from)
+	if in.trace != nil {
+		in.trace.stored(m, j.handouts)
+	}
 	j.attempts = headerNumber(m.Header, HeaderAttempts, DefaultAttempts)
 	j.backoff = headerDuration(m.Header, HeaderBackoff, DefaultBackoff)
 	if j.handouts > 1 {
@@ -231,6 +234,7 @@ func (w *Instance) jobEnvelope(h nats.Header, typ, from string) envelope {
 	}
 	e.hops = int32(headerNumber(h, HeaderHops, 0))
 	e.cost = int32(headerNumber(h, HeaderCost, DefaultCommandMPU))
+	e.trace = traceOf(h, time.Now())
 	return e
 }
 

@@ -7,6 +7,7 @@ import (
 	"strconv"
 
 	"github.com/damrey/damrey/internal/wire"
+	"github.com/nats-io/nats.go"
 )
 
 // concludeJob does what a handler's output says about a stored message. It is
@@ -24,18 +25,22 @@ func (w *Instance) concludeJob(in *inbound, out Msg, err error) ending {
 		return nothingOf
 	case err != nil:
 		w.stats.failed.Add(1)
+		in.fails(outcomeOf(nil, err))
 		return w.jobFailed(in, errorMessage(in.typ, err), err)
 	case out.Tag() == REQUEST:
 		return w.forwardJob(in, out)
 	case out.Tag() == ERROR:
 		w.stats.failed.Add(1)
+		in.fails(errorOutcome(out))
 		return w.jobFailed(in, typed(out, in.typ), nil)
 	case len(out) == 0:
 		w.reply(in, Msg{RESPONSE, in.typ})
 	case out.Tag() == RESPONSE:
 		w.reply(in, typed(out, in.typ))
 	default:
-		return w.fail(in, wrongOutput(in, out))
+		fe := wrongOutput(in, out)
+		in.fails(codeOf(fe.kind), fe.text)
+		return w.fail(in, fe)
 	}
 	w.jobDone(in)
 	return in.answer()
@@ -53,6 +58,9 @@ func (w *Instance) forwardJob(in *inbound, out Msg) ending {
 	buf := w.buffer()
 	defer w.release(buf)
 	route, fe := w.onward(in, out, buf)
+	if fe != nil {
+		in.fails(codeOf(fe.kind), fe.text)
+	}
 	switch {
 	case fe == nil:
 	case fe.kind == ErrLoop, fe.kind == ErrTooLarge:
@@ -68,7 +76,10 @@ func (w *Instance) forwardJob(in *inbound, out Msg) ending {
 		}
 		w.jobDone(in)
 	}
-	if err := w.pushOutput(in, route, *buf, ended); err != nil {
+	sp := in.ctx.span.forward(route, int(in.hops)+1)
+	err := w.pushOutput(in, route, *buf, sp.header(), ended)
+	sp.endSend(err)
+	if err != nil {
 		ended(err)
 		return failure(err.Error())
 	}
@@ -77,21 +88,22 @@ func (w *Instance) forwardJob(in *inbound, out Msg) ending {
 
 // pushOutput begins to send a job's output on, and calls ended when it is
 // stored or taken. When it returns an error it does not.
-func (w *Instance) pushOutput(in *inbound, route *Route, payload []byte, ended func(error)) error {
+func (w *Instance) pushOutput(in *inbound, route *Route, payload []byte, header nats.Header, ended func(error)) error {
 	hops := int(in.hops) + 1
 	deadline := clock().add(storeTime)
 	switch {
 	case route.Durable:
 		w.link.outs.of(route).left(1)
-		j := jobHeader{id: in.job.outputID(hops), reply: in.answerTo(), hops: hops, patient: true}
+		w.link.handed.add(route, in.answerTo(), hops)
+		j := jobHeader{id: in.job.outputID(hops), reply: in.answerTo(), hops: hops, patient: true, trace: header}
 		return w.link.storePayload(context.Background(), route, payload, j, deadline, ended)
 	case in.answerTo() == "":
 		deadline = clock().add(w.cfg.Timeout)
-		return w.sendPayload(context.Background(), route, payload, hops, deadline, w.cfg.Timeout, tell(ended, route))
+		return w.sendPayload(context.Background(), route, payload, hops, deadline, w.cfg.Timeout, header, tell(ended, route))
 	}
 	err := w.link.send(context.Background(), push{
 		route: route, subject: route.subject, payload: payload, count: 1, kind: kindRequest,
-		rest: in.answerTo(), hops: hops, cost: route.Cost, deadline: clock().add(w.cfg.Timeout), budget: w.cfg.Timeout,
+		rest: in.answerTo(), hops: hops, cost: route.Cost, deadline: clock().add(w.cfg.Timeout), budget: w.cfg.Timeout, header: header,
 	})
 	if err == nil {
 		// Whoever is next answers the requester, and this side says STOP when
@@ -119,7 +131,7 @@ func (w *Instance) giveUpJob(in *inbound, fe *fabricError) ending {
 }
 
 // forwardStored stores what a message that came directly is followed by.
-func (w *Instance) forwardStored(in *inbound, route *Route, payload []byte) error {
+func (w *Instance) forwardStored(in *inbound, route *Route, payload []byte, header nats.Header) error {
 	deadline := clock().add(storeTime)
 	if in.answerTo() != "" {
 		deadline = in.deadline
@@ -128,7 +140,8 @@ func (w *Instance) forwardStored(in *inbound, route *Route, payload []byte) erro
 		return nil
 	}
 	w.link.outs.of(route).left(1)
-	return w.link.storePayload(context.Background(), route, payload, jobHeader{reply: in.answerTo(), hops: int(in.hops) + 1}, deadline, func(err error) {
+	w.link.handed.add(route, in.answerTo(), int(in.hops)+1)
+	return w.link.storePayload(context.Background(), route, payload, jobHeader{reply: in.answerTo(), hops: int(in.hops) + 1, trace: header}, deadline, func(err error) {
 		if err == nil {
 			return
 		}

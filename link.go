@@ -39,6 +39,8 @@ type link struct {
 	outbox    outbox
 	stores    stores
 	held      heldBack
+	handed    handed
+	asking    allowance // of questions where a request is
 	state     linkState
 	scratch   sync.Pool // *[]byte, payloads about to be published
 	closed    chan struct{}
@@ -77,6 +79,7 @@ func newLink(nc *nats.Conn, prefix string, attempts int, replies []string, log *
 	l.gen.Store(mathrand.Uint64() >> 1)
 	l.assurance.init()
 	l.calls.init(l.expire)
+	l.calls.ask, l.asking.each = l.askWhere, askedEach
 	l.outbox.quiet.L = &l.outbox.mu
 	l.scratch.New = func() any { return new([]byte) }
 	return l

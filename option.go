@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"go.opentelemetry.io/otel/trace"
 )
 
 // Option changes what [New] does by default.
@@ -19,6 +20,8 @@ type options struct {
 	queue         int
 	replyPrefixes []string
 	silent        bool
+	tracer        trace.TracerProvider
+	sampling      float64
 }
 
 // WithConn uses a connection that the caller made and closes. Without it the
@@ -79,5 +82,5 @@ func (o options) validate() error {
 	if o.drainTime < 0 {
 		return fmt.Errorf("damrey: WithDrainTime: %v; use 0 or more", o.drainTime)
 	}
-	return nil
+	return checkSampling(o.sampling)
 }

@@ -6,7 +6,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/damrey/damrey/internal/report"
 	"github.com/damrey/damrey/internal/wire"
+	"github.com/nats-io/nats.go"
 	"github.com/rs/zerolog"
 )
 
@@ -43,6 +45,7 @@ func (w *Instance) conclude(in *inbound, out Msg, err error, over bool) ending {
 		w.stats.failed.Add(1)
 		why := errorText(out)
 		in.route.failed(why)
+		in.fails(errorOutcome(out))
 		w.reply(in, typed(out, in.typ))
 		return failure(why)
 	case RESPONSE:
@@ -53,7 +56,9 @@ func (w *Instance) conclude(in *inbound, out Msg, err error, over bool) ending {
 			w.reply(in, Msg{RESPONSE, in.typ})
 			return in.answer()
 		}
-		return w.fail(in, wrongOutput(in, out))
+		fe := wrongOutput(in, out)
+		in.fails(codeOf(fe.kind), fe.text)
+		return w.fail(in, fe)
 	}
 }
 
@@ -71,6 +76,7 @@ func errorText(out Msg) string { return strings.Join(out[min(2, len(out)-1):], "
 // concludeError answers a handler's error. over says that the handler's time
 // was up, and then its context's end is no failure of its own.
 func (w *Instance) concludeError(in *inbound, err error, over bool) ending {
+	in.fails(outcomeOf(nil, err))
 	if fe, ok := err.(*fabricError); ok {
 		return w.fail(in, fe)
 	}
@@ -79,9 +85,9 @@ func (w *Instance) concludeError(in *inbound, err error, over bool) ending {
 		w.stopOne(in)
 		return nothingOf
 	}
-	how, reply := failure(err.Error()), Msg{ERROR, in.typ, err.Error()}
+	how := failure(err.Error())
 	if over && errors.Is(err, context.DeadlineExceeded) {
-		how, reply = tooLate, Msg{TIMEOUT}
+		how = tooLate
 		in.route.timedOut()
 	} else {
 		in.route.failed(how.why)
@@ -90,7 +96,11 @@ func (w *Instance) concludeError(in *inbound, err error, over bool) ending {
 		w.log.warn("handler failed", func(e *zerolog.Event) { e.Err(err).Str("route", in.where()) })
 		return how
 	}
-	w.reply(in, reply)
+	if how == tooLate {
+		w.replyTimeout(in)
+		return how
+	}
+	w.reply(in, Msg{ERROR, in.typ, err.Error()})
 	return how
 }
 
@@ -117,6 +127,13 @@ func (w *Instance) reply(in *inbound, out Msg) {
 		*buf = wire.Append((*buf)[:0], fe.message(in.typ))
 	}
 	w.link.post(parcel{to: in.answerTo(), payload: buf, size: len(*buf), deadline: in.deadline, release: w.release}, in.alone)
+}
+
+// replyTimeout answers TIMEOUT, once.
+func (w *Instance) replyTimeout(in *inbound) {
+	if in.answered.CompareAndSwap(false, true) {
+		w.link.timeout(in.answerTo(), in.where(), max(in.stateLength(HopQueued), in.stateLength(HopHandling)))
+	}
 }
 
 // fail answers an ERROR of the fabric to what was handled. A job has failed once
@@ -146,28 +163,33 @@ func (w *Instance) forward(in *inbound, out Msg) ending {
 	defer w.release(buf)
 	route, fe := w.onward(in, out, buf)
 	if fe != nil {
+		in.fails(codeOf(fe.kind), fe.text)
 		return w.fail(in, fe)
 	}
 	now := clock()
 	if now >= in.deadline {
+		in.fails(report.Timeout, "its budget was used up before it could go on")
 		w.expired(in)
 		return tooLate
 	}
 	var err error
+	sp := in.ctx.span.forward(route, int(in.hops)+1)
 	if route.Durable {
-		err = w.forwardStored(in, route, *buf)
+		err = w.forwardStored(in, route, *buf, sp.header())
 	} else if in.answerTo() == "" {
-		err = w.sendPayload(context.Background(), route, *buf, int(in.hops)+1, in.deadline, in.deadline.since(now), nil)
+		err = w.sendPayload(context.Background(), route, *buf, int(in.hops)+1, in.deadline, in.deadline.since(now), sp.header(), nil)
 	} else if in.answered.CompareAndSwap(false, true) {
 		err = w.link.send(context.Background(), push{
 			route: route, subject: route.subject, payload: *buf, count: 1, kind: kindRequest,
-			rest: in.answerTo(), hops: int(in.hops) + 1, cost: route.Cost, deadline: in.deadline, budget: in.deadline.since(now),
+			rest: in.answerTo(), hops: int(in.hops) + 1, cost: route.Cost, deadline: in.deadline, budget: in.deadline.since(now), header: sp.header(),
 		})
 		if err != nil {
 			in.answered.Store(false)
 		}
 	}
+	sp.endSend(err)
 	if err != nil {
+		in.fails(report.Error, "could not forward: "+err.Error())
 		return w.fail(in, &fabricError{ErrFailed, "could not forward: " + err.Error(), route.String()})
 	}
 	w.stats.forwarded.Add(1)
@@ -194,11 +216,11 @@ func (w *Instance) onward(in *inbound, out Msg, buf *[]byte) (*Route, *fabricErr
 }
 
 // sendPayload pushes an encoded send, in a batch where the route says so.
-func (w *Instance) sendPayload(ctx context.Context, r *Route, payload []byte, hops int, deadline moment, budget time.Duration, settled func(fate)) error {
+func (w *Instance) sendPayload(ctx context.Context, r *Route, payload []byte, hops int, deadline moment, budget time.Duration, header nats.Header, settled func(fate)) error {
 	w.stats.sends.Add(1)
 	p := push{
 		route: r, subject: r.subject, payload: payload, count: 1,
-		kind: kindSend, hops: hops, cost: r.Cost, deadline: deadline, budget: budget, settled: settled,
+		kind: kindSend, hops: hops, cost: r.Cost, deadline: deadline, budget: budget, header: header, settled: settled,
 	}
 	if r.Batch > 1 && settled == nil {
 		return w.batches.add(ctx, p)

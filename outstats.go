@@ -55,6 +55,15 @@ func (o *outRoute) left(messages int) {
 	}
 }
 
+// answered counts how a request ended that was begun along a route. A STOP from
+// further on is counted there.
+func (s *outRoutes) answered(r *Route, a answer, tag string) {
+	if tag == STOP && a.from != nil && a.from.Header.Get(headerWhere) != r.String() {
+		return
+	}
+	s.of(r).ended(tag)
+}
+
 // ended counts how a request ended, by its answer's tag.
 func (o *outRoute) ended(tag string) {
 	if o == nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/rs/zerolog"
@@ -11,8 +12,18 @@ import (
 
 const (
 	headerWhere     = "Damrey-Where"     // on STOP: the route that nobody took
+	headerSpent     = "Damrey-Spent"     // on TIMEOUT: how long the message was at headerWhere
 	headerUnstarted = "Damrey-Unstarted" // on STOP: the message surely did not run
 )
+
+// publish puts a message into the connection's buffer. Headers cost half the
+// throughput, so only those that are traced have one.
+func (l *link) publish(subject, reply string, header nats.Header, payload []byte) error {
+	if header == nil {
+		return l.nc.PublishRequest(subject, reply, payload)
+	}
+	return l.nc.PublishMsg(&nats.Msg{Subject: subject, Reply: reply, Header: header, Data: payload})
+}
 
 // sendsPass: a send would not have to wait now.
 func (l *link) sendsPass() bool { return l.state.up.Load() && !l.ring.isFull() }
@@ -98,6 +109,7 @@ func (l *link) pushAgain(p push) {
 // send is counted, logged and told as an event.
 func (l *link) giveUp(p push, why string) {
 	if p.kind == kindRequest {
+		l.outs.of(p.route).ended(STOP)
 		l.ring.settle(p, false)
 		l.stop(p.rest, p.route.String(), false)
 		return
@@ -122,6 +134,15 @@ func (l *link) stop(to, at string, unstarted bool) {
 	if unstarted {
 		m.Header.Set(headerUnstarted, "true")
 	}
+	l.answerMsg(m)
+}
+
+// timeout answers TIMEOUT, with where the time was spent in headers.
+func (l *link) timeout(to, at string, spent time.Duration) {
+	m := nats.NewMsg(to)
+	m.Data = []byte(`["TIMEOUT"]`)
+	m.Header.Set(headerWhere, at)
+	m.Header.Set(headerSpent, max(0, spent).Round(time.Microsecond).String())
 	l.answerMsg(m)
 }
 

@@ -15,6 +15,7 @@ const fewCalls = 3
 // then on it is answered exactly once.
 func (l *link) begin(c *call) {
 	c.attempts = 1
+	c.ask = askAt(c.began, c.deadline)
 	if !l.calls.put(c) {
 		c.finish(answer{made: Msg{STOP}, where: c.route.String()})
 		return
@@ -36,15 +37,16 @@ func (l *link) pushCall(id uint64) {
 	defer l.scratch.Put(buf)
 	var route *Route
 	var reply string
+	var header nats.Header
 	there := l.calls.update(id, func(c *call) {
 		var b [128]byte
 		t := tail{kind: kindRequest, call: c.id, budget: c.deadline.left(), hops: c.hops, cost: c.route.Cost}
 		reply = string(t.appendTo(b[:0], l.inbox))
-		route = c.route
+		route, header = c.route, c.header
 		*buf = append((*buf)[:0], c.payload...)
 	})
 	if there {
-		l.pushed(id, route, len(*buf), l.nc.PublishRequest(route.subject, reply, *buf))
+		l.pushed(id, route, len(*buf), l.publish(route.subject, reply, header, *buf))
 	}
 }
 
@@ -105,10 +107,11 @@ func (l *link) deliver(id uint64, a answer) {
 		l.count.late.Add(1)
 		return
 	}
+	a.path = c.pathNow()
 	c.finish(a)
 }
 
 // expire is called at a call's deadline, when it has been taken.
 func (l *link) expire(c *call) {
-	c.finish(answer{made: Msg{TIMEOUT}, where: c.route.String(), stored: c.stored})
+	c.finish(answer{made: Msg{TIMEOUT}, where: c.route.String(), stored: c.stored, path: c.pathNow()})
 }

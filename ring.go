@@ -34,6 +34,7 @@ type push struct {
 	budget   time.Duration // what was left of it when the push was made; used by the first attempt
 	attempts int           // made so far
 	origin   uint64        // id of the first attempt
+	header   nats.Header   // nil: it is not traced
 	settled  func(fate)    // told once how it ended; nil: nobody asks
 }
 
@@ -110,7 +111,7 @@ func (l *link) add(ctx context.Context, p push, again bool) error {
 	}
 	t := tail{kind: p.kind, call: id, budget: p.budget, hops: p.hops, cost: p.cost, rest: p.rest}
 	l.reply = t.appendTo(l.reply[:0], l.inbox)
-	err := l.nc.PublishRequest(p.subject, string(l.reply), payload)
+	err := l.publish(p.subject, string(l.reply), p.header, payload)
 	if err == nil {
 		r.head++
 		r.bytes += len(payload)

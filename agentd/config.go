@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/rs/zerolog"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/damrey/damrey"
 )
@@ -39,6 +40,8 @@ type Config struct {
 	// Relink makes other URLs those of the broker, when the one in use is gone and the proxies name some that the leaf server
 	// was not started with. Nil: Run ends with [ErrMoved] then.
 	Relink func(leaf []string) error
+	// Tracer takes the spans of traced messages of such programs; see damrey.BridgeConfig. Nil: nobody wants them.
+	Tracer trace.TracerProvider
 	// Log tells what happens. The zero value is silent.
 	Log zerolog.Logger
 }

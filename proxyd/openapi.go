@@ -37,6 +37,7 @@ func (p *Proxy) routes() (*http.ServeMux, error) {
 	p.routeStreams(a)
 	p.routeMetrics(a)
 	p.routeAlarms(a)
+	p.routeTraces(a)
 	p.routeHealth(a)
 
 	document, err := json.Marshal(a.OpenAPI())

@@ -32,6 +32,7 @@ type Proxy struct {
 	later   *schedules
 	alarms  *alarms
 	known   *alarmFacts
+	traces  *traceStore
 	ln      net.Listener
 	server  *http.Server
 
@@ -57,6 +58,7 @@ func New(nc *nats.Conn, cfg Config) (*Proxy, error) {
 	p.dead = newDeadLetters(store, p.table)
 	p.others = newProxies(store, cfg.Node)
 	p.later = &schedules{store: store, table: p.table}
+	p.traces = &traceStore{store}
 	p.keeper = newKeeper(store, cfg.Node, p.dead.settle)
 	p.seen = newObserver(store, p.keeper)
 	p.streams = newStreams(p.seen)
@@ -154,6 +156,7 @@ func (p *Proxy) prepareOnce(ctx context.Context) error {
 		return err
 	}
 	p.prepareLater(ctx)
+	p.prepareTraces(ctx)
 	return p.others.announce(ctx, p.told())
 }
 
@@ -162,6 +165,13 @@ func (p *Proxy) prepareOnce(ctx context.Context) error {
 func (p *Proxy) prepareLater(ctx context.Context) {
 	if err := bucket.EnsureLater(ctx, p.store.js, p.cfg.Prefix); err != nil {
 		p.cfg.Log.Debug().Err(err).Msg("the stream of delayed messages cannot be made yet")
+	}
+}
+
+// prepareTraces makes the stream of traces, without which the table is served too.
+func (p *Proxy) prepareTraces(ctx context.Context) {
+	if err := bucket.EnsureTraces(ctx, p.store.js, p.cfg.Prefix); err != nil {
+		p.cfg.Log.Warn().Err(err).Msg("the stream of traces cannot be made; no traces are kept")
 	}
 }
 

@@ -36,6 +36,7 @@ type agentFlags struct {
 	host     string
 	insecure bool
 	login    natsFlags
+	otlp     otlp
 }
 
 func newAgentCommand(a *app) *cobra.Command {
@@ -63,6 +64,7 @@ func newAgentCommand(a *app) *cobra.Command {
 	flags.StringVar(&f.host, "host", "127.0.0.1", "address to listen on; beyond this machine it needs --insecure")
 	flags.BoolVar(&f.insecure, "insecure", false, "allow to listen beyond this machine: who reaches the port may do everything")
 	f.login.addLogin(flags)
+	f.otlp.add(cmd)
 	cmd.MarkFlagsRequiredTogether("user", "password")
 	return cmd
 }
@@ -76,6 +78,9 @@ func (f *agentFlags) complete() error {
 	}
 	if !f.insecure && !isLocal(f.host) {
 		return usageError("--host %s is beyond this machine, where nobody is asked who they are; type --insecure too if the network is trusted", f.host)
+	}
+	if err := f.otlp.check(); err != nil {
+		return err
 	}
 	if f.name != "" {
 		if err := damrey.CheckAgentName(f.name); err != nil {
@@ -119,6 +124,9 @@ func (a *app) runAgent(ctx context.Context, f *agentFlags) (err error) {
 		return leaf.SetRemotes(remotes)
 	}
 	g := newGroup(ctx)
+	if cfg.Tracer, err = f.otlp.from(a).start(g, "damrey-agent", a.log); err != nil {
+		return g.finish(err)
+	}
 	return g.finish(a.startAgent(g, leaf, member, cfg))
 }
 

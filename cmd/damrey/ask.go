@@ -67,55 +67,138 @@ func fromTypeArgs(_ *cobra.Command, args []string) error {
 // still say so.
 const lateAnswer = 250 * time.Millisecond
 
+// conversation is a connection that asks and hears the answer.
+type conversation struct {
+	f       *askFlags
+	nc      *nats.Conn
+	inbox   string
+	answers *nats.Subscription
+}
+
+// open connects as the worker. The caller closes the connection.
+func (f *askFlags) open(from string) (*conversation, error) {
+	config := f.nats.config
+	config.Name = "damrey-" + from
+	nc, err := connectNow(config, f.timeout,
+		"is an agent, a proxy or `damrey dev` running there? name another server with --nats or NATS_URL")
+	if err != nil {
+		return nil, err
+	}
+	c := &conversation{f: f, nc: nc, inbox: nc.NewInbox()}
+	if c.answers, err = nc.SubscribeSync(c.inbox + ".>"); err != nil {
+		nc.Close()
+		return nil, fmt.Errorf("subscribe: %w", err)
+	}
+	return c, nil
+}
+
 // ask pushes one message through the bridge and waits for what becomes of it.
 func (f *askFlags) ask(ctx context.Context, args []string, header nats.Header) (reply, error) {
-	from, typ := args[0], args[1]
-	c := f.nats.config
-	c.Name = "damrey-" + from
-	nc, err := connectNow(c, f.timeout,
-		"is an agent, a proxy or `damrey dev` running there? name another server with --nats or NATS_URL")
+	c, err := f.open(args[0])
 	if err != nil {
 		return reply{}, err
 	}
-	defer nc.Close()
-	inbox := nc.NewInbox()
-	answers, err := nc.SubscribeSync(inbox + ".>")
-	if err != nil {
-		return reply{}, fmt.Errorf("subscribe: %w", err)
-	}
+	defer c.nc.Close()
+	return c.ask(ctx, args, header)
+}
+
+func (c *conversation) ask(ctx context.Context, args []string, header nats.Header) (reply, error) {
+	from, typ := args[0], args[1]
 	question := &nats.Msg{
-		Subject: damrey.OutSubject(f.prefix, from, typ),
+		Subject: damrey.OutSubject(c.f.prefix, from, typ),
 		// The budget rides in the reply subject: kind and call, milliseconds, hops, cost.
-		Reply:  inbox + ".~q1." + strconv.FormatInt(f.timeout.Milliseconds(), 10) + ".0.1",
+		Reply:  c.inbox + ".~q1." + strconv.FormatInt(c.f.timeout.Milliseconds(), 10) + ".0.1",
 		Header: header,
 		Data:   wire.Append(nil, damrey.NewRequest(typ, args[2:]...)),
 	}
-	if int64(len(question.Data)) > nc.MaxPayload() {
-		return reply{}, fmt.Errorf("the message has %d bytes, and NATS takes %d", len(question.Data), nc.MaxPayload())
+	if int64(len(question.Data)) > c.nc.MaxPayload() {
+		return reply{}, fmt.Errorf("the message has %d bytes, and NATS takes %d", len(question.Data), c.nc.MaxPayload())
 	}
-	if err := nc.PublishMsg(question); err != nil {
+	if err := c.nc.PublishMsg(question); err != nil {
 		return reply{}, fmt.Errorf("publish: %w", err)
 	}
-	ctx, cancel := context.WithTimeout(ctx, f.timeout+lateAnswer)
-	defer cancel()
-	return f.await(ctx, nc, answers, from, typ)
+	return c.await(ctx, question.Reply, from, typ)
 }
 
-func (f *askFlags) await(ctx context.Context, nc *nats.Conn, answers *nats.Subscription, from, typ string) (reply, error) {
-	m, err := answers.NextMsgWithContext(ctx)
-	switch {
-	case errors.Is(err, nats.ErrNoResponders) || err == nil && len(m.Data) == 0 && m.Header.Get("Status") == "503":
-		return reply{}, fmt.Errorf("nobody routes for the NATS server %s: there is no agent or proxy of the fabric %q; "+
-			"start `damrey agent` or `damrey proxy`, or name another server with --nats", nc.ConnectedUrlRedacted(), f.prefix)
-	case errors.Is(err, context.DeadlineExceeded):
-		return reply{
-			msg:   damrey.Msg{damrey.TIMEOUT},
-			where: from + "→" + typ, spent: f.timeout.String(),
-		}, nil
-	case err != nil:
-		return reply{}, fmt.Errorf("wait for the answer: %w", err)
+// await waits for the answer, and shortly before its time is up asks where the message is.
+func (c *conversation) await(ctx context.Context, asked, from, typ string) (reply, error) {
+	began, timeout := time.Now(), c.f.timeout
+	ctx, cancel := context.WithTimeout(ctx, timeout+lateAnswer)
+	defer cancel()
+	lookAt := began.Add(timeout - min(timeout/4, lateAnswer))
+	where := whereabouts{conversation: c, reply: asked}
+	for {
+		m, err := c.next(ctx, lookAt, where.asked())
+		switch {
+		case errors.Is(err, context.DeadlineExceeded) && !where.asked() && ctx.Err() == nil:
+			where.ask(began)
+		case errors.Is(err, nats.ErrNoResponders) || err == nil && len(m.Data) == 0 && m.Header.Get("Status") == "503":
+			return reply{}, fmt.Errorf("nobody routes for the NATS server %s: there is no agent or proxy of the fabric %q; "+
+				"start `damrey agent` or `damrey proxy`, or name another server with --nats", c.nc.ConnectedUrlRedacted(), c.f.prefix)
+		case errors.Is(err, context.DeadlineExceeded):
+			return reply{
+				msg:   damrey.Msg{damrey.TIMEOUT},
+				where: from + "→" + typ, spent: timeout, path: where.hops(from+"→"+typ, timeout),
+			}, nil
+		case err != nil:
+			return reply{}, fmt.Errorf("wait for the answer: %w", err)
+		default:
+			r := readReply(m, typ)
+			r.where, r.spent = cmp.Or(r.where, from+"→"+typ), timeout
+			if r.msg.Tag() == damrey.TIMEOUT {
+				r.path = where.hops(from+"→"+typ, timeout)
+			}
+			return r, nil
+		}
 	}
-	r := readReply(m, typ)
-	r.where, r.spent = cmp.Or(r.where, from+"→"+typ), f.timeout.String()
-	return r, nil
+}
+
+// next is what comes next, until it is time to look where the message is.
+func (c *conversation) next(ctx context.Context, lookAt time.Time, looked bool) (*nats.Msg, error) {
+	if !looked {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithDeadline(ctx, lookAt)
+		defer cancel()
+	}
+	return c.answers.NextMsgWithContext(ctx)
+}
+
+// whereabouts asks where a message is.
+type whereabouts struct {
+	*conversation
+	reply   string
+	after   time.Duration // when it was asked; 0: it was not
+	answers *nats.Subscription
+}
+
+func (w *whereabouts) asked() bool { return w.after > 0 }
+
+// ask is answered by whoever has the message or passed it on. What does not leave is not answered, and the TIMEOUT then says
+// less.
+func (w *whereabouts) ask(began time.Time) {
+	w.after = time.Since(began)
+	question, err := damrey.WhereQuestion(w.reply, 0)
+	inbox := w.nc.NewInbox()
+	if err == nil {
+		w.answers, err = w.nc.SubscribeSync(inbox)
+	}
+	if err == nil {
+		_ = w.nc.PublishRequest(damrey.WhereSubject(w.f.prefix, damrey.BridgeWorker), inbox, question)
+	}
+}
+
+// hops are nil when nobody was asked, or answered.
+func (w *whereabouts) hops(first string, spent time.Duration) []damrey.Hop {
+	var answers [][]byte
+	for w.answers != nil {
+		m, err := w.answers.NextMsg(time.Millisecond)
+		if err != nil {
+			break // nothing more is there
+		}
+		answers = append(answers, m.Data)
+	}
+	if len(answers) == 0 {
+		return nil
+	}
+	return damrey.ReadHops(first, answers, w.after, spent)
 }

@@ -25,7 +25,9 @@ type fabricConfig struct {
 	Broker broker.Config
 	// Proxy, without what is known only when NATS is reached.
 	Proxy proxyd.Config
-	Log   zerolog.Logger
+	// OTLP is where spans go; nil: nowhere.
+	OTLP *otlp
+	Log  zerolog.Logger
 }
 
 // fabric is what runs, for the verb to print.
@@ -73,7 +75,11 @@ func startFabric(ctx context.Context, g *group, cfg fabricConfig) (fabric, error
 	}
 	cfg.Proxy.NATSURLs, cfg.Proxy.LeafURLs = f.nats, f.leaf
 	watcher := damrey.NewWatcher(nc, damrey.WatchConfig{Prefix: cfg.Proxy.Prefix, Log: cfg.Log})
-	cfg.Proxy.Bridge = damrey.NewBridge(nc, damrey.BridgeConfig{Prefix: cfg.Proxy.Prefix, Table: watcher.Table, Log: cfg.Log})
+	spans, err := cfg.OTLP.start(g, "damrey-proxy", cfg.Log)
+	if err != nil {
+		return f, err
+	}
+	cfg.Proxy.Bridge = damrey.NewBridge(nc, damrey.BridgeConfig{Prefix: cfg.Proxy.Prefix, Table: watcher.Table, Tracer: spans, Log: cfg.Log})
 	if cfg.Broker.Cluster.Name != "" {
 		if f.rest, err = startProxy(g, nc, cfg); err != nil {
 			return f, err

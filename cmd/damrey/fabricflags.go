@@ -23,6 +23,7 @@ type fabricFlags struct {
 	sync             syncTime
 	insecure         bool
 	readOnly         bool
+	otlp             otlp
 }
 
 func (f *fabricFlags) add(cmd *cobra.Command) {
@@ -38,6 +39,7 @@ func (f *fabricFlags) add(cmd *cobra.Command) {
 	flags.Var(&f.sync, "sync", fmt.Sprintf("how long after its acknowledgement what is stored is forced to the disk, which is "+
 		"what a power cut can take; always: before it (default %v; 2m when nothing is kept)", broker.DefaultSync))
 	addPrefix(flags, &f.prefix)
+	f.otlp.add(cmd)
 }
 
 // check looks at the values alone, not at the machine. external: there is no broker inside.
@@ -54,6 +56,9 @@ func (f *fabricFlags) check(external bool) error {
 		return usageError("--host %s is beyond this machine, and the REST interface asks nobody who they are; type --insecure too if the network is trusted", f.host)
 	}
 	if err := f.checkPorts(external); err != nil {
+		return err
+	}
+	if err := f.otlp.check(); err != nil {
 		return err
 	}
 	return checkPrefix(f.prefix)
@@ -94,6 +99,7 @@ func (f *fabricFlags) config(a *app) fabricConfig {
 			Listen: f.rest.address(f.host), Insecure: f.insecure, Prefix: f.prefix,
 			Version: damrey.Version, Advertise: f.advertise, ReadOnly: f.readOnly, Log: a.log,
 		},
-		Log: a.log,
+		OTLP: f.otlp.from(a),
+		Log:  a.log,
 	}
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/micro"
@@ -14,8 +15,9 @@ import (
 // reply is the one answer to a request.
 type reply struct {
 	msg   damrey.Msg
-	where string // the route on which it ended, where that is known
-	spent string // the time that a TIMEOUT took
+	where string        // the route on which it ended, where that is known
+	spent time.Duration // that a TIMEOUT took
+	path  []damrey.Hop  // how, as far as that is known
 }
 
 // readReply reads what came back. A worker without the library may answer anything: what is no message is the one
@@ -48,7 +50,7 @@ func (r reply) err(what string) error {
 	case damrey.STOP:
 		return &codeError{exitUndelivered, fmt.Errorf("STOP: no instance took the %s%s; is the worker running? `nats micro ls` shows who is", what, r.at())}
 	case damrey.TIMEOUT:
-		return &codeError{exitUndelivered, fmt.Errorf("TIMEOUT: no answer%s%s; give it more with --timeout", r.within(), r.at())}
+		return &codeError{exitUndelivered, fmt.Errorf("TIMEOUT%s; give it more with --timeout", r.timeout())}
 	}
 	return &codeError{exitAnswered, fmt.Errorf("ERROR: %s", r.errorText())}
 }
@@ -60,11 +62,13 @@ func (r reply) at() string {
 	return " (" + r.where + ")"
 }
 
-func (r reply) within() string {
-	if r.spent == "" {
-		return ""
+// timeout says where the message was, if that is known.
+func (r reply) timeout() string {
+	if len(r.path) == 0 {
+		return fmt.Sprintf(": no answer after %v%s", r.spent, r.at())
 	}
-	return " after " + r.spent
+	e := &damrey.TimeoutError{Where: r.where, Spent: r.spent, Path: r.path}
+	return strings.TrimPrefix(e.Error(), "damrey: timeout")
 }
 
 // errorText is the ERROR's text with its arguments, a line each. The original format has the text in the type's place.

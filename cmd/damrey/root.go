@@ -21,6 +21,7 @@ says what its output is; one live table at the proxy says where that goes; NATS 
   damrey schedule     send messages later, once or again and again
   damrey top          watch workers, routes and instances; also graph, events, tap
   damrey doctor       look for what is wrong, with the command that mends it
+  damrey trace        follow a message through the network, and find the slow hop
 
 Every flag can be set by an environment variable, --nats-port by DAMREY_NATS_PORT. Logs are on
 stderr, stdout is data. The first Ctrl-C ends a daemon in order, the second at once.
@@ -64,7 +65,7 @@ func newRoot(a *app) *cobra.Command {
 		return err
 	}
 	root.AddCommand(newDevCommand(a), newProxyCommand(a), newAgentCommand(a), newWorkerCommand(a), newRouteCommand(a), newDeadCommand(a), newScheduleCommand(a),
-		newRequestCommand(a), newSendCommand(a), newBackupCommand(a), newRestoreCommand(a), newBenchCommand(a), newChaosCommand(a), newChaosWorkerCommand(a), newVersionCommand(a))
+		newRequestCommand(a), newSendCommand(a), newTraceCommand(a), newBackupCommand(a), newRestoreCommand(a), newBenchCommand(a), newChaosCommand(a), newChaosWorkerCommand(a), newVersionCommand(a))
 	root.AddCommand(newTopCommand(a), newGraphCommand(a), newEventsCommand(a), newTapCommand(a), newDoctorCommand(a), newDemoWorkerCommand(a))
 	root.InitDefaultHelpCmd()
 	root.InitDefaultCompletionCmd()

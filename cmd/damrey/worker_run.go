@@ -36,6 +36,8 @@ type workerRunFlags struct {
 	timeout time.Duration
 	drain   time.Duration
 	procs   int
+	share   float64
+	otlp    otlp
 }
 
 func newWorkerRunCommand(a *app) *cobra.Command {
@@ -63,6 +65,9 @@ func newWorkerRunCommand(a *app) *cobra.Command {
 	inRange(flags, "drain", "more than 0")
 	flags.IntVar(&f.procs, "procs", 1, "processes of the program, each with one message at a time")
 	inRange(flags, "procs", "1 or more")
+	flags.Float64Var(&f.share, "trace-sampling", 0, "`SHARE` of the lines beginning here that are traced and kept, such as 0.01")
+	inRange(flags, "trace-sampling", "0 to 1")
+	f.otlp.add(cmd)
 	return cmd
 }
 
@@ -91,8 +96,13 @@ func (f *workerRunFlags) check(name string) error {
 		return usageError("--rc %d; use 1 or more", f.rc)
 	case f.timeout < time.Millisecond || f.timeout > time.Hour:
 		return usageError("--timeout %v is out of range; use 1ms to 1h", f.timeout)
+	case !(f.share >= 0 && f.share <= 1): // NaN is in no range
+		return usageError("--trace-sampling %v; use 0 to 1", f.share)
 	case f.drain <= 0:
 		return usageError("--drain %v; use more than 0", f.drain)
+	}
+	if err := f.otlp.check(); err != nil {
+		return err
 	}
 	if err := f.nats.check(); err != nil {
 		return err
@@ -107,13 +117,17 @@ func (a *app) runWorker(ctx context.Context, f *workerRunFlags, name string, arg
 	if err != nil {
 		return err
 	}
-	instance := damrey.New(damrey.Config{Name: name, Rc: f.rc, Timeout: f.timeout}, a.log,
-		damrey.WithConnect(f.nats.config), damrey.WithPrefix(f.prefix), damrey.WithDrainTime(f.drain))
-	instance.Handle("*", pool.Do)
-
 	ctx, release := a.untilSignal(ctx, pool.Kill)
 	defer release()
 	g := newGroup(ctx)
+	spans, err := f.otlp.from(a).start(g, name, a.log)
+	if err != nil {
+		return g.finish(err)
+	}
+	instance := damrey.New(damrey.Config{Name: name, Rc: f.rc, Timeout: f.timeout}, a.log,
+		damrey.WithConnect(f.nats.config), damrey.WithPrefix(f.prefix), damrey.WithDrainTime(f.drain),
+		damrey.WithTraceSampling(f.share), damrey.WithTracer(spans))
+	instance.Handle("*", pool.Do)
 	err = g.start("program", pool.Run, pool.Ready())
 	if err == nil {
 		err = g.start("worker", instance.Serve, instance.Ready())

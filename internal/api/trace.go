@@ -9,6 +9,8 @@ import (
 // TraceList is GET /v1/traces.
 type TraceList struct {
 	Traces []TraceHead `json:"traces" nullable:"false" doc:"The newest first"`
+	// LookedSince is when the oldest span was published that was looked at; zero: there are no older ones.
+	LookedSince time.Time `json:"looked_since,omitzero" doc:"Older spans were not looked at; left out when there are none"`
 }
 
 // TraceHead is one trace without its spans.

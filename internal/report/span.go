@@ -1,6 +1,11 @@
 package report
 
-import "time"
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+)
 
 // Span is one part of a trace. Instances publish those that are kept on <prefix>.trace.<trace id>.
 type Span struct {
@@ -18,4 +23,63 @@ type Span struct {
 	Duration float64   `json:"duration_ms" doc:"How long it took, in milliseconds"`
 	Outcome  string    `json:"outcome" doc:"ok, or what went wrong" example:"ok"`
 	Error    string    `json:"error,omitempty" doc:"Text of the failure"`
+	Kept     string    `json:"kept" enum:"asked,sampled,failed,slow" doc:"Why it was kept"`
+	Links    []string  `json:"links,omitempty" doc:"Spans of the same trace that it is not part of and has to do with"`
 }
+
+// Why spans are kept. Asked and Sampled travel with the message, in the member StateKey of its tracestate.
+const (
+	Asked   = "asked"
+	Sampled = "sampled"
+	Failed  = "failed"
+	Slow    = "slow"
+	// StateKey is Damrey's member of a message's tracestate.
+	StateKey = "damrey"
+)
+
+// Kinds of spans.
+const (
+	KindSend    = "send"    // from when a message is sent until it has left, or until a request is answered
+	KindWait    = "wait"    // from when it was received, or stored, until its handler began
+	KindHandle  = "handle"  // from then until its output had left
+	KindForward = "forward" // until that output had left, along the route of the next hop
+)
+
+// Outcomes. What else stands there is the fabric's code of an ERROR, or "error".
+const (
+	OK      = "ok"
+	Timeout = "timeout"
+	Stop    = "stop"
+	Error   = "error"
+)
+
+// TraceSubject is where the spans of one trace are published; "*" for any.
+func TraceSubject(prefix, id string) string { return prefix + ".trace." + id }
+
+// ParseSpan reads a span that came from somebody.
+func ParseSpan(data []byte) (Span, error) {
+	var s Span
+	if len(data) > maxSpan {
+		return s, fmt.Errorf("a span of %d bytes; at most %d are read", len(data), maxSpan)
+	}
+	if err := json.Unmarshal(data, &s); err != nil {
+		return s, fmt.Errorf("a span that cannot be read: %w", err)
+	}
+	if s.ID == "" || s.Duration < 0 || s.Begin.IsZero() {
+		return s, errors.New("a span without id, begin or duration")
+	}
+	return s, nil
+}
+
+// FormatSpan is the opposite of [ParseSpan].
+func FormatSpan(s Span) ([]byte, error) { return json.Marshal(s) }
+
+const maxSpan = 16 << 10
+
+// End is when it ended, by its machine's clock.
+func (s Span) End() time.Time {
+	return s.Begin.Add(time.Duration(s.Duration * float64(time.Millisecond)))
+}
+
+// Route is from→type→to.
+func (s Span) Route() string { return s.From + "→" + s.Type + "→" + s.To }

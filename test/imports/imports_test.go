@@ -16,6 +16,8 @@ const (
 	module     = "github.com/damrey/damrey"
 	natsServer = "github.com/nats-io/nats-server"
 	cobra      = "github.com/spf13/cobra"
+	otelSDK    = "go.opentelemetry.io/otel/sdk"
+	exporters  = "go.opentelemetry.io/otel/exporters"
 )
 
 // A rule says what the packages of one room may import besides the standard
@@ -53,6 +55,8 @@ var rules = []rule{
 var reserved = map[string][]string{
 	natsServer: {"broker", "damreytest"},
 	cobra:      {"cmd/…"},
+	otelSDK:    {"cmd/…"},
+	exporters:  {"cmd/…"},
 }
 
 func TestImports_FollowTheFloors(t *testing.T) {
@@ -79,7 +83,7 @@ func TestImports_LibraryNeverReachesTheServer(t *testing.T) {
 			continue
 		}
 		for _, dep := range p.Deps {
-			if strings.HasPrefix(dep, natsServer) || strings.HasPrefix(dep, cobra) {
+			if strings.HasPrefix(dep, natsServer) || strings.HasPrefix(dep, cobra) || strings.HasPrefix(dep, otelSDK) {
 				t.Errorf("%s reaches %s", p.ImportPath, dep)
 			}
 		}

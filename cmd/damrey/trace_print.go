@@ -1,0 +1,88 @@
+package main
+
+import (
+	"fmt"
+	"math"
+	"strings"
+	"time"
+
+	"github.com/jedib0t/go-pretty/v6/table"
+	"github.com/jedib0t/go-pretty/v6/text"
+
+	"github.com/damrey/damrey/internal/api"
+	"github.com/damrey/damrey/internal/report"
+)
+
+// barWidth is how many characters stand for the whole time of a trace.
+const barWidth = 32
+
+// printTrace draws a trace as a waterfall, and marks the span with the largest own share.
+func (a *app) printTrace(t api.Trace) error {
+	fmt.Fprintf(a.stdout, "\ntrace %s  %s  %s  %s\n", t.ID, oneLine(t.Route, 200), t.Outcome, t.Begin.Local().Format("2006-01-02 15:04:05.000"))
+	own, depths, slowest := t.Own(), t.Depths(), t.Slowest()
+	w := newTable("SPAN", "INSTANCE", "BEGIN", "TIME", "OWN", "")
+	var right []table.ColumnConfig
+	for _, name := range []string{"BEGIN", "TIME", "OWN"} {
+		right = append(right, table.ColumnConfig{Name: name, Align: text.AlignRight, AlignHeader: text.AlignRight})
+	}
+	w.SetColumnConfigs(right)
+	for _, s := range t.Path {
+		begin := float64(s.Begin.Sub(t.Begin)) / float64(time.Millisecond)
+		note := ""
+		if s.ID == slowest {
+			note = "  ◀ slowest"
+		}
+		if s.Outcome != report.OK {
+			note += "  " + oneLine(strings.TrimSuffix(s.Outcome+": "+s.Error, ": "), 100)
+		}
+		w.AppendRow(table.Row{
+			strings.Repeat("  ", min(depths[s.ID], 30)) + oneLine(s.Kind, 20) + " " + oneLine(s.Route(), 200), shortID(s.Instance),
+			shortMS(begin), shortMS(s.Duration), shortMS(own[s.ID]), bar(begin, s.Duration, t.Duration) + note,
+		})
+	}
+	if err := printTable(a.stdout, w); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintf(a.stdout, "total: %s%s\n", shortMS(t.Duration), slowText(t, own, slowest))
+	return err
+}
+
+func slowText(t api.Trace, own map[string]float64, slowest string) string {
+	for _, s := range t.Path {
+		if s.ID == slowest && t.Duration > 0 {
+			return fmt.Sprintf(", %.0f %% of it in: %s %s", math.Min(100, 100*own[s.ID]/t.Duration), s.Kind, oneLine(s.Route(), 200))
+		}
+	}
+	return ""
+}
+
+// bar is where a span lies within the whole.
+func bar(begin, duration, total float64) string {
+	if total <= 0 {
+		total = 1
+	}
+	from := min(barWidth-1, max(0, int(begin/total*barWidth)))
+	length := min(barWidth-from, max(1, int(math.Round(duration/total*barWidth))))
+	return strings.Repeat("·", from) + strings.Repeat("█", length) + strings.Repeat("·", barWidth-from-length)
+}
+
+// shortID is enough of an instance's id to tell it from others.
+func shortID(id string) string {
+	if len(id) > 22 || strings.Contains(id, " ") {
+		return orDash(oneLine(id, 22))
+	}
+	return orDash(oneLine(id[max(0, len(id)-6):], 6))
+}
+
+func shortMS(ms float64) string { return shortTime(time.Duration(ms * float64(time.Millisecond))) }
+
+// shortTime has as many digits as a person reads.
+func shortTime(d time.Duration) string {
+	switch {
+	case d < time.Millisecond && d > -time.Millisecond:
+		return d.Round(time.Microsecond).String()
+	case d < 100*time.Millisecond:
+		return d.Round(10 * time.Microsecond).String()
+	}
+	return d.Round(time.Millisecond).String()
+}

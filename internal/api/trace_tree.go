@@ -1,0 +1,171 @@
+package api
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"github.com/damrey/damrey/internal/report"
+)
+
+// NewTrace puts the spans of one trace together, of which there is at least one. What came twice is in it once.
+func NewTrace(id string, spans []Span) Trace {
+	path := slices.Clone(spans)
+	slices.SortStableFunc(path, func(a, b Span) int {
+		return cmp.Or(a.Begin.Compare(b.Begin), cmp.Compare(rank[a.Kind], rank[b.Kind]), cmp.Compare(a.Hop, b.Hop))
+	})
+	seen := make(map[string]bool, len(path))
+	path = slices.DeleteFunc(path, func(s Span) bool {
+		twice := seen[s.ID]
+		seen[s.ID] = true
+		return twice
+	})
+	root := rootOf(path, seen)
+	end := root.End()
+	for _, s := range path {
+		if s.End().After(end) {
+			end = s.End()
+		}
+	}
+	begin := path[0].Begin
+	return Trace{Path: path, TraceHead: TraceHead{
+		ID: id, Begin: begin, Duration: milliseconds(end.Sub(begin)),
+		Route: routeOf(root, path), Outcome: outcomeOf(root, path), Spans: len(path), Kept: keptOf(path),
+	}}
+}
+
+// rank is the order of spans that began in one moment.
+var rank = map[string]int{report.KindSend: 0, report.KindForward: 1, report.KindWait: 2, report.KindHandle: 3}
+
+// rootOf is the first span whose parent is not there.
+func rootOf(path []Span, there map[string]bool) Span {
+	for _, s := range path {
+		if !there[s.Parent] {
+			return s
+		}
+	}
+	return path[0] // they are each other's
+}
+
+// routeOf is the first route. Who sends through a bridge does not know where to.
+func routeOf(root Span, path []Span) string {
+	if root.To == "" {
+		for _, s := range path {
+			if s.To != "" && s.From == root.From && s.Type == root.Type {
+				return s.Route()
+			}
+		}
+	}
+	return root.Route()
+}
+
+// outcomeOf is how the message ended: as who sent it knows, or the handler that came last.
+func outcomeOf(root Span, path []Span) string {
+	last := root
+	for _, s := range path {
+		if root.Outcome == report.OK && s.Kind == report.KindHandle && (last.ID == root.ID || s.End().After(last.End())) {
+			last = s
+		}
+	}
+	switch last.Outcome {
+	case report.OK, report.Timeout, report.Stop:
+		return last.Outcome
+	}
+	return report.Error
+}
+
+func keptOf(path []Span) string {
+	for _, why := range []string{report.Asked, report.Sampled, report.Failed, report.Slow} {
+		if slices.ContainsFunc(path, func(s Span) bool { return s.Kept == why }) {
+			return why
+		}
+	}
+	return report.Sampled
+}
+
+func milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
+
+// Own is how much of each span, by its id, nothing below it explains, in milliseconds: the time it spent itself, or on the
+// way. What is forwarded may go on when the span that forwarded it is over; that is no part of it.
+func (t Trace) Own() map[string]float64 {
+	below := make(map[string][]Span)
+	for _, s := range t.Path {
+		below[s.Parent] = append(below[s.Parent], s)
+	}
+	own := make(map[string]float64, len(t.Path))
+	for _, s := range t.Path {
+		own[s.ID] = s.Duration - milliseconds(covered(s, descendants(s.ID, below)))
+	}
+	return own
+}
+
+// Slowest is the id of the span with the largest own share; empty when none took any time.
+func (t Trace) Slowest() string {
+	own, slowest := t.Own(), ""
+	most := 0.0
+	for _, s := range t.Path {
+		if own[s.ID] > most {
+			slowest, most = s.ID, own[s.ID]
+		}
+	}
+	return slowest
+}
+
+// descendants are the spans below one, also where somebody wrote them in a circle.
+func descendants(id string, below map[string][]Span) []Span {
+	seen := map[string]bool{id: true}
+	var all []Span
+	for next := []string{id}; len(next) > 0; next = next[1:] {
+		for _, s := range below[next[0]] {
+			if !seen[s.ID] {
+				seen[s.ID] = true
+				all = append(all, s)
+				next = append(next, s.ID)
+			}
+		}
+	}
+	return all
+}
+
+// covered is how much of a span others take up, together.
+func covered(s Span, others []Span) time.Duration {
+	slices.SortFunc(others, func(a, b Span) int { return a.Begin.Compare(b.Begin) })
+	var sum time.Duration
+	at, end := s.Begin, s.End()
+	for _, o := range others {
+		from, to := later(o.Begin, at), o.End()
+		if to.After(end) {
+			to = end
+		}
+		if to.After(from) {
+			sum += to.Sub(from)
+			at = to
+		}
+	}
+	return sum
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+// Depths is how far below the first span each is, by its id.
+func (t Trace) Depths() map[string]int {
+	parents := make(map[string]string, len(t.Path))
+	for _, s := range t.Path {
+		parents[s.ID] = s.Parent
+	}
+	depths := make(map[string]int, len(t.Path))
+	for _, s := range t.Path {
+		for at := s.Parent; depths[s.ID] < len(t.Path); at = parents[at] {
+			if _, there := parents[at]; !there {
+				break
+			}
+			depths[s.ID]++
+		}
+	}
+	return depths
+}

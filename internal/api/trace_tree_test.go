@@ -1,0 +1,76 @@
+package api
+
+import (
+	"testing"
+	"time"
+)
+
+var noon = time.Date(2026, 1, 2, 12, 0, 0, 0, time.UTC)
+
+func part(id, parent, kind string, hop int, begin, duration float64) Span {
+	return Span{
+		ID: id, Parent: parent, Kind: kind, From: "a", Type: "t", To: "b", Hop: hop, Outcome: "ok", Kept: "sampled",
+		Begin: noon.Add(time.Duration(begin * float64(time.Millisecond))), Duration: duration,
+	}
+}
+
+// a send of 100 ms, whose second hop waits for 60.
+func slowLine() []Span {
+	return []Span{
+		part("h2", "f", "handle", 1, 80, 15),
+		part("s", "", "send", 0, 0, 100),
+		part("w1", "s", "wait", 0, 2, 3),
+		part("h1", "s", "handle", 0, 5, 10),
+		part("f", "h1", "forward", 1, 14, 1),
+		part("w2", "f", "wait", 1, 20, 60),
+		part("h2", "f", "handle", 1, 80, 15),
+	}
+}
+
+func TestNewTrace_FindsTheSlowPart(t *testing.T) {
+	t.Parallel()
+	trace := NewTrace("x", slowLine())
+	if trace.Spans != 6 || trace.Duration != 100 || trace.Route != "a→t→b" || trace.Outcome != "ok" {
+		t.Errorf("%+v", trace.TraceHead)
+	}
+	if got := trace.Slowest(); got != "w2" {
+		t.Errorf("the slowest is %s", got)
+	}
+	own := trace.Own()
+	for id, want := range map[string]float64{"s": 12, "h1": 9, "w2": 60, "h2": 15, "f": 1} {
+		if got := own[id]; got < want-0.001 || got > want+0.001 {
+			t.Errorf("%s took %v itself, not %v", id, got, want)
+		}
+	}
+	depths := trace.Depths()
+	for id, want := range map[string]int{"s": 0, "w1": 1, "h1": 1, "f": 2, "h2": 3} {
+		if depths[id] != want {
+			t.Errorf("%s is %d deep, not %d", id, depths[id], want)
+		}
+	}
+}
+
+func TestNewTrace_Outcome(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		change func([]Span)
+		want   string
+	}{
+		"who asks knows best":      {func(s []Span) { s[1].Outcome = "timeout" }, "timeout"},
+		"the last handler":         {func(s []Span) { s[0].Outcome, s[6].Outcome = "no_route", "no_route" }, "error"},
+		"one before was repeated":  {func(s []Span) { s[3].Outcome = "error" }, "ok"},
+		"nobody took it":           {func(s []Span) { s[1].Outcome = "stop" }, "stop"},
+		"a circle is no end":       {func(s []Span) { s[1].Parent = "h2" }, "ok"},
+		"what is its own parent":   {func(s []Span) { s[3].Parent = "h1" }, "ok"},
+		"a parent that is missing": {func(s []Span) { s[1].Parent = "gone" }, "ok"},
+	} {
+		spans := slowLine()
+		c.change(spans)
+		trace := NewTrace("x", spans)
+		if trace.Outcome != c.want {
+			t.Errorf("%s: %s, not %s", name, trace.Outcome, c.want)
+		}
+		trace.Depths()
+		trace.Slowest()
+	}
+}

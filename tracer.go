@@ -1,0 +1,190 @@
+package damrey
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/damrey/damrey/internal/report"
+	"github.com/rs/zerolog"
+	"go.opentelemetry.io/otel/trace"
+)
+
+const (
+	// spareSpans is how many spans an instance publishes in a second of messages
+	// whose trace is not kept from its beginning.
+	spareSpans = 10
+	// spanQueue is how many spans may wait to be published.
+	spanQueue = 1024
+)
+
+// tracer makes the spans of one instance or bridge, and publishes those that
+// are kept.
+type tracer struct {
+	l        *link
+	prefix   string
+	worker   string
+	instance string
+	share    float64
+	otel     trace.Tracer // nil: nobody wants them
+	spare    allowance
+	queue    chan kept
+}
+
+type kept struct {
+	trace trace.TraceID
+	span  report.Span
+}
+
+func (t *tracer) init(prefix, worker, instance string, share float64, p trace.TracerProvider) {
+	t.prefix, t.worker, t.instance, t.share = prefix, worker, instance, share
+	t.spare.each = spareSpans
+	t.queue = make(chan kept, spanQueue)
+	if p != nil {
+		t.otel = p.Tracer("github.com/damrey/damrey", trace.WithInstrumentationVersion(Version))
+	}
+}
+
+// publish leaves a span to run. What finds no room is dropped and told.
+func (t *tracer) publish(id trace.TraceID, s report.Span) {
+	select {
+	case t.queue <- kept{id, s}:
+	default:
+		t.l.log.warn("a span could not leave, since too many wait to; trace fewer messages with damrey.WithTraceSampling", nil)
+	}
+}
+
+// run publishes until ctx ends and the queue is empty.
+func (t *tracer) run(ctx context.Context) {
+	for {
+		select {
+		case k := <-t.queue:
+			t.publishNow(k)
+			continue
+		default:
+		}
+		select {
+		case k := <-t.queue:
+			t.publishNow(k)
+		case <-ctx.Done():
+			t.drain()
+			return
+		}
+	}
+}
+
+func (t *tracer) drain() {
+	for {
+		select {
+		case k := <-t.queue:
+			t.publishNow(k)
+		default:
+			return
+		}
+	}
+}
+
+func (t *tracer) publishNow(k kept) {
+	data, err := report.FormatSpan(k.span)
+	if err == nil {
+		err = t.l.nc.Publish(report.TraceSubject(t.prefix, k.trace.String()), data)
+	}
+	if err != nil {
+		t.l.log.warn("a span could not leave", func(e *zerolog.Event) { e.Err(err) })
+	}
+}
+
+// passing begins the span of a message that a bridge passes on; nil when it is
+// not traced.
+func (t *tracer) passing(o *outgoing) *span {
+	if o.trace == nil {
+		return nil
+	}
+	p := o.trace.parent
+	return t.begin(context.Background(), p, report.KindForward, legOf(o.push.route, o.push.hops), o.trace.at, false, keptOf(p))
+}
+
+// handling ends the waiting of a traced message and begins the span of its
+// handler.
+func (t *tracer) handling(in *inbound, now time.Time) *span {
+	from := in.trace
+	why := keptOf(from.parent)
+	t.begin(context.Background(), from.parent, report.KindWait, in.leg(), from.at, from.linked, why).endAt(now, report.OK, "", false)
+	return t.begin(context.Background(), from.parent, report.KindHandle, in.leg(), now, from.linked, why)
+}
+
+// handled ends it. A message that was not traced and failed, or was slow since
+// it used up half of its time, is a trace of its own, of one span.
+func (t *tracer) handled(in *inbound, began moment) {
+	took := clock().since(began)
+	slow := 2*took > in.ctx.deadline.since(began)
+	if s := in.ctx.span; s != nil {
+		s.endAt(s.begin.Add(took), in.outcome(), in.fault, slow)
+		return
+	}
+	if in.fault != "" || slow {
+		t.alone(in, took, slow)
+	}
+}
+
+func (t *tracer) alone(in *inbound, took time.Duration, slow bool) {
+	now := time.Now()
+	outcome := in.outcome()
+	if !t.spare.take(now) {
+		return
+	}
+	s := span{
+		t: t, leg: in.leg(), kind: report.KindHandle, begin: now.Add(-took),
+		self: trace.NewSpanContext(trace.SpanContextConfig{TraceID: newTraceID(), SpanID: newSpanID()}),
+	}
+	own := s.report(took, outcome, in.fault)
+	own.Kept = keptBecause("", outcome, slow)
+	t.publish(s.self.TraceID(), own)
+}
+
+// refused tells of a message that no handler was called with.
+func (t *tracer) refused(in *inbound) {
+	if in.trace != nil {
+		now := time.Now()
+		s := t.begin(context.Background(), in.trace.parent, report.KindWait, in.leg(), in.trace.at, in.trace.linked, keptOf(in.trace.parent))
+		s.endAt(now, in.outcome(), in.fault, false)
+		return
+	}
+	t.alone(in, 0, false)
+}
+
+// fails notes why a message came to a bad end; the first reason stays.
+func (in *inbound) fails(code, text string) {
+	if in.fault == "" {
+		in.faultCode, in.fault = code, text
+	}
+}
+
+func (in *inbound) outcome() string {
+	if in.fault == "" {
+		return report.OK
+	}
+	return in.faultCode
+}
+
+// allowance admits so many in a second, and counts those that it does not.
+type allowance struct {
+	each int
+
+	mu     sync.Mutex // guards what follows
+	second int64
+	used   int
+}
+
+func (a *allowance) take(now time.Time) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if s := now.Unix(); s != a.second {
+		a.second, a.used = s, 0
+	}
+	if a.used >= a.each {
+		return false
+	}
+	a.used++
+	return true
+}
