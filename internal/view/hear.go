@@ -129,9 +129,14 @@ func (v *View) count(now Instant, i *instance, b *report.Beat, base bool) {
 		return
 	}
 	slot := i.n % spans
-	for _, p := range i.pairs {
+	for _, p := range i.order {
 		p.recent[slot] = 0
 	}
+	defer func() {
+		s := i.span()
+		s.stay = v.sum.take()
+		v.all.add(now.Run, &s.counts, s.stay)
+	}()
 	var folded fold
 	for n := range b.In {
 		r := &b.In[n]
@@ -202,6 +207,7 @@ func (v *View) makePair(now Instant, i *instance, key Key) *pair {
 		r := v.route(now, key)
 		p = &pair{route: r}
 		i.pairs[key] = p
+		i.order = append(i.order, p)
 		v.pairs++
 	}
 	return p
@@ -254,16 +260,9 @@ func (v *View) countOut(now Instant, i *instance, p *pair, sum counts, base bool
 // flow counts what came along a route.
 func (v *View) flow(now Instant, i *instance, p *pair, more *counts, stay report.Histogram) {
 	p.route.add(now.Run, more, stay)
-	v.all.add(now.Run, more, stay)
 	p.recent[i.n%spans] += more[handled]
-	if more[handled] > 0 || more[busy] > 0 || more[expired] > 0 || more[malformed] > 0 {
-		s := i.span()
-		s.add(&counts{
-			handled: more[handled], failed: more[failed], expired: more[expired], busy: more[busy], malformed: more[malformed],
-			waited: more[waited], worked: more[worked],
-		})
-		s.stay = s.stay.Plus(stay)
-	}
+	i.span().add(more)
+	v.sum.add(stay)
 }
 
 // check refuses what no instance says, though it can be read.

@@ -27,7 +27,8 @@ type instance struct {
 	n      int // beats heard
 	spans  [spans]span
 	pairs  map[Key]*pair
-	folded bool // it has more routes than are told apart
+	order  []*pair // the same
+	folded bool    // it has more routes than are told apart
 }
 
 // span is what came with one beat.

@@ -34,7 +34,7 @@ func (v *View) rates() {
 		if i.gone() || t <= 0 {
 			continue
 		}
-		for _, p := range i.pairs {
+		for _, p := range i.order {
 			p.route.rate += p.rate(t)
 		}
 	}
@@ -46,6 +46,7 @@ type picture struct {
 	now   Instant
 	nodes map[string]*node
 	edges []*edge
+	sum   sum
 }
 
 // node is a worker with what its health is judged by.
@@ -130,6 +131,7 @@ func (p *picture) addInstances() {
 		n.InFlight += i.beat.InFlight
 		n.Queued += i.beat.Queued
 		c, _, rate := i.now()
+		c[timedOut], c[stopped], c[undelivered] = 0, 0, 0 // that is the matter of those it sent to
 		n.add(&c)
 		n.Rate += rate
 	}
@@ -162,7 +164,7 @@ func (p *picture) addRoutes() {
 
 func (p *picture) addTraffic(e *edge, r *route, seen bool) {
 	e.Observed = seen
-	c, stay := r.now(p.now.Run)
+	c, stay := r.now(p.now.Run, &p.sum)
 	e.counts = c
 	e.Flow = c.flow(percentilesOf(stay))
 	e.Rate = round(r.rate)

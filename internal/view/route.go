@@ -69,7 +69,7 @@ func (r *route) add(now time.Duration, c *counts, stay report.Histogram) {
 	for _, s := range []*step{r.current(now), r.currentMinute(now)} {
 		s.add(c)
 		if len(stay) > 0 {
-			s.stay = s.stay.Plus(stay)
+			s.stay = into(s.stay, stay)
 		}
 	}
 	if c.traffic() {
@@ -131,15 +131,15 @@ func (r *route) trim(now time.Duration) {
 }
 
 // now is what came within the window.
-func (r *route) now(now time.Duration) (c counts, stay report.Histogram) {
+func (r *route) now(now time.Duration, stay *sum) (c counts, all report.Histogram) {
 	n := int64(now / fineStep)
 	for i := range r.recent {
 		if s := &r.recent[i]; s.used && s.n > n-open {
 			c.add(&s.counts)
-			stay = stay.Plus(s.stay)
+			stay.add(s.stay)
 		}
 	}
-	return c, stay
+	return c, stay.take()
 }
 
 // idle says that it may be forgotten.

@@ -42,6 +42,7 @@ type View struct {
 	pairs     int // over all instances
 	routes    map[Key]*route
 	all       *route // everything together
+	sum       sum    // of the beat in hand
 	stores    map[string]Store
 	dead      map[Key]uint64
 	firing    int

@@ -1,0 +1,67 @@
+package view
+
+import (
+	"slices"
+
+	"github.com/damrey/damrey/internal/report"
+)
+
+// sum adds up histograms without making one for each step.
+type sum struct {
+	n         [report.Buckets]uint64
+	low, high int // of what is not 0; high is beyond it
+}
+
+func (s *sum) add(h report.Histogram) {
+	if len(h) == 0 {
+		return
+	}
+	low, high := h[0].Bucket, h[len(h)-1].Bucket+1
+	if s.high == 0 {
+		s.low, s.high = low, high
+	}
+	s.low, s.high = min(s.low, low), max(s.high, high)
+	for _, c := range h {
+		s.n[c.Bucket] += c.N
+	}
+}
+
+// take is the sum, which is nothing afterwards.
+func (s *sum) take() report.Histogram {
+	if s.high == 0 {
+		return nil
+	}
+	h := make(report.Histogram, 0, s.high-s.low)
+	for b, n := range s.n[s.low:s.high] {
+		if n > 0 {
+			h = append(h, report.Count{Bucket: s.low + b, N: n})
+		}
+	}
+	clear(s.n[s.low:s.high])
+	s.low, s.high = 0, 0
+	return h
+}
+
+// into adds to a histogram that is nobody else's, in place when it has all the buckets.
+func into(h, more report.Histogram) report.Histogram {
+	if h == nil {
+		return slices.Clone(more)
+	}
+	i := 0
+	for _, c := range more {
+		for i < len(h) && h[i].Bucket < c.Bucket {
+			i++
+		}
+		if i == len(h) || h[i].Bucket != c.Bucket {
+			return h.Plus(missing(more, c.Bucket))
+		}
+		h[i].N += c.N
+	}
+	return h
+}
+
+// missing is the part from a bucket on.
+func missing(h report.Histogram, from int) report.Histogram {
+	i, _ := slices.BinarySearchFunc(h, from, func(c report.Count, b int) int { return c.Bucket - b })
+	return h[i:]
+}
