@@ -102,7 +102,7 @@ func TestTop_OnATerminal(t *testing.T) {
 	term.awaits(t, "by health")
 	term.types(t, "/gho\r")
 	term.awaits(t, "filter: gho_")
-	term.awaits(t, "filter: gho\x1b[K")
+	term.awaits(t, "filter: gho · 0")
 	term.types(t, "q")
 	if err := cmd.Wait(); err != nil {
 		t.Errorf("%v: %q", err, term.screen())

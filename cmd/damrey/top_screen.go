@@ -172,14 +172,14 @@ func (s *topScreen) title(summary string) string {
 	if s.sorted >= 0 {
 		by = strings.ToLower(s.list.columns[s.sorted])
 	}
-	title := fmt.Sprintf("damrey top %s · %s · by %s", s.list.what, summary, by)
+	title := fmt.Sprintf("damrey top %s · by %s", s.list.what, by)
 	switch {
 	case s.typing:
 		title += " · filter: " + s.filter + "_"
 	case s.filter != "":
 		title += " · filter: " + s.filter
 	}
-	return title
+	return title + " · " + summary
 }
 
 // terminalSize is 0, 24 where nobody knows.
