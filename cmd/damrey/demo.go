@@ -215,7 +215,7 @@ shop ─order─► order ─check─► fraud ─pay─► bank      four order
                 └──mail═══► mail                    durable
 `)
 	for _, reg := range demoTable {
-		fmt.Fprintf(a.stdout, "  %-6s %d\n", reg.Name, crew.pid(reg.Name))
+		fmt.Fprintf(a.stdout, "pid-%s %d\n", reg.Name, crew.pid(reg.Name))
 	}
 	fmt.Fprintf(a.stdout, `
 open %s/

@@ -64,7 +64,7 @@ func TestScripts(t *testing.T) {
 		RequireUniqueNames:  true,
 		Setup:               setup,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"daemon": daemon, "end": end, "until": until, "code": code, "capture": capture,
+			"daemon": daemon, "end": end, "until": until, "code": code, "capture": capture, "viewserver": viewServer,
 			"barenats": bareNATS, "plainnats": plainNATS, "oldnats": oldNATS, "portof": portOf, "streams": streams, "store": store, "utf": utf, "large": large,
 		},
 	})

@@ -108,13 +108,13 @@ func (s *topScreen) readKeys() (<-chan byte, error) {
 	return keys, nil
 }
 
-const ctrlC, enter, escape, backspace = 3, '\r', 27, 127
+const ctrlC, enter, newline, escape, backspace = 3, '\r', '\n', 27, 127
 
 // press is true when that ends it.
 func (s *topScreen) press(key byte) (over bool) {
 	if s.typing {
 		switch {
-		case key == enter || key == escape || key == ctrlC:
+		case key == enter || key == newline || key == escape || key == ctrlC:
 			s.typing = false
 		case key == backspace && s.filter != "":
 			s.filter = s.filter[:len(s.filter)-1]
@@ -158,8 +158,13 @@ func (s *topScreen) lines(got asked) []string {
 	shown := shot.filtered(s.filter)
 	shown.sort(s.sorted)
 	t := shown.table(s.list, s.app.inColor())
-	t.Style().Size.WidthMax, _ = terminalSize(s.app.stdout)
-	return append([]string{s.title(got.n.summary), ""}, strings.Split(t.Render(), "\n")...)
+	width, _ := terminalSize(s.app.stdout)
+	t.Style().Size.WidthMax = width
+	title := s.title(got.n.summary)
+	if width > 0 {
+		title = oneLine(title, width)
+	}
+	return append([]string{title, ""}, strings.Split(t.Render(), "\n")...)
 }
 
 func (s *topScreen) title(summary string) string {
@@ -167,14 +172,14 @@ func (s *topScreen) title(summary string) string {
 	if s.sorted >= 0 {
 		by = strings.ToLower(s.list.columns[s.sorted])
 	}
-	title := fmt.Sprintf("damrey top %s · %s · by %s", s.list.what, summary, by)
+	title := fmt.Sprintf("damrey top %s · by %s", s.list.what, by)
 	switch {
 	case s.typing:
 		title += " · filter: " + s.filter + "_"
 	case s.filter != "":
 		title += " · filter: " + s.filter
 	}
-	return title
+	return title + " · " + summary
 }
 
 // terminalSize is 0, 24 where nobody knows.
