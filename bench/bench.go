@@ -77,6 +77,9 @@ func rows() []row {
 		{"durable-line-3", "three stored hops", "msg/s", 0.85, 10_000, openDurableLine},
 		{"durable-latency", "one stored hop at a time, sent until handled", "µs", 0.77, 1_000, openDurableLatency},
 		{"keyed", "handle what is stored, 10,000 keys in order against none", "msg/s", 0.5, 20_000, openKeyed},
+		{"send-traced", "publish → subscribe, 1 % of them traced against none", "msg/s", 0.95, 100_000, openTraced(1, tracedSends)},
+		{"request-traced", "64 requests in flight, 1 % of them traced against none", "msg/s", 0.95, 60_000, openTraced(1, tracedRequests)},
+		{"line-3-traced", "three forwarded hops, 64 in flight, 1 % of them traced against none", "msg/s", 0.95, 30_000, openTraced(3, tracedRequests)},
 		{"idle", "memory of an idle instance, 1,000 in one process", "bytes", 0, 1_000, openIdle},
 	}
 }

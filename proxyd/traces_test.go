@@ -117,7 +117,9 @@ func TestTraces_BadInput(t *testing.T) {
 		t.Fatal(err)
 	}
 	publish(t, r.nc, "damrey.trace.0af7651916cd43dd8448eb211c80319c", string(span))
-	eventually(t, "the odd one is given", func() bool { return r.do("GET", "/v1/traces/0af7651916cd43dd8448eb211c80319c", "").status == http.StatusOK })
+	eventually(t, "the odd one is given", func() bool {
+		return r.do("GET", "/v1/traces/0af7651916cd43dd8448eb211c80319c", "").status == http.StatusOK
+	})
 }
 
 func publish(t *testing.T, nc *nats.Conn, subject, data string) {
