@@ -21,8 +21,8 @@ func WithTracer(p trace.TracerProvider) Option { return func(o *options) { o.tra
 
 // WithTraceSampling traces this share, 0 to 1, of the lines that begin here,
 // and keeps their spans in the fabric, where `damrey trace ls` shows them. The
-// default is 0: only what failed or was slow is kept. A traced message costs
-// about twice as much as another one.
+// default is 0: only what failed or was slow is kept. However many that are, an
+// instance begins at most 50 such traces a second.
 func WithTraceSampling(share float64) Option { return func(o *options) { o.sampling = share } }
 
 func checkSampling(share float64) error {

@@ -176,7 +176,7 @@ func (t *tracer) sending(ctx context.Context, r *Route, hops, size int) *span {
 	switch {
 	case parent.IsValid():
 		kept = keptOf(parent)
-	case t.share == 0 || hops > 0 || rand.Float64() >= t.share:
+	case t.share == 0 || hops > 0 || rand.Float64() >= t.share || !t.sampled.take(time.Now()):
 		return nil
 	default:
 		kept = report.Sampled

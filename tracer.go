@@ -14,6 +14,11 @@ const (
 	// spareSpans is how many spans an instance publishes in a second of messages
 	// whose trace is not kept from its beginning.
 	spareSpans = 10
+	// sampledEach is how many lines an instance begins to trace in a second. More
+	// are of no use to anybody, and what keeps them has to store each span.
+	sampledEach = 50
+	// gather is how long spans wait for others, to leave in few writes.
+	gather = 10 * time.Millisecond
 	// spanQueue is how many spans may wait to be published.
 	spanQueue = 1024
 )
@@ -27,7 +32,8 @@ type tracer struct {
 	instance string
 	share    float64
 	otel     trace.Tracer // nil: nobody wants them
-	spare    allowance
+	spare    allowance    // of spans that are kept without being asked for
+	sampled  allowance    // of lines
 	queue    chan kept
 }
 
@@ -38,7 +44,7 @@ type kept struct {
 
 func (t *tracer) init(prefix, worker, instance string, share float64, p trace.TracerProvider) {
 	t.prefix, t.worker, t.instance, t.share = prefix, worker, instance, share
-	t.spare.each = spareSpans
+	t.spare.each, t.sampled.each = spareSpans, sampledEach
 	t.queue = make(chan kept, spanQueue)
 	if p != nil {
 		t.otel = p.Tracer("github.com/damrey/damrey", trace.WithInstrumentationVersion(Version))
@@ -59,13 +65,9 @@ func (t *tracer) run(ctx context.Context) {
 	for {
 		select {
 		case k := <-t.queue:
+			pause(ctx, gather)
 			t.publishNow(k)
-			continue
-		default:
-		}
-		select {
-		case k := <-t.queue:
-			t.publishNow(k)
+			t.drain()
 		case <-ctx.Done():
 			t.drain()
 			return

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/damrey/damrey"
@@ -143,9 +144,9 @@ func (s *site) register(regs ...damrey.Registration) error {
 
 // instance serves an instance of a registered worker. A nil handler leaves its
 // messages to RecvChannel.
-func (s *site) instance(url, name string, h damrey.HandlerFunc) (*damrey.Instance, error) {
-	w := damrey.New(damrey.Config{Name: name, Timeout: patience}, zerolog.Nop(),
-		append(s.opts, damrey.WithConnect(damrey.ConnectConfig{URL: url}), damrey.WithQueue(1<<20))...)
+func (s *site) instance(url, name string, h damrey.HandlerFunc, opts ...damrey.Option) (*damrey.Instance, error) {
+	all := append(slices.Concat(s.opts, opts), damrey.WithConnect(damrey.ConnectConfig{URL: url}), damrey.WithQueue(1<<20))
+	w := damrey.New(damrey.Config{Name: name, Timeout: patience}, zerolog.Nop(), all...)
 	if h != nil {
 		w.Handle("*", h)
 	}
