@@ -290,7 +290,7 @@ function place(columns, size, gap) {
     for (const c of turn) {
       const wanted = columns[c].map((slot) => {
         const near = round > 7 ? [...slot.before, ...slot.after] : round % 2 === 0 ? slot.before : slot.after
-        return near.length ? near.reduce((sum, s) => sum + s.across, 0) / near.length : slot.across
+        return near.length ? pull(slot, near) : slot.across
       })
       const fitted = monotone(wanted.map((w, i) => w - offsets[c][i]))
       columns[c].forEach((slot, i) => { slot.across = fitted[i] + offsets[c][i] })
@@ -298,6 +298,17 @@ function place(columns, size, gap) {
   }
   const top = Math.min(...columns.flat().map((slot) => slot.across - extent(slot) / 2))
   for (const slot of columns.flat()) slot.across -= top
+}
+
+// pull is the place that keeps long edges straight first, then those between neighbours.
+function pull(slot, near) {
+  let sum = 0, weights = 0
+  for (const other of near) {
+    const weight = slot.pair && other.pair ? 8 : slot.pair || other.pair ? 1 : 4
+    sum += weight * other.across
+    weights += weight
+  }
+  return sum / weights
 }
 
 // monotone is the sequence that never falls and is nearest to the wanted one: neighbours that would fall are pooled.

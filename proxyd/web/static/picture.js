@@ -26,9 +26,11 @@ function set(el, name, value) {
   else el.setAttribute(name, value)
 }
 
+const sameKeys = (a, b) => a.size === b.size && [...a.keys()].every((key) => b.has(key))
+
 export class Picture {
   constructor(svg, { onPick, onOpen }) {
-    Object.assign(this, { svg, onPick, onOpen, nodes: new Map(), edges: new Map(), layout: null, model: null, shape: '' })
+    Object.assign(this, { svg, onPick, onOpen, nodes: new Map(), edges: new Map(), layout: null, model: null, waiting: 0 })
     this.view = { x: 0, y: 0, k: 1 }
     this.touched = false // whether somebody moved the picture; until then it fits itself
     this.chosen = null
@@ -43,6 +45,7 @@ export class Picture {
   }
 
   close() {
+    cancelAnimationFrame(this.waiting)
     this.watcher.disconnect()
   }
 
@@ -50,18 +53,36 @@ export class Picture {
 
   // show draws a model of network.js; arrangeAnew forgets the places.
   show(model, { only = null, arrangeAnew = false } = {}) {
-    performance.mark('picture-begin')
     if (only && model.nodes.has(only)) {
       const { upstream, downstream } = reach(model.edges.values(), only)
       model = within(model, new Set([...upstream, ...downstream]))
     }
     this.model = model
     this.reshape(arrangeAnew)
-    const flowing = model.edges.size <= FLOWING
-    for (const node of model.nodes.values()) this.drawNode(node)
-    for (const edge of model.edges.values()) this.drawEdge(edge, flowing)
     if (!this.touched) this.fit()
-    performance.measure('picture', 'picture-begin')
+    this.draw()
+  }
+
+  // draw brings what is in sight up to date; the rest is, when it comes into sight.
+  draw() {
+    const { model, layout } = this
+    const { x, y, k } = this.view
+    const left = -x / k, top = -y / k, right = left + this.svg.clientWidth / k, bottom = top + this.svg.clientHeight / k
+    const numbers = this.distance === 'near'
+    for (const node of model.nodes.values()) {
+      const at = layout.nodes.get(node.name)
+      if (at.x < right && at.x + W > left && at.y < bottom && at.y + H > top) this.drawNode(node, numbers)
+    }
+    const flowing = model.edges.size <= FLOWING
+    for (const edge of model.edges.values()) this.drawEdge(edge, flowing, left, top, right, bottom)
+  }
+
+  // redraw draws soon, once for all that ask until then.
+  redraw() {
+    this.waiting ||= requestAnimationFrame(() => {
+      this.waiting = 0
+      if (this.model && this.svg.isConnected) this.draw()
+    })
   }
 
   // reshape lays out anew when nodes or edges came or went, or the screen turned.
@@ -69,15 +90,16 @@ export class Picture {
     const { model } = this
     const box = this.svg.getBoundingClientRect()
     const down = box.width > 0 && box.width < NARROW
-    const shape = [...model.nodes.keys()].sort().join(' ') + '|' + [...model.edges.keys()].sort().join(' ') + down
-    if (shape === this.shape && !arrangeAnew) return
-    this.shape = shape
+    const same = this.layout && this.layout.down === down && sameKeys(model.nodes, this.nodes) && sameKeys(model.edges, this.edges)
+    if (same && !arrangeAnew) return
     const aspect = box.width > 0 && box.height > 0 ? Math.min(3, Math.max(0.4, box.width / box.height)) : 1.6
     const options = down ? { down, aspect, layerGap: 74, gap: 14 } : { down, aspect }
     const graph = { nodes: [...model.nodes.keys()], edges: [...model.edges.values()] }
     this.layout = layout(graph, options, arrangeAnew ? null : this.layout)
     this.prune(this.nodes, model.nodes)
     this.prune(this.edges, model.edges)
+    for (const name of model.nodes.keys()) this.placeNode(name)
+    for (const edge of model.edges.values()) this.placeEdge(edge)
     this.highlight()
   }
 
@@ -89,15 +111,21 @@ export class Picture {
     }
   }
 
-  drawNode(node) {
-    const d = this.nodes.get(node.name) ?? this.makeNode(node.name)
-    const at = this.layout.nodes.get(node.name)
+  placeNode(name) {
+    const d = this.nodes.get(name) ?? this.makeNode(name)
+    const at = this.layout.nodes.get(name)
     set(d.g, 'transform', `translate(${at.x} ${at.y})`)
+  }
+
+  drawNode(node, numbers) {
+    const d = this.nodes.get(node.name)
     const state = !node.members && !node.registered ? ' unregistered' : ''
     d.class = `node ${node.health}${state}${node.paused ? ' paused' : ''}${node.members ? ' group' : ''}`
     set(d.g, 'class', d.class + d.mark)
-    set(d.ready, 'text', node.members ? `${node.members.length} workers` : `${node.ready}/${node.instances}`)
-    set(d.rate, 'text', node.paused ? 'paused' : rate(node.rate))
+    if (numbers) {
+      set(d.ready, 'text', node.members ? `${node.members.length} workers` : `${node.ready}/${node.instances}`)
+      set(d.rate, 'text', node.paused ? 'paused' : rate(node.rate))
+    }
     set(d.alarms, 'text', node.alarms ? String(node.alarms) : '')
     set(d.alarmMark, 'display', node.alarms ? null : 'none')
     set(d.g, 'aria-label', this.describe(node))
@@ -105,8 +133,7 @@ export class Picture {
   }
 
   describe(node) {
-    const parts = [node.name, node.health, `${node.ready} of ${node.instances} instances ready`, rate(node.rate)]
-    if (node.error_share) parts.push(`${percent(node.error_share)} errors`)
+    const parts = [node.name, node.health, `${node.ready} of ${node.instances} instances ready`]
     if (node.paused) parts.push('paused')
     if (!node.registered) parts.push('not registered')
     if (node.alarms) parts.push(`${node.alarms} alarms`)
@@ -139,25 +166,31 @@ export class Picture {
     set(d.label, 'y', { near: '22', far: '34', map: '37' }[this.distance ?? 'near'])
   }
 
-  drawEdge(edge, flowing) {
+  placeEdge(edge) {
     const d = this.edges.get(edge.key) ?? this.makeEdge(edge)
     const at = this.layout.edges.get(edge.key)
     const path = pathOf(at, this.layout.down)
     for (const el of [d.hit, d.line, d.flow]) set(el, 'd', path)
     this.drawHead(d, at)
+  }
+
+  drawEdge(edge, flowing, left, top, right, bottom) {
+    const d = this.edges.get(edge.key)
+    const at = this.layout.edges.get(edge.key)
     const traffic = !edge.observed ? ' silent' : !edge.declared ? ' undeclared' : ''
     d.class = `edge ${edge.health}${traffic}${at.back ? ' backward' : ''}`
     set(d.g, 'class', d.class + d.mark)
     set(d.line, 'stroke-width', String(Math.round(4 * Math.min(4, 1.25 + Math.log10(1 + edge.rate) * 0.6)) / 4))
     set(d.flow, 'class', flowing && edge.rate > 0 ? `flow ${edge.rate > 100 ? 'fast' : edge.rate > 5 ? 'steady' : 'slow'}` : 'flow off')
-    this.drawLabel(d, edge, at)
+    const { x, y } = at.label
+    if (this.distance !== 'map' && x > left - 40 && x < right + 40 && y > top - 40 && y < bottom + 40) this.drawLabel(d, edge, at)
     set(d.title, 'text', this.tell(edge))
   }
 
   tell(edge) {
     const what = edge.routes.map((r) => r.type).join(', ')
     const said = edge.routes.find((r) => r.why)?.why
-    return `${edge.from} → ${edge.to}: ${what}; ${rate(edge.rate)}${said ? '; ' + said : ''}`
+    return `${edge.from} → ${edge.to}: ${what}${said ? '; ' + said : ''}`
   }
 
   drawHead(d, at) {
@@ -369,19 +402,19 @@ export class Picture {
     const w = this.svg.clientWidth, h = this.svg.clientHeight
     if (!width || !w || !h) return
     const margin = w < NARROW ? 14 : 36
-    const k = Math.min(1.15, (w - 2 * margin) / width, (h - 2 * margin) / height)
+    const k = Math.min(w > 2400 ? 2 : 1.15, (w - 2 * margin) / width, (h - 2 * margin) / height)
     const view = { k, x: (w - width * k) / 2 - x * k, y: (h - height * k) / 2 - y * k }
     if (view.k === this.view.k && view.x === this.view.x && view.y === this.view.y) return
     this.view = view
     this.applyView()
   }
 
-  // reveal moves the picture as little as needed to show a node.
-  reveal(name, right = 0) {
+  // reveal moves the picture as little as needed to show a node beside what covers the right or the bottom.
+  reveal(name, right = 0, bottom = 0) {
     const at = this.layout?.nodes.get(name)
     if (!at) return
     const { k, x, y } = this.view
-    const w = this.svg.clientWidth - right, h = this.svg.clientHeight
+    const w = this.svg.clientWidth - right, h = this.svg.clientHeight - bottom
     const shift = (low, high, most) => (low < 12 ? 12 - low : high > most - 12 ? most - 12 - high : 0)
     const dx = shift(at.x * k + x, (at.x + W) * k + x, w), dy = shift(at.y * k + y, (at.y + H) * k + y, h)
     if (dx || dy) this.move(dx, dy)
@@ -390,14 +423,14 @@ export class Picture {
   resize() {
     if (!this.model) return
     this.reshape(false)
-    for (const node of this.model.nodes.values()) this.drawNode(node)
-    for (const edge of this.model.edges.values()) this.drawEdge(edge, this.model.edges.size <= FLOWING)
     if (!this.touched) this.fit()
+    this.redraw()
   }
 
   applyView() {
     const { x, y, k } = this.view
     set(this.canvas, 'transform', `translate(${Math.round(x * 10) / 10} ${Math.round(y * 10) / 10}) scale(${Math.round(k * 1000) / 1000})`)
+    this.redraw()
     const distance = k >= 0.62 ? 'near' : k >= 0.42 ? 'far' : 'map'
     if (distance === this.distance) return
     this.distance = distance

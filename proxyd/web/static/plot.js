@@ -28,7 +28,7 @@ function options(title, series, format, width, height, range) {
     scales: { x: { time: true, range: range ? () => range : undefined }, y: { range: (_, __, max) => [0, max > 0 ? max * 1.12 : 1] } },
     axes: [
       { ...axis, values: '{HH}:{mm}', space: 60, size: 24 },
-      { ...axis, values: (_, ticks) => ticks.map(format), size: 58, space: 26 },
+      { ...axis, values: (_, ticks) => ticks.map((t) => (t === 0 ? '0' : format(t))), size: 58, space: 26 },
     ],
     series: [
       { label: 'at', value: '{HH}:{mm}:{ss}' },

@@ -11,6 +11,14 @@ import { Panel } from './panel.js'
 const split = (text) => new Set((text ?? '').split(',').filter(Boolean))
 const join = (set) => [...set].join(',')
 
+// modelFor keeps the model of the newest document, since the picture and the panel both need it.
+let newest = { network: null, folded: '', model: null }
+function modelFor(network, folded) {
+  const key = join(folded)
+  if (newest.network !== network || newest.folded !== key) newest = { network, folded: key, model: modelOf(network, folded) }
+  return newest.model
+}
+
 export function Network({ query, fabric }) {
   const live = useLive()
   const svg = useRef(null), picture = useRef(null)
@@ -25,7 +33,13 @@ export function Network({ query, fabric }) {
       onOpen: (node) => refine({ node, only: node }),
     })
     picture.current = p
-    const unwatch = watch(({ network }) => network && p.show(modelOf(network, shown.current.folded), shown.current))
+    const unwatch = watch(({ network }) => {
+      if (!network) return
+      performance.clearMeasures('picture')
+      const begin = performance.now()
+      p.show(modelFor(network, shown.current.folded), shown.current)
+      performance.measure('picture', { start: begin })
+    })
     return () => {
       unwatch()
       p.close()
@@ -34,13 +48,14 @@ export function Network({ query, fabric }) {
 
   useEffect(() => {
     if (!live.network || !picture.current) return
-    picture.current.show(modelOf(live.network, folded), { only: query.only, arrangeAnew: true })
+    picture.current.show(modelFor(live.network, folded), { only: query.only, arrangeAnew: true })
     picture.current.fitAgain()
   }, [query.fold, query.only])
 
   useEffect(() => {
     picture.current?.choose(query.node ? { node: query.node } : query.edge ? { edge: query.edge } : null)
-    if (query.node) picture.current?.reveal(query.node, svg.current.clientWidth > 900 ? 400 : 0)
+    const beside = svg.current.clientWidth > 760
+    if (query.node) picture.current?.reveal(query.node, beside ? 410 : 0, beside ? 0 : svg.current.clientHeight * 0.62)
   }, [query.node, query.edge, Boolean(live.network)])
 
   useEffect(() => {
@@ -50,7 +65,7 @@ export function Network({ query, fabric }) {
 
   const arrange = () => {
     if (!live.network) return
-    picture.current.show(modelOf(live.network, folded), { only: query.only, arrangeAnew: true })
+    picture.current.show(modelFor(live.network, folded), { only: query.only, arrangeAnew: true })
     picture.current.fitAgain()
   }
   const search = (e) => {
@@ -62,7 +77,7 @@ export function Network({ query, fabric }) {
     picture.current.focusNode(found)
     refine({ node: found, edge: '', q: typed })
   }
-  const model = useMemo(() => live.network && modelOf(live.network, folded), [live.network, folded])
+  const model = useMemo(() => live.network && modelFor(live.network, folded), [live.network, folded])
   const heads = model ? [...model.groups.keys()] : []
   const fold = (next) => refine({ fold: join(next), node: '', edge: '' })
 
