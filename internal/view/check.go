@@ -32,7 +32,10 @@ func checkRoutes(b *report.Beat) error {
 	clear(seen)
 	for n := range b.Out {
 		r := &b.Out[n]
-		if err := checkRoute(seen, Key{b.Worker, r.Type, r.To}); err != nil {
+		if r.From != "" && !daemon(b.Worker) {
+			return fmt.Errorf("a beat of %s that speaks for %s", b.Worker, r.From)
+		}
+		if err := checkRoute(seen, outKey(b, r)); err != nil {
 			return err
 		}
 		if r.Sent|r.Timeouts|r.Stopped|r.Undelivered >= maxCount {

@@ -1,6 +1,7 @@
 package view
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"time"
@@ -116,7 +117,7 @@ func (v *View) behind(i *instance, b *report.Beat) bool {
 	}
 	for n := range b.Out {
 		r := &b.Out[n]
-		if p := i.pairs[Key{b.Worker, r.Type, r.To}]; p != nil && r.Sent < p.sum[sent] {
+		if p := i.pairs[outKey(b, r)]; p != nil && r.Sent < p.sum[sent] {
 			return true
 		}
 	}
@@ -125,9 +126,6 @@ func (v *View) behind(i *instance, b *report.Beat) bool {
 
 // count adds what came with a beat to the routes. base: it is only what is counted from now on.
 func (v *View) count(now Instant, i *instance, b *report.Beat, base bool) {
-	if daemon(b.Worker) {
-		return
-	}
 	slot := i.n % spans
 	for _, p := range i.order {
 		p.recent[slot] = 0
@@ -149,7 +147,7 @@ func (v *View) count(now Instant, i *instance, b *report.Beat, base bool) {
 	}
 	for n := range b.Out {
 		r := &b.Out[n]
-		p := v.pairOf(now, i, Key{b.Worker, r.Type, r.To})
+		p := v.pairOf(now, i, outKey(b, r))
 		if p == nil {
 			folded.out(r)
 			continue
@@ -161,6 +159,11 @@ func (v *View) count(now Instant, i *instance, b *report.Beat, base bool) {
 		v.countIn(now, i, p, &folded.ins, base)
 		v.countOut(now, i, p, outOf(&folded.outs), base)
 	}
+}
+
+// outKey is the route of what was sent. A bridge sends for programs without the library, and names them.
+func outKey(b *report.Beat, r *report.Out) Key {
+	return Key{cmp.Or(r.From, b.Worker), r.Type, r.To}
 }
 
 // fold is the sum of the routes of a beat that are not told apart.

@@ -525,3 +525,33 @@ func TestView_MemoryOfADay(t *testing.T) {
 	}
 	runtime.KeepAlive(r)
 }
+
+// A bridge tells what programs without the library send; nobody else may speak for another.
+func TestView_BridgeSpeaksForItsPrograms(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	agent := r.source(report.AgentWorker, "a")
+	agent.Out = []report.Out{{From: "shop", Type: "order", To: "bank"}, {From: "till", Type: "order", To: "bank"}}
+	agent.beat()
+	r.pass(report.Every)
+	agent.Out[0].Sent, agent.Out[1].Sent, agent.Out[1].Stopped = 3, 4, 2
+	agent.beat()
+	r.pass(time.Second)
+	found := 0
+	for _, e := range r.Network(r.now).Edges {
+		if e.To == "bank" && e.Observed {
+			found++
+			if e.From == "till" && e.Undelivered != 2 {
+				t.Errorf("%+v", e)
+			}
+		}
+	}
+	if found != 2 {
+		t.Errorf("%d of 2 routes are seen: %+v", found, r.Network(r.now).Edges)
+	}
+	liar := r.source("w", "i").Beat
+	liar.Out = []report.Out{{From: "shop", Type: "order", To: "bank", Sent: 1}}
+	if err := r.Hear(r.now, &liar); err == nil {
+		t.Error("a worker speaks for another")
+	}
+}
