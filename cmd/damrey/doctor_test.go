@@ -37,7 +37,7 @@ type patient struct {
 func startPatient(t *testing.T, change ...func(*fabricConfig)) *patient {
 	t.Helper()
 	f := fabricFlags{host: "127.0.0.1", prefix: damrey.DefaultPrefix}
-	cfg := f.config(&app{log: zerolog.Nop()})
+	cfg := f.config(&app{log: zerolog.Nop(), lookup: func(string) (string, bool) { return "", false }})
 	for _, c := range change {
 		c(&cfg)
 	}
