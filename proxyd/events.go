@@ -137,7 +137,7 @@ func (s *streams) live(context.Context, *struct{}) (func(context.Context, *sse) 
 }
 
 func (s *streams) sendNetwork(out *sse) error {
-	data, err := s.network()
+	data, err := s.networkJSON()
 	if err != nil {
 		return err
 	}

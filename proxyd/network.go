@@ -26,7 +26,7 @@ type askStats struct {
 
 // network is GET /v1/network.
 func (p *Proxy) network(context.Context, *struct{}) (*networkAnswer, error) {
-	return &networkAnswer{Body: p.seen.view.Network(p.seen.clock.Now())}, nil
+	return &networkAnswer{Body: p.streams.network()}, nil
 }
 
 // instances is GET /v1/instances.
@@ -89,7 +89,7 @@ func (p *Proxy) routeNetwork(a huma.API) {
 	huma.Register(a, huma.Operation{
 		OperationID: "get-network", Method: http.MethodGet, Path: "/v1/network", Tags: []string{"network"},
 		Summary:     "The fabric as it was in the last seconds",
-		Description: "Workers and routes, declared in the table or observed, each with its health and what is wrong in words.",
+		Description: "Workers and routes, declared in the table or observed, each with its health and what is wrong in words. Made anew every second.",
 	}, answer(p.network))
 	huma.Register(a, huma.Operation{
 		OperationID: "list-instances", Method: http.MethodGet, Path: "/v1/instances", Tags: []string{"network"},

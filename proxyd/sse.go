@@ -13,6 +13,8 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
+
+	"github.com/damrey/damrey/internal/api"
 )
 
 const (
@@ -24,6 +26,8 @@ const (
 	endTime = time.Second
 	// aliveEvery is how often a quiet stream says that it is alive.
 	aliveEvery = 15 * time.Second
+	// networkEvery is how often the network is made anew while somebody asks for it.
+	networkEvery = time.Second
 	// liveEvery is how often the network is sent.
 	liveEvery = 2 * time.Second
 )
@@ -37,7 +41,8 @@ type streams struct {
 
 	mu   sync.Mutex // guards what follows
 	at   time.Duration
-	data []byte // the network, as it was then
+	doc  api.Network // as it was then; nobody changes it
+	data []byte      // its JSON; nil before somebody needed it
 }
 
 func newStreams(o *observer) *streams {
@@ -46,19 +51,29 @@ func newStreams(o *observer) *streams {
 	return s
 }
 
-// network is the document, made once for all clients that ask within a second.
-func (s *streams) network() ([]byte, error) {
+// network is made once for all who ask within a second.
+func (s *streams) network() api.Network {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	now := s.seen.clock.Now()
-	if s.data != nil && now.Run-s.at < liveEvery/2 {
-		return s.data, nil
+	return s.networkNow()
+}
+
+// networkNow is network with mu held.
+func (s *streams) networkNow() api.Network {
+	if now := s.seen.clock.Now(); s.doc.At.IsZero() || now.Run-s.at >= networkEvery {
+		s.doc, s.data, s.at = s.seen.view.Network(now), nil, now.Run
 	}
-	data, err := json.Marshal(s.seen.view.Network(now))
-	if err == nil {
-		s.at, s.data = now.Run, data
+	return s.doc
+}
+
+// networkJSON is the same for who sends it.
+func (s *streams) networkJSON() (data []byte, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if doc := s.networkNow(); s.data == nil {
+		s.data, err = json.Marshal(doc)
 	}
-	return data, err
+	return s.data, err
 }
 
 // sse writes server-sent events to one client.

@@ -79,6 +79,22 @@ func TestHistogram_Quantile(t *testing.T) {
 	}
 }
 
+// What encoding/json reads as a list of numbers is read the same; what it does not is refused.
+func TestHistogram_ReadsListsAsJSONDoes(t *testing.T) {
+	t.Parallel()
+	for _, doc := range []string{
+		`[]`, `[ ]`, `null`, `[1,2]`, ` [ 1 , 2 , 30,400 ] `, `[0,0]`,
+		``, `[`, `]`, `[1,2`, `1,2]`, `[1,,2]`, `[,1,2]`, `[1,2,]`, `[1]2`, `[[1,2]]`, `[1,-2]`, `[1,2.5]`, `[1,"2"]`, `{}`, `[1,99999999999999999999]`,
+	} {
+		var want []uint64
+		wrong := json.Unmarshal([]byte(doc), &want) != nil || len(want)%2 != 0
+		got, err := readList([]byte(doc))
+		if (err != nil) != wrong || err == nil && !slices.Equal(got, want) {
+			t.Errorf("%q is read as %v, %v; want %v", doc, got, err, want)
+		}
+	}
+}
+
 // Another took the name: what it counted is all new.
 func TestHistogram_MinusMore(t *testing.T) {
 	t.Parallel()
