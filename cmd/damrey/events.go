@@ -108,7 +108,7 @@ func (a *app) runEvents(ctx context.Context, client *api.Client, f *eventsFlags)
 	defer release()
 	var (
 		printed error
-		from    api.EventsFrom
+		from    api.EventsPlace
 		reached bool
 		left    = f.count
 		since   = f.since.time()

@@ -38,15 +38,15 @@ func (c *Client) SeeInstances(ctx context.Context) (InstanceList, error) {
 	return list, err
 }
 
-// EventsFrom says where to begin: after the event with an id or, when that is empty, with as many as happened before.
-type EventsFrom struct {
+// EventsPlace says where to begin: after the event with an id or, when that is empty, with as many as happened before.
+type EventsPlace struct {
 	ID   string
 	Past int
 }
 
 // FollowEvents calls take with event after event until ctx ends, take says false, or the stream breaks off, which is
 // [ErrBroke]. It goes round the proxies until one can be reached.
-func (c *Client) FollowEvents(ctx context.Context, from EventsFrom, take func(Event) bool) error {
+func (c *Client) FollowEvents(ctx context.Context, from EventsPlace, take func(Event) bool) error {
 	for left := c.proxies.len(); ; left-- {
 		base := c.proxies.now()
 		err := c.followOne(ctx, base, from, take)
@@ -63,7 +63,7 @@ func (c *Client) FollowEvents(ctx context.Context, from EventsFrom, take func(Ev
 	}
 }
 
-func (c *Client) followOne(ctx context.Context, base *url.URL, from EventsFrom, take func(Event) bool) error {
+func (c *Client) followOne(ctx context.Context, base *url.URL, from EventsPlace, take func(Event) bool) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	alive := time.AfterFunc(timeout, cancel)
@@ -88,7 +88,7 @@ func (c *Client) followOne(ctx context.Context, base *url.URL, from EventsFrom, 
 	}
 }
 
-func (c *Client) openEvents(ctx context.Context, base *url.URL, from EventsFrom) (*http.Response, error) {
+func (c *Client) openEvents(ctx context.Context, base *url.URL, from EventsPlace) (*http.Response, error) {
 	what := call{method: http.MethodGet, path: []string{"v1", "events"}}
 	if from.ID == "" && from.Past > 0 {
 		what.query = url.Values{"last": {strconv.Itoa(from.Past)}}
