@@ -210,10 +210,9 @@ func (a *app) startDemo(ctx context.Context, g *group, f fabric, prefix string, 
 
 func (a *app) printDemo(f fabric, crew *demoCrew) {
 	proxy := strings.TrimPrefix(f.rest, "http://")
-	fmt.Fprint(a.stdout, `
+	fmt.Fprintln(a.stdout, `
 shop ─order─► order ─check─► fraud ─pay─► bank      four orders a second
-                └──mail═══► mail                    durable
-`)
+                └──mail═══► mail                    durable`)
 	for _, reg := range demoTable {
 		fmt.Fprintf(a.stdout, "pid-%s %d\n", reg.Name, crew.pid(reg.Name))
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 	"time"
@@ -59,7 +60,7 @@ func newEventsCommand(a *app) *cobra.Command {
 	f.proxy.add(cmd)
 	flags := cmd.Flags()
 	flags.StringSliceVar(&f.kinds, "kind", nil, "only events of these `KINDS`, separated by commas (default: all)")
-	flags.Var(&f.since, "since", "not what was before this `TIME`: 1h30m ago, or 2026-01-02T15:04:05Z (default: all that the proxy still knows)")
+	flags.Var(&f.since, "since", "not what was before this `TIME`: 1h30m ago, or 2026-01-02T15:04:05Z (default: only what happens from now on)")
 	flags.IntVar(&f.count, "count", 0, "end after this many; 0 goes on until Ctrl-C")
 	inRange(flags, "count", "0 or more")
 	f.out.add(cmd, "text")
@@ -97,6 +98,7 @@ func (f *eventsFlags) wants(e api.Event, since time.Time) bool {
 const (
 	firstAgain = 250 * time.Millisecond
 	lastAgain  = 5 * time.Second
+	allPast    = 2000 // what a proxy remembers
 )
 
 // runEvents follows until ctx ends or there were enough. A proxy that was never reached is an error; one that goes away is
@@ -106,15 +108,18 @@ func (a *app) runEvents(ctx context.Context, client *api.Client, f *eventsFlags)
 	defer release()
 	var (
 		printed error
-		last    string
+		from    api.EventsPlace
 		reached bool
 		left    = f.count
 		since   = f.since.time()
+		begun   = time.Now()
 	)
-	pause := firstAgain
-	for {
-		err := client.FollowEvents(ctx, last, func(e api.Event) bool {
-			reached, last, pause = true, e.ID, firstAgain
+	if !since.IsZero() {
+		from.Past = allPast
+	}
+	for pause := firstAgain; ; pause = min(2*pause, lastAgain) {
+		err := client.FollowEvents(ctx, from, func(e api.Event) bool {
+			from.ID, pause = e.ID, firstAgain
 			if !f.wants(e, since) {
 				return true
 			}
@@ -122,21 +127,20 @@ func (a *app) runEvents(ctx context.Context, client *api.Client, f *eventsFlags)
 			left--
 			return printed == nil && left != 0
 		})
-		_, refused := errors.AsType[*api.Error](err)
-		switch {
-		case err == nil || ctx.Err() != nil:
+		reached = reached || errors.Is(err, api.ErrBroke)
+		if err == nil || ctx.Err() != nil {
 			return printed
-		case refused:
-			return noView(err)
-		case !reached && !errors.Is(err, api.ErrBroke):
-			return err
 		}
-		reached = true
+		if refused, ok := errors.AsType[*api.Error](err); !reached || ok && refused.Status < http.StatusInternalServerError {
+			return noView(err)
+		}
 		fmt.Fprintf(a.stderr, "%v; trying again\n", err)
 		if !waitUntil(ctx, time.Now().Add(pause)) {
 			return printed
 		}
-		pause = min(2*pause, lastAgain)
+		if from.ID == "" && from.Past == 0 { // what happened meanwhile is asked for by its time
+			from.Past, since = allPast, begun
+		}
 	}
 }
 

@@ -111,7 +111,7 @@ func seeNetwork(ctx context.Context, client *api.Client) (api.Network, error) {
 func networkOfTable(list api.WorkerList) api.Network {
 	n := api.Network{Nodes: []api.Node{}, Edges: []api.Edge{}}
 	for _, w := range list.Workers {
-		n.Nodes = append(n.Nodes, api.Node{Name: w.Name, Registered: true, Paused: w.Paused, Agent: w.Agent, MPU: int(w.Capacity()), Health: api.HealthIdle})
+		n.Nodes = append(n.Nodes, api.Node{Name: w.Name, Registered: true, Paused: w.Paused, Agent: w.Agent, MPU: w.Capacity(), Health: api.HealthIdle})
 		for _, c := range w.Commands {
 			delivery := string(c.Delivery)
 			if delivery == "" {

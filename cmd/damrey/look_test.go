@@ -70,7 +70,7 @@ func serveEvents(t *testing.T, all []api.Event) *eventServer {
 	s := &eventServer{asked: make(chan string, 100)}
 	s.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		last := r.Header.Get("Last-Event-ID")
-		s.asked <- last
+		s.asked <- last + r.URL.Query().Get("last")
 		w.Header().Set("Content-Type", "text/event-stream")
 		fmt.Fprint(w, ": here\n\nretry: 100\n\n")
 		sent := 0
@@ -150,6 +150,9 @@ func TestEvents_AreChosen(t *testing.T) {
 				t.Fatal(err)
 			}
 			ids = append(ids, e.ID)
+		}
+		if first, past := <-s.asked, strings.Contains(c.flags, "--since"); (first == "2000") != past {
+			t.Errorf("%s asks for %q of what was", c.flags, first)
 		}
 		if strings.Join(ids, " ") != c.ids || code != exitOK {
 			t.Errorf("%s: %v, %d, %s", c.flags, ids, code, stderr)

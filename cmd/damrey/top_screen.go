@@ -95,7 +95,7 @@ func (s *topScreen) readKeys() (<-chan byte, error) {
 		fmt.Fprintln(s.app.stdout, "\x1b[?25h")
 	}
 	rawTerminal.Store(&restore)
-	fmt.Fprint(s.app.stdout, "\x1b[?25l")
+	fmt.Fprintf(s.app.stdout, "\x1b[?25l")
 	keys := make(chan byte)
 	go func() { // ends with the process: a read of a terminal cannot be called off
 		for one := make([]byte, 1); ; {
@@ -146,7 +146,7 @@ func (s *topScreen) draw(got asked) {
 	if _, height := terminalSize(s.app.stdout); len(lines) > height-1 {
 		lines = append(lines[:max(1, height-2)], fmt.Sprintf("… %d more; / filters", len(lines)-height+2))
 	}
-	fmt.Fprint(s.app.stdout, "\x1b[H"+strings.Join(lines, "\x1b[K\r\n")+"\x1b[K\x1b[J")
+	fmt.Fprintf(s.app.stdout, "\x1b[H%s\x1b[K\x1b[J", strings.Join(lines, "\x1b[K\r\n"))
 }
 
 func (s *topScreen) lines(got asked) []string {

@@ -10,6 +10,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -37,12 +38,18 @@ func (c *Client) SeeInstances(ctx context.Context) (InstanceList, error) {
 	return list, err
 }
 
-// FollowEvents calls take with event after event, those after the one with the id last first, until ctx ends, take says
-// false, or the stream breaks off, which is [ErrBroke]. It goes round the proxies until one can be reached.
-func (c *Client) FollowEvents(ctx context.Context, last string, take func(Event) bool) error {
+// EventsPlace says where to begin: after the event with an id or, when that is empty, with as many as happened before.
+type EventsPlace struct {
+	ID   string
+	Past int
+}
+
+// FollowEvents calls take with event after event until ctx ends, take says false, or the stream breaks off, which is
+// [ErrBroke]. It goes round the proxies until one can be reached.
+func (c *Client) FollowEvents(ctx context.Context, from EventsPlace, take func(Event) bool) error {
 	for left := c.proxies.len(); ; left-- {
 		base := c.proxies.now()
-		err := c.followOne(ctx, base, last, take)
+		err := c.followOne(ctx, base, from, take)
 		if err == nil {
 			return nil
 		}
@@ -56,12 +63,12 @@ func (c *Client) FollowEvents(ctx context.Context, last string, take func(Event)
 	}
 }
 
-func (c *Client) followOne(ctx context.Context, base *url.URL, last string, take func(Event) bool) error {
+func (c *Client) followOne(ctx context.Context, base *url.URL, from EventsPlace, take func(Event) bool) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	alive := time.AfterFunc(timeout, cancel)
 	defer alive.Stop()
-	resp, err := c.openEvents(ctx, base, last)
+	resp, err := c.openEvents(ctx, base, from)
 	if err != nil {
 		return err
 	}
@@ -81,14 +88,18 @@ func (c *Client) followOne(ctx context.Context, base *url.URL, last string, take
 	}
 }
 
-func (c *Client) openEvents(ctx context.Context, base *url.URL, last string) (*http.Response, error) {
-	req, err := call{method: http.MethodGet, path: []string{"v1", "events"}}.request(ctx, base)
+func (c *Client) openEvents(ctx context.Context, base *url.URL, from EventsPlace) (*http.Response, error) {
+	what := call{method: http.MethodGet, path: []string{"v1", "events"}}
+	if from.ID == "" && from.Past > 0 {
+		what.query = url.Values{"last": {strconv.Itoa(from.Past)}}
+	}
+	req, err := what.request(ctx, base)
 	if err != nil {
 		return nil, err
 	}
 	req.Header.Set("Accept", "text/event-stream")
-	if last != "" {
-		req.Header.Set("Last-Event-ID", last)
+	if from.ID != "" {
+		req.Header.Set("Last-Event-ID", from.ID)
 	}
 	endless := http.Client{Transport: c.http.Transport}
 	resp, err := endless.Do(req)
