@@ -32,15 +32,8 @@ func checkSampling(share float64) error {
 	return fmt.Errorf("damrey: WithTraceSampling: %v is no share; use 0 to 1, such as 0.01", share)
 }
 
-// The headers of a traced message, as W3C Trace Context has them. No other
-// message has headers because of tracing.
-const (
-	headerTraceParent = "traceparent"
-	headerTraceState  = "tracestate"
-)
-
-// traceRoom is what is left for these headers below max_payload. A message that
-// has no room for them goes untraced.
+// traceRoom is what is left below max_payload for the headers of W3C Trace
+// Context, which no other message has. One without room for them goes untraced.
 const traceRoom = 1024
 
 // incoming is what a traced message brought.

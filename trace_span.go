@@ -172,7 +172,7 @@ func (s *span) report(took time.Duration, outcome, text string) report.Span {
 // it is not traced.
 func (t *tracer) sending(ctx context.Context, r *Route, hops, size int) *span {
 	parent := traceIn(ctx)
-	kept := ""
+	var kept string
 	switch {
 	case parent.IsValid():
 		kept = keptOf(parent)

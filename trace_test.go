@@ -172,8 +172,7 @@ func TestTrace_GoesThroughAHandlersOwnRequests(t *testing.T) {
 	f.register("entry", to("add", "add"))
 	f.register("add", to("square", "square"))
 	f.register("square")
-	var add *damrey.Instance
-	add = f.instance(damrey.Config{Name: "add"})
+	add := f.instance(damrey.Config{Name: "add"})
 	add.Handle("*", func(ctx context.Context, in damrey.Msg) (damrey.Msg, error) {
 		type key struct{}
 		return add.Request(context.WithValue(ctx, key{}, 1), "square", in.Args()...)

@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/damrey/damrey/internal/bucket"
 )
 
 // Held is a stream of a fabric that is there.
@@ -16,9 +18,10 @@ type Held struct {
 	Messages uint64
 }
 
-// Streams are those of the fabric of this prefix, but for the leases of agents, which last seconds, where the proxies of a
-// cluster are, which they tell themselves, and the alarms, which are of the moment. They come in the order in which a message goes: schedules, jobs, dead letters, and the table at the end. So one that goes on to the dead
-// letters while they are copied is in both, and not in neither.
+// Streams are those of the fabric of this prefix, but for the leases of agents, which last seconds, where the
+// proxies of a cluster are, which they tell themselves, the alarms, which are of the moment, and traces, which are of
+// what was. They come in the order in which a message goes: schedules, jobs, dead letters, and the table at the end. So
+// one that goes on to the dead letters while they are copied is in both, and not in neither.
 func Streams(ctx context.Context, js jetstream.JetStream, prefix string) ([]Held, error) {
 	var all []Held
 	list := js.ListStreams(ctx)
@@ -40,6 +43,9 @@ func Streams(ctx context.Context, js jetstream.JetStream, prefix string) ([]Held
 func belongs(cfg jetstream.StreamConfig, prefix string) bool {
 	if rest, ok := strings.CutPrefix(cfg.Name, "KV_"+prefix+"_"); ok {
 		return rest != "agents" && rest != "proxies" && rest != "alarmstate" && !strings.Contains(rest, "_")
+	}
+	if cfg.Name == bucket.TracesStream(prefix) {
+		return false
 	}
 	return strings.HasPrefix(cfg.Name, strings.ToUpper(prefix)+"_") && len(cfg.Subjects) > 0 &&
 		!slices.ContainsFunc(cfg.Subjects, func(s string) bool { return !strings.HasPrefix(s, prefix+".") })
