@@ -9,6 +9,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/damrey/damrey"
+	"github.com/damrey/damrey/internal/api"
 	"github.com/damrey/damrey/internal/bucket"
 )
 
@@ -54,6 +55,13 @@ type Config struct {
 	// Majority says what is missing while too few servers of the broker's cluster reach one another, nil when enough do.
 	// Changes are refused with it, and the proxy is not ready. Whoever gives it also tells of it. Nil: nobody knows.
 	Majority func() error
+	// Alarms are rules and webhooks that are stored at the start, besides those that are stored already. Nil: none.
+	Alarms *api.AlarmSettings
+	// Webhooks are the addresses that alarms may be posted to: URL prefixes such as https://hooks.example.com/damrey/, hosts, or
+	// IP addresses and networks. Addresses of this machine and of private networks must be named themselves. Empty: none may.
+	Webhooks []string
+	// Disk says how full the disk of the broker is, in bytes. Nil: nobody knows.
+	Disk func() (used, total uint64, err error)
 	// Log takes one line for every change and what goes wrong. The zero value is silent.
 	Log zerolog.Logger
 }
@@ -91,5 +99,5 @@ func (c Config) validate() error {
 			return err
 		}
 	}
-	return nil
+	return c.checkAlarms()
 }

@@ -57,7 +57,7 @@ type kept struct {
 
 func newKeeper(s *store, node string, settle func(context.Context) error) *keeper {
 	k := &keeper{store: s, settle: settle, look: make(chan struct{}, 1), resume: make(chan struct{}, 1), made: make(map[string]kept)}
-	k.turn = newTurn(s, node, k.again)
+	k.turn = newKeeperTurn(s, node, k.again)
 	return k
 }
 

@@ -33,6 +33,7 @@ func (p *Proxy) routes() (*http.ServeMux, error) {
 	p.routeAgents(a)
 	p.routeDead(a)
 	p.routeSchedules(a)
+	p.routeAlarms(a)
 	p.routeHealth(a)
 
 	document, err := json.Marshal(a.OpenAPI())

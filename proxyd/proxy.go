@@ -28,6 +28,8 @@ type Proxy struct {
 	burials *burials
 	others  *proxies
 	later   *schedules
+	alarms  *alarms
+	known   *alarmFacts
 	ln      net.Listener
 	server  *http.Server
 
@@ -55,6 +57,9 @@ func New(nc *nats.Conn, cfg Config) (*Proxy, error) {
 	p.later = &schedules{store: store, table: p.table}
 	p.keeper = newKeeper(store, cfg.Node, p.dead.settle)
 	p.burials = newBurials(store, p.table)
+	if err := p.newAlarms(); err != nil {
+		return nil, err
+	}
 	routes, err := p.routes()
 	if err != nil {
 		return nil, err
@@ -90,6 +95,7 @@ func (p *Proxy) Run(ctx context.Context) error {
 	kept.Go(func() { p.keeper.run(ctx, p.ready) })
 	kept.Go(func() { (&later{store: p.store, keeper: p.keeper}).run(ctx, p.ready, p.URL()) })
 	kept.Go(func() { p.burials.run(ctx) })
+	kept.Go(func() { p.watchAlarms(ctx) })
 	p.cfg.Log.Info().Str("url", p.URL()).Str("prefix", p.cfg.Prefix).Msg("proxy listens")
 
 	var failed error

@@ -15,18 +15,20 @@ import (
 const (
 	turnEvery  = 3 * time.Second  // between two renewals, or two looks at the one who has it
 	turnLength = 10 * time.Second // without a renewal, by whose clock it is that wants it
-	// turnKey has a dot, which no proxy's own key has.
-	turnKey = "keeper.turn"
+	// The keys of turns have a dot, which no proxy's own key has.
+	keeperTurn = "keeper.turn"
+	alarmTurn  = "alarms.turn"
 )
 
-// turn is whose it is among the proxies of a cluster to make the streams of jobs: one does, and another takes over when
-// that one has not renewed it for a while. Two that believe so for a moment do no harm, since making is idempotent and
-// both read one table. A proxy that is not of a cluster always has it.
+// turn is whose it is among several proxies to do something, such as to make the streams of jobs: one does, and another
+// takes over when that one has not renewed it for a while. Two that believe so for a moment must do no harm.
 type turn struct {
-	store *store
-	node  string // empty: not of a cluster
-	id    string
-	taken func() // called when it becomes this one's
+	store  *store
+	key    string
+	what   string // is done by the one who has it, for the log
+	always bool   // there is no other
+	id     string
+	taken  func() // called when it becomes this one's
 
 	mu       sync.Mutex // guards all below
 	revision uint64     // that was last seen, and when
@@ -34,20 +36,26 @@ type turn struct {
 	until    time.Time // it is this one's
 }
 
-func newTurn(s *store, node string, taken func()) *turn {
-	return &turn{store: s, node: node, id: nuid.Next(), taken: taken}
+// newKeeperTurn is for making streams, which is idempotent: a proxy that is not of a cluster always has it.
+func newKeeperTurn(s *store, node string, taken func()) *turn {
+	return &turn{store: s, key: keeperTurn, what: "makes the streams of jobs", always: node == "", id: nuid.Next(), taken: taken}
+}
+
+// newAlarmTurn is for telling of alarms, which proxies in front of one external NATS must not do twice either.
+func newAlarmTurn(s *store, taken func()) *turn {
+	return &turn{store: s, key: alarmTurn, what: "watches for alarms", id: nuid.Next(), taken: taken}
 }
 
 // mine says whether it is this proxy's turn.
 func (t *turn) mine() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.node == "" || time.Now().Before(t.until)
+	return t.always || time.Now().Before(t.until)
 }
 
 // run takes and renews the turn until ctx ends.
 func (t *turn) run(ctx context.Context) {
-	if t.node == "" {
+	if t.always {
 		return
 	}
 	ticker := time.NewTicker(turnEvery)
@@ -55,10 +63,10 @@ func (t *turn) run(ctx context.Context) {
 	for {
 		before := t.mine()
 		if err := t.take(ctx); err != nil && ctx.Err() == nil {
-			t.store.log.Debug().Err(err).Msg("whose turn it is to make streams of jobs is not known")
+			t.store.log.Debug().Err(err).Msg("it is not known which proxy " + t.what)
 		}
 		if !before && t.mine() {
-			t.store.log.Info().Msg("this proxy makes the streams of jobs now")
+			t.store.log.Info().Msg("this proxy " + t.what + " now")
 			t.taken()
 		}
 		select {
@@ -89,9 +97,9 @@ func (t *turn) take(ctx context.Context) error {
 
 // try returns the revision under which it is this proxy's; 0 while it is another's.
 func (t *turn) try(ctx context.Context, kv jetstream.KeyValue) (uint64, error) {
-	now, err := kv.Get(ctx, turnKey)
+	now, err := kv.Get(ctx, t.key)
 	if errors.Is(err, jetstream.ErrKeyNotFound) {
-		revision, err := kv.Create(ctx, turnKey, []byte(t.id))
+		revision, err := kv.Create(ctx, t.key, []byte(t.id))
 		return revision, ignoreConflict(err)
 	}
 	if err != nil {
@@ -100,7 +108,7 @@ func (t *turn) try(ctx context.Context, kv jetstream.KeyValue) (uint64, error) {
 	if string(now.Value()) != t.id && !t.over(now.Revision()) {
 		return 0, nil
 	}
-	revision, err := kv.Update(ctx, turnKey, []byte(t.id), now.Revision())
+	revision, err := kv.Update(ctx, t.key, []byte(t.id), now.Revision())
 	return revision, ignoreConflict(err)
 }
 

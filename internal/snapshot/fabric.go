@@ -16,9 +16,8 @@ type Held struct {
 	Messages uint64
 }
 
-// Streams are those of the fabric of this prefix, but for the leases of agents, which last seconds, and where the
-// proxies of a cluster are, which they tell themselves. They come in the order
-// in which a message goes: schedules, jobs, dead letters, and the table at the end. So one that goes on to the dead
+// Streams are those of the fabric of this prefix, but for the leases of agents, which last seconds, where the proxies of a
+// cluster are, which they tell themselves, and the alarms, which are of the moment. They come in the order in which a message goes: schedules, jobs, dead letters, and the table at the end. So one that goes on to the dead
 // letters while they are copied is in both, and not in neither.
 func Streams(ctx context.Context, js jetstream.JetStream, prefix string) ([]Held, error) {
 	var all []Held
@@ -40,7 +39,7 @@ func Streams(ctx context.Context, js jetstream.JetStream, prefix string) ([]Held
 // belongs goes by the subjects too: names are in capitals, so that those of other fabrics may begin alike.
 func belongs(cfg jetstream.StreamConfig, prefix string) bool {
 	if rest, ok := strings.CutPrefix(cfg.Name, "KV_"+prefix+"_"); ok {
-		return rest != "agents" && rest != "proxies" && !strings.Contains(rest, "_")
+		return rest != "agents" && rest != "proxies" && rest != "alarmstate" && !strings.Contains(rest, "_")
 	}
 	return strings.HasPrefix(cfg.Name, strings.ToUpper(prefix)+"_") && len(cfg.Subjects) > 0 &&
 		!slices.ContainsFunc(cfg.Subjects, func(s string) bool { return !strings.HasPrefix(s, prefix+".") })
