@@ -36,10 +36,14 @@ func newDevCommand(a *app) *cobra.Command {
 //
 //	└─ proxy
 func (a *app) runDev(ctx context.Context, f *fabricFlags) error {
+	cfg := f.config(a)
+	if err := f.alarms.fill(a, &cfg.Proxy); err != nil {
+		return err
+	}
 	ctx, release := a.untilSignal(ctx, func() {})
 	defer release()
 	g := newGroup(ctx)
-	running, err := startFabric(ctx, g, f.config(a))
+	running, err := startFabric(ctx, g, cfg)
 	if err == nil {
 		a.printFabric(running)
 		a.printNext(running, f.prefix)

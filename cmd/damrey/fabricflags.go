@@ -22,6 +22,7 @@ type fabricFlags struct {
 	data             string
 	sync             syncTime
 	insecure         bool
+	alarms           alarmFlags
 }
 
 func (f *fabricFlags) add(cmd *cobra.Command) {
@@ -35,6 +36,7 @@ func (f *fabricFlags) add(cmd *cobra.Command) {
 	flags.BoolVar(&f.insecure, "insecure", false, "allow to listen beyond this machine: who reaches a port may do everything")
 	flags.Var(&f.sync, "sync", fmt.Sprintf("how long after its acknowledgement what is stored is forced to the disk, which is "+
 		"what a power cut can take; always: before it (default %v; 2m when nothing is kept)", broker.DefaultSync))
+	f.alarms.add(cmd)
 	addPrefix(flags, &f.prefix)
 }
 

@@ -19,12 +19,14 @@ says what its output is; one live table at the proxy says where that goes; NATS 
   damrey route        pause a route and resume it
   damrey dead         look at the messages that failed too often; retry, edit or purge them
   damrey schedule     send messages later, once or again and again
+  damrey alarm        what is wrong, and who is told of it
+  damrey check        the same as one exit code, for Nagios and the like
 
 Every flag can be set by an environment variable, --nats-port by DAMREY_NATS_PORT. Logs are on
 stderr, stdout is data. The first Ctrl-C ends a daemon in order, the second at once.
 
 Exit codes: 0 done, 1 failed, 2 wrong call, 5 nobody took the message or answered in time,
-6 the answer was an ERROR, 130 ended by the second Ctrl-C.`
+6 the answer was an ERROR, 130 ended by the second Ctrl-C; damrey check has its own.`
 
 // execute runs one command line and returns the exit code.
 func execute(args []string, a *app) int {
@@ -62,6 +64,7 @@ func newRoot(a *app) *cobra.Command {
 		return err
 	}
 	root.AddCommand(newDevCommand(a), newProxyCommand(a), newAgentCommand(a), newWorkerCommand(a), newRouteCommand(a), newDeadCommand(a), newScheduleCommand(a),
+		newAlarmCommand(a), newCheckCommand(a),
 		newRequestCommand(a), newSendCommand(a), newBackupCommand(a), newRestoreCommand(a), newBenchCommand(a), newChaosCommand(a), newChaosWorkerCommand(a), newVersionCommand(a))
 	root.InitDefaultHelpCmd()
 	root.InitDefaultCompletionCmd()
