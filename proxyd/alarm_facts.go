@@ -107,7 +107,7 @@ func (f *alarmFacts) run(ctx context.Context, ready <-chan struct{}, mine func()
 	case <-ctx.Done():
 		return
 	}
-	for wait := time.Duration(0); ; wait = surveyEvery {
+	for wait := time.Duration(0); ; {
 		select {
 		case <-time.After(wait):
 		case <-ctx.Done():
@@ -117,8 +117,9 @@ func (f *alarmFacts) run(ctx context.Context, ready <-chan struct{}, mine func()
 		if mine() {
 			f.survey(ctx)
 		}
+		wait = surveyEvery
 		if !f.surveyed() {
-			wait = time.Second
+			wait = time.Second // until it is this proxy's turn
 		}
 	}
 }

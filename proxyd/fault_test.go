@@ -113,13 +113,14 @@ func TestProxy_SaysThatAChangeIsUncertain(t *testing.T) {
 
 func TestProxy_BecomesReadyWhenJetStreamComes(t *testing.T) {
 	t.Parallel()
+	dir := t.TempDir() // goes after the server and the proxy, which still makes buckets
 	srv := startNATS(t, "", -1, func(o *server.Options) { o.JetStream = false })
 	r := startProxy(t, srv, proxyd.Config{})
 	p := r.must(503, "GET", "/readyz", "").problem(t)
 	if !strings.Contains(p.Detail, "damrey_workers") {
 		t.Error(p.Detail)
 	}
-	if err := srv.EnableJetStream(&server.JetStreamConfig{StoreDir: t.TempDir(), MaxMemory: 1 << 20, MaxStore: 1 << 30}); err != nil {
+	if err := srv.EnableJetStream(&server.JetStreamConfig{StoreDir: dir, MaxMemory: 1 << 20, MaxStore: 1 << 30}); err != nil {
 		t.Fatal(err)
 	}
 	await(t, r.proxy.Ready())

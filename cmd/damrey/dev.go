@@ -43,10 +43,14 @@ func newDevCommand(a *app) *cobra.Command {
 //
 //	└─ proxy ── workers of the demo, a process each
 func (a *app) runDev(ctx context.Context, f *fabricFlags, demo demoFlags) error {
+	cfg := f.config(a)
+	if err := f.alarms.fill(a, &cfg.Proxy); err != nil {
+		return err
+	}
 	ctx, release := a.untilSignal(ctx, func() {})
 	defer release()
 	g := newGroup(ctx)
-	running, err := startFabric(ctx, g, f.config(a))
+	running, err := startFabric(ctx, g, cfg)
 	if err == nil {
 		a.printFabric(running)
 		if demo.on {

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -24,7 +25,12 @@ type codeError struct {
 	err  error
 }
 
-func (e *codeError) Error() string { return e.err.Error() }
+func (e *codeError) Error() string {
+	if e.err == nil { // all was said already
+		return fmt.Sprintf("exit code %d", e.code)
+	}
+	return e.err.Error()
+}
 func (e *codeError) Unwrap() error { return e.err }
 
 func usageError(format string, args ...any) error {
@@ -39,6 +45,9 @@ func (a *app) finish(cmd *cobra.Command, err error) int {
 	code := exitFailed
 	if coded, ok := errors.AsType[*codeError](err); ok {
 		code = coded.code
+		if coded.err == nil {
+			return code
+		}
 	} else if !a.running {
 		code = exitUsage
 	}
@@ -47,6 +56,9 @@ func (a *app) finish(cmd *cobra.Command, err error) int {
 	}
 	if code == exitUsage {
 		fmt.Fprintf(a.stderr, "Type `%s --help` for what it takes.\n", cmd.CommandPath())
+		if own, err := strconv.Atoi(cmd.Annotations[usageCode]); err == nil {
+			return own
+		}
 	}
 	return code
 }

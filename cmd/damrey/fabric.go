@@ -128,7 +128,7 @@ func reachNATS(ctx context.Context, g *group, cfg *fabricConfig) (*nats.Conn, fa
 		return nil, fabric{}, err
 	}
 	g.cleanup(nc.Close)
-	cfg.Proxy.Domain, cfg.Proxy.Trouble, cfg.Proxy.Majority = b.Domain(), b.Trouble, b.Majority
+	cfg.Proxy.Domain, cfg.Proxy.Trouble, cfg.Proxy.Majority, cfg.Proxy.Disk = b.Domain(), b.Trouble, b.Majority, b.Disk
 	return nc, fabric{nats: []string{b.ClientURL()}, leaf: []string{b.LeafURL()}}, nil
 }
 

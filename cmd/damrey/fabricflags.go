@@ -24,6 +24,7 @@ type fabricFlags struct {
 	insecure         bool
 	readOnly         bool
 	otlp             otlp
+	alarms           alarmFlags
 }
 
 func (f *fabricFlags) add(cmd *cobra.Command) {
@@ -38,6 +39,7 @@ func (f *fabricFlags) add(cmd *cobra.Command) {
 	flags.BoolVar(&f.readOnly, "read-only", false, "refuse every change over REST, and show none on the page")
 	flags.Var(&f.sync, "sync", fmt.Sprintf("how long after its acknowledgement what is stored is forced to the disk, which is "+
 		"what a power cut can take; always: before it (default %v; 2m when nothing is kept)", broker.DefaultSync))
+	f.alarms.add(cmd)
 	addPrefix(flags, &f.prefix)
 	f.otlp.add(cmd)
 }

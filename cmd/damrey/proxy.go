@@ -98,6 +98,9 @@ func (f *proxyFlags) chooseData(a *app) (err error) {
 
 func (a *app) runProxy(ctx context.Context, f *proxyFlags) error {
 	cfg := f.config(a)
+	if err := f.alarms.fill(a, &cfg.Proxy); err != nil {
+		return err
+	}
 	cfg.LeafURLs = f.leafURLs
 	if f.external.config.URL != "" {
 		cfg.NATS = f.external.config

@@ -22,12 +22,14 @@ says what its output is; one live table at the proxy says where that goes; NATS 
   damrey top          watch workers, routes and instances; also graph, events, tap
   damrey doctor       look for what is wrong, with the command that mends it
   damrey trace        follow a message through the network, and find the slow hop
+  damrey alarm        what is wrong, and who is told of it
+  damrey check        the same as one exit code, for Nagios and the like
 
 Every flag can be set by an environment variable, --nats-port by DAMREY_NATS_PORT. Logs are on
 stderr, stdout is data. The first Ctrl-C ends a daemon in order, the second at once.
 
 Exit codes: 0 done, 1 failed, 2 wrong call, 5 nobody took the message or answered in time,
-6 the answer was an ERROR, 130 ended by the second Ctrl-C.`
+6 the answer was an ERROR, 130 ended by the second Ctrl-C; damrey check has its own.`
 
 // execute runs one command line and returns the exit code.
 func execute(args []string, a *app) int {
@@ -66,7 +68,7 @@ func newRoot(a *app) *cobra.Command {
 	}
 	root.AddCommand(newDevCommand(a), newProxyCommand(a), newAgentCommand(a), newWorkerCommand(a), newRouteCommand(a), newDeadCommand(a), newScheduleCommand(a),
 		newRequestCommand(a), newSendCommand(a), newTraceCommand(a), newBackupCommand(a), newRestoreCommand(a), newBenchCommand(a), newChaosCommand(a), newChaosWorkerCommand(a), newVersionCommand(a))
-	root.AddCommand(newTopCommand(a), newGraphCommand(a), newEventsCommand(a), newTapCommand(a), newDoctorCommand(a), newDemoWorkerCommand(a))
+	root.AddCommand(newTopCommand(a), newGraphCommand(a), newEventsCommand(a), newTapCommand(a), newAlarmCommand(a), newCheckCommand(a), newDoctorCommand(a), newDemoWorkerCommand(a))
 	root.InitDefaultHelpCmd()
 	root.InitDefaultCompletionCmd()
 	refuseUnknownTopics(root)

@@ -155,7 +155,7 @@ func findDisk(r Rule, f Facts) (all []Finding) {
 			found.Value, found.Text = 1, "the broker cannot store anything: "+d.Trouble
 		case d.Total > 0 && d.Used/d.Total >= limit:
 			found.Value = d.Used / d.Total
-			found.Text = fmt.Sprintf("%s of the broker is %s full: %s of %s", d.Name, percent(found.Value), size(d.Used), size(d.Total))
+			found.Text = fmt.Sprintf("the storage of %s is %s full: %s of %s", d.Name, percent(found.Value), size(d.Used), size(d.Total))
 		default:
 			continue
 		}

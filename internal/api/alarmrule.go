@@ -40,6 +40,13 @@ type AlarmRuleChange struct {
 	Overrides []AlarmOverride    `json:"overrides,omitempty" nullable:"false" doc:"What is different for some workers"`
 }
 
+// Change is what makes a rule like this one of how it came.
+func (r AlarmRule) Change() AlarmRuleChange {
+	return AlarmRuleChange{
+		Name: r.Name, Enabled: &r.Enabled, Severity: r.Severity, Limits: r.Limits, For: r.For, Keep: r.Keep, Overrides: r.Overrides,
+	}
+}
+
 // AlarmRuleList is GET /v1/alarm-rules.
 type AlarmRuleList struct {
 	Rules []AlarmRule `json:"rules" nullable:"false" doc:"All rules"`
@@ -65,7 +72,7 @@ const (
 type Webhook struct {
 	Name   string `json:"name" doc:"Names it" example:"pager"`
 	URL    string `json:"url" doc:"Where alarms are posted; the proxy's configuration says which addresses may be" example:"https://hooks.example.com/damrey"`
-	Format string `json:"format" enum:"json,alertmanager" default:"json" required:"false" doc:"json: the alarm as /v1/alarms has it; alertmanager: as Alertmanager tells webhooks"`
+	Format string `json:"format,omitempty" enum:"json,alertmanager" default:"json" doc:"json: the alarm as /v1/alarms has it; alertmanager: as Alertmanager tells webhooks"`
 	// Severity is the least of which it is told.
 	Severity string `json:"severity,omitempty" enum:"info,warning,critical" doc:"Told of this severity and worse; left out: of all"`
 	// Secret is never given out.

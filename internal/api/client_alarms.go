@@ -69,6 +69,13 @@ func (c *Client) AlarmRules(ctx context.Context) (AlarmRuleList, error) {
 	return list, err
 }
 
+// AlarmRule is one rule. 404 when there is none of this name.
+func (c *Client) AlarmRule(ctx context.Context, name string) (AlarmRule, error) {
+	var rule AlarmRule
+	_, err := c.call(ctx, call{method: http.MethodGet, path: []string{"v1", "alarm-rules", name}, into: &rule})
+	return rule, err
+}
+
 // PutAlarmRule changes one rule; what is left out becomes as it came.
 func (c *Client) PutAlarmRule(ctx context.Context, name string, change AlarmRuleChange) (AlarmRule, error) {
 	var stored AlarmRule
