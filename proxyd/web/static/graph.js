@@ -7,17 +7,20 @@
 // The same graph gives the same layout, in whatever order it is told. With the layout of before, what was there stays
 // exactly where it was, and what is new takes free places.
 
-export const defaults = { width: 172, height: 54, gap: 20, layerGap: 112, down: false, aspect: 1.6 }
+export const defaults = { width: 172, height: 54, gap: 20, beside: 5, port: 12, layerGap: 112, down: false, aspect: 1.6 }
+
+// A small network has room for wider ways, on which labels do not touch.
+const SMALL = 40
+const roomy = { gap: 36, beside: 24, port: 17 }
 
 const THIN = 6 // how much room an edge takes that passes a layer
-const BESIDE = 5 // and the room between it and another
 
 export const edgeKey = (from, to) => `${from}→${to}`
 
 export function layout(graph, options = {}, before = null) {
-  const o = { ...defaults, ...options }
-  const size = { along: o.down ? o.height : o.width, across: o.down ? o.width : o.height }
   const names = [...new Set(graph.nodes)].sort(compare)
+  const o = { ...defaults, ...(names.length <= SMALL && !options.down ? roomy : {}), ...options }
+  const size = { along: o.down ? o.height : o.width, across: o.down ? o.width : o.height }
   const pairs = pairsOf(graph, new Set(names))
   const places = keep(names, pairs, o, size, before) ?? arrange(names, pairs, o, size)
   return finish(names, pairs, o, size, places)
@@ -73,7 +76,7 @@ function arrange(names, pairs, o, size) {
   const layers = split(layerOf(linked, next, previous), next, rowsFor(names.length, o, size))
   const columns = columnsOf(linked, pairs, layers)
   order(columns)
-  place(columns, size, o.gap)
+  place(columns, size, o)
   const places = { at: new Map(), via: new Map() }
   let bottom = -o.gap
   for (const column of columns) {
@@ -269,15 +272,15 @@ export function crossings(columns) {
   return count
 }
 
-const apart = (a, b, gap) => (a.pair && b.pair ? BESIDE : a.pair || b.pair ? Math.max(BESIDE, gap / 2) : gap)
+const apart = (a, b, o) => (a.pair && b.pair ? o.beside : a.pair || b.pair ? Math.max(o.beside, o.gap / 2) : o.gap)
 
 // place gives every slot its middle across: near its neighbours, in its layer's order, and never over another.
-function place(columns, size, gap) {
+function place(columns, size, o) {
   const extent = (slot) => (slot.pair ? THIN : size.across)
   const offsets = columns.map((column) => {
     let sum = 0
     return column.map((slot, i) => {
-      if (i > 0) sum += (extent(column[i - 1]) + extent(slot)) / 2 + apart(column[i - 1], slot, gap)
+      if (i > 0) sum += (extent(column[i - 1]) + extent(slot)) / 2 + apart(column[i - 1], slot, o)
       return sum
     })
   })
@@ -386,7 +389,7 @@ function finish(names, pairs, o, size, places) {
     const { layer, across } = places.at.get(name)
     nodes.set(name, { ...turn(layer * step, across - size.across / 2), layer })
   }
-  const ports = portsOf(pairs, places, size)
+  const ports = portsOf(pairs, places, size, o)
   const edges = new Map()
   for (const { key, from, to } of pairs) {
     const back = places.at.get(from).layer >= places.at.get(to).layer
@@ -396,7 +399,7 @@ function finish(names, pairs, o, size, places) {
 }
 
 // portsOf spreads the ends of the edges over the sides of their nodes, in the order of where they come from.
-function portsOf(pairs, places, size) {
+function portsOf(pairs, places, size, o) {
   const sides = new Map()
   const add = (name, side, key, toward) => {
     const id = `${name} ${side}`
@@ -413,7 +416,7 @@ function portsOf(pairs, places, size) {
   const ports = new Map()
   for (const [id, ends] of sides) {
     ends.sort((a, b) => a.toward - b.toward || compare(a.key, b.key))
-    const gap = Math.min(12, (size.across * 0.7) / ends.length)
+    const gap = Math.min(o.port, (size.across * 0.72) / ends.length)
     ends.forEach(({ key }, i) => ports.set(`${id} ${key}`, (i - (ends.length - 1) / 2) * gap))
     ports.set(id, ends.length)
   }
@@ -434,13 +437,13 @@ function way(key, from, to, back, places, ports, size, step, turn) {
     for (const along of back ? ends.reverse() : ends) points.push(turn(along, p.across))
   }
   points.push(turn(end, b.across + ports.get(`${to} ${inSide} ${key}`)))
-  return { points, label: labelAt(points, ports.get(`${from} ${outSide}`), ports.get(`${to} ${inSide}`)) }
+  return { points, label: labelAt(points, ports.get(`${from} ${outSide}`), ports.get(`${to} ${inSide}`), back) }
 }
 
 // labelAt is nearer to the end where fewer edges meet, so that labels of a fan do not lie on one another.
-function labelAt(points, atBegin, atEnd) {
+function labelAt(points, atBegin, atEnd, back) {
   const i = atBegin > atEnd ? points.length - 2 : 0
-  const t = points.length > 2 ? 0.5 : atBegin > atEnd ? 0.62 : atBegin < atEnd ? 0.38 : 0.5
+  const t = points.length > 2 ? 0.5 : back ? 0.3 : atBegin > atEnd ? 0.62 : atBegin < atEnd ? 0.38 : 0.5
   const a = points[i], b = points[i + 1], bend = t * t * (3 - 2 * t)
   return Math.abs(b.x - a.x) >= Math.abs(b.y - a.y) || points.length === 2
     ? { x: a.x + (b.x - a.x) * t, y: a.y + (b.y - a.y) * bend }

@@ -56,6 +56,8 @@ export function Alarms({ query, readOnly }) {
   <//>`
 }
 
+const figure = (n) => (Math.abs(n) < 10 ? String(Number(n.toPrecision(3))) : short(n))
+
 const listOf = (document) => (Array.isArray(document) ? document : document.silences ?? [])
 
 function Alarm({ alarm: a, readOnly, onAsk, onUnack }) {
@@ -63,7 +65,7 @@ function Alarm({ alarm: a, readOnly, onAsk, onUnack }) {
     <p class="chips"><span class=${'badge ' + (a.state !== 'firing' ? '' : a.severity === 'critical' ? 'failing' : a.severity === 'warning' ? 'degraded' : 'ok')}>${a.state === 'firing' ? a.severity : a.state}</span>
       <span class="muted">${a.rule}</span><span class="muted">since <${When} at=${a.since} /> (${ago(a.since)})</span>${a.count > 1 && html`<span class="muted">${a.count} times in a day</span>`}</p>
     <p class="alarm-text">${a.text}</p>
-    ${a.limit > 0 && html`<p class="muted">measured ${short(a.value ?? 0)}, limit ${short(a.limit)}</p>`}
+    ${a.limit > 0 && html`<p class="muted">measured ${figure(a.value ?? 0)}, limit ${figure(a.limit)}</p>`}
     ${a.acked && html`<p class="muted">seen by ${a.acked.by}${isTime(a.acked.at) ? ' ' + clock(a.acked.at) : ''}${a.acked.why ? ': ' + a.acked.why : ''}</p>`}
     ${a.silenced && html`<p class="muted">silenced by ${a.silenced.by} until ${clock(a.silenced.until)}: ${a.silenced.why}</p>`}
     ${a.do && html`<${Commands} lines=${[a.do]} />`}
