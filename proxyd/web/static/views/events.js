@@ -22,7 +22,7 @@ export function Events({ query }) {
       waiting = []
       show((was) => [...fresh, ...was].slice(0, KEPT))
     }
-    const stop = stream('/v1/events', {
+    const stop = stream('/v1/events?last=200', {
       onOpen: () => {
         opened(true)
         fail(null)
