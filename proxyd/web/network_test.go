@@ -144,6 +144,10 @@ func TestPage_DarkAndSmall(t *testing.T) {
 	b.shoot("small-panel")
 	b.do(chromedp.EmulateViewport(3840, 2160))
 	b.until("document.querySelector('.picture').clientWidth > 3000")
+	b.until(`[...document.querySelectorAll('.node .box')].every((n) => {
+		const at = n.getBoundingClientRect(), panel = document.querySelector('.panel').getBoundingClientRect()
+		return at.left >= 0 && at.top >= 0 && at.right <= panel.left && at.bottom <= innerHeight
+	})`)
 	b.shoot("4k")
 	b.clean(s.url())
 }

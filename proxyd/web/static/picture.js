@@ -38,7 +38,7 @@ export class Picture {
   constructor(svg, { onPick, onOpen }) {
     Object.assign(this, { svg, onPick, onOpen, nodes: new Map(), edges: new Map(), layout: null, model: null, waiting: 0 })
     this.view = { x: 0, y: 0, k: 1 }
-    this.covered = 0 // how much of the right the panel covers
+    this.panel = false // whether the panel is open
     this.touched = false // whether somebody moved the picture; until then it fits itself
     this.chosen = null
     this.match = () => true
@@ -107,6 +107,7 @@ export class Picture {
     if (same && !arrangeAnew) return
     const aspect = box.width > 0 && box.height > 0 ? Math.min(3, Math.max(0.4, box.width / box.height)) : 1.6
     const options = down ? { down, aspect, layerGap: 74, gap: 14 } : { down, aspect }
+    if (this.layout && this.layout.down !== down) this.touched = false // all is somewhere else now
     const graph = { nodes: [...model.nodes.keys()], edges: [...model.edges.values()] }
     this.layout = layout(graph, options, arrangeAnew ? null : this.layout)
     this.prune(this.nodes, model.nodes)
@@ -410,16 +411,23 @@ export class Picture {
     this.fit()
   }
 
-  // cover says how much of the right is hidden by a panel. A picture that nobody moved makes room for it.
-  cover(right) {
-    if (right === this.covered) return
-    this.covered = right
+  // free is how much room the panel leaves; it lies at the right, on a small screen at the bottom.
+  free() {
+    const w = this.svg.clientWidth, h = this.svg.clientHeight
+    if (!this.panel) return { w, h }
+    return w > 760 ? { w: w - (w > 2400 ? 540 : 410), h } : { w, h: h * 0.38 }
+  }
+
+  // cover says whether the panel is open. A picture that nobody moved makes room for it.
+  cover(open) {
+    if (open === this.panel) return
+    this.panel = open
     if (this.layout && !this.touched) this.fit(true)
   }
 
   fit(glide = false) {
     const { x, y, width, height } = this.layout
-    const w = this.svg.clientWidth - this.covered, h = this.svg.clientHeight
+    const w = this.free().w, h = this.svg.clientHeight
     if (!width || !w || !h) return
     const margin = w < NARROW ? 14 : 36
     const k = Math.min(w > 2400 ? 2 : 1.15, (w - 2 * margin) / width, (h - 2 * margin) / height)
@@ -429,12 +437,12 @@ export class Picture {
     this.applyView(glide)
   }
 
-  // reveal moves the picture as little as needed to show a node, also when a part of the bottom is covered.
-  reveal(name, bottom = 0) {
+  // reveal moves the picture as little as needed to show a node, where the panel leaves room.
+  reveal(name) {
     const at = this.layout?.nodes.get(name)
     if (!at) return
     const { k, x, y } = this.view
-    const w = this.svg.clientWidth - this.covered, h = this.svg.clientHeight - bottom
+    const { w, h } = this.free()
     const shift = (low, high, most) => (low < 12 ? 12 - low : high > most - 12 ? most - 12 - high : 0)
     const dx = shift(at.x * k + x, (at.x + W) * k + x, w), dy = shift(at.y * k + y, (at.y + H) * k + y, h)
     if (dx || dy) this.move(dx, dy)
