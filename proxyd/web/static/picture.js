@@ -415,7 +415,7 @@ export class Picture {
   free() {
     const w = this.svg.clientWidth, h = this.svg.clientHeight
     if (!this.panel) return { w, h }
-    return w > 760 ? { w: w - (w > 2400 ? 540 : 410), h } : { w, h: h * 0.38 }
+    return w > 760 ? { w: w - (w > 2400 ? 540 : 410), h } : { w, h: h * 0.27 }
   }
 
   // cover says whether the panel is open. A picture that nobody moved makes room for it.
