@@ -18,6 +18,9 @@ func visit(t *testing.T, s *stage, width, height int64, hash string) *tab {
 	return b
 }
 
+// settled: the plots have their points, and the picture has made room for the panel.
+const settled = "document.querySelector('.plot')?.dataset.points > 100 && document.querySelector('.canvas').getAnimations().length === 0"
+
 const drawn = "document.querySelectorAll('.node').length === "
 
 func TestPage_DrawsFewWorkers(t *testing.T) {
@@ -70,6 +73,7 @@ func TestPage_PanelOfANodeAndAnEdge(t *testing.T) {
 	b.shows("nats --server nats://10.1.2.3:4222 micro stats bank")
 	b.shows("3.1 % of the messages fail")
 	b.until("document.querySelectorAll('.panel table tbody tr').length >= 3")
+	b.until(settled)
 	b.shoot("node")
 	b.accessible("panel of a node")
 	b.clickText(".panel a", "square → pay")
@@ -77,6 +81,7 @@ func TestPage_PanelOfANodeAndAnEdge(t *testing.T) {
 	b.shows("card declined by issuer 4711")
 	b.shows("7,200 of 10,000")
 	b.until("document.querySelectorAll('.panel .u-over').length === 3")
+	b.until(settled)
 	b.shoot("edge")
 	b.accessible("panel of an edge")
 	b.do(chromedp.NavigateBack())
@@ -139,6 +144,10 @@ func TestPage_DarkAndSmall(t *testing.T) {
 	b.shoot("small-panel")
 	b.do(chromedp.EmulateViewport(3840, 2160))
 	b.until("document.querySelector('.picture').clientWidth > 3000")
+	b.until(`[...document.querySelectorAll('.node .box')].every((n) => {
+		const at = n.getBoundingClientRect(), panel = document.querySelector('.panel').getBoundingClientRect()
+		return at.left >= 0 && at.top >= 0 && at.right <= panel.left && at.bottom <= innerHeight
+	})`)
 	b.shoot("4k")
 	b.clean(s.url())
 }
@@ -252,7 +261,8 @@ func TestPage_NamesAreText(t *testing.T) {
 		case "#/events":
 			s.events <- api.Event{ID: "1", Kind: markup, Worker: markup, Text: markup}
 		case "#/tap?args=1":
-			s.taps <- api.TapCopy{From: markup, Type: markup, To: markup, Args: []string{markup}, Outcome: "error", Error: markup}
+			s.wasAsked("GET /v1/tap")
+			s.copied(api.TapCopy{From: markup, Type: markup, To: markup, Args: []string{markup}, Outcome: "error", Error: markup})
 		}
 		b.shows("onerror=")
 		if got := eval[int](b, "document.querySelectorAll('img, main script, aside script').length"); got != 0 {
