@@ -10,6 +10,7 @@ import (
 
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 	"github.com/rs/zerolog"
 )
 
@@ -186,31 +187,40 @@ func TestPartition_LooksWhatIsStored(t *testing.T) {
 	o.p.held[5] = &inbound{job: &job{sequence: 5}}
 	o.mu.Unlock()
 	for upTo, want := range map[uint64]bool{4: true, 5: true, 8: true, 9: false, 20: false} {
-		if got := o.p.hasAll(0, upTo); got != want {
+		if got := o.p.hasAll(handedOut(0, upTo)); got != want {
 			t.Errorf("up to %d: %v, want %v", upTo, got, want)
 		}
 	}
-	if !o.p.hasAll(9, 20) {
+	if !o.p.hasAll(handedOut(9, 20)) {
 		t.Error("what is below the floor is acknowledged, stored or not")
 	}
 	// One that does not come again for so long is acknowledged too.
-	o.p.hasAll(0, 20)
+	o.p.hasAll(handedOut(0, 20))
 	o.mu.Lock()
 	o.p.absent[9] = clock().add(-absentTime - time.Second)
 	o.mu.Unlock()
-	if !o.p.hasAll(0, 20) {
+	if !o.p.hasAll(handedOut(0, 20)) {
 		t.Error("what never comes again stands in the way for ever")
+	}
+	copied := handedOut(9, 20)
+	copied.Cluster = &jetstream.ClusterInfo{Replicas: []*jetstream.PeerInfo{{Name: "n2"}, {Name: "n3"}}}
+	if o.p.hasAll(copied) {
+		t.Error("with copies, a floor and time say nothing")
 	}
 	o.mu.Lock()
 	o.p.lose()
 	o.mu.Unlock()
-	if o.p.hasAll(0, 20) {
+	if o.p.hasAll(handedOut(0, 20)) {
 		t.Error("the broker was away, and may hand it out again")
 	}
 	o.mu.Lock()
 	o.p.held[9] = &inbound{job: &job{sequence: 9}}
 	o.mu.Unlock()
-	if !o.p.hasAll(0, 20) {
+	if !o.p.hasAll(handedOut(0, 20)) {
 		t.Error("all that is stored is in hand")
 	}
+}
+
+func handedOut(floor, upTo uint64) *jetstream.ConsumerInfo {
+	return &jetstream.ConsumerInfo{AckFloor: jetstream.SequenceInfo{Stream: floor}, Delivered: jetstream.SequenceInfo{Stream: upTo}}
 }

@@ -29,7 +29,7 @@ func (p *partition) settle() {
 	}
 	// Counts may agree by chance: after an election the new leader of the consumer
 	// may not know that some was handed out, and one was lost on its way.
-	known := err == nil && p.mayBeAll(info.NumAckPending, held, ended) && p.hasAll(info.AckFloor.Stream, info.Delivered.Stream)
+	known := err == nil && p.mayBeAll(info.NumAckPending, held, ended) && p.hasAll(&info)
 	k := p.k
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -61,16 +61,29 @@ func (p *partition) mayBeAll(out, held, ended int) bool {
 	return out == held-(p.ended-ended)
 }
 
-// hasAll says that everything that is stored for the partition between two
-// sequences is in hand: what is acknowledged is not stored any more. Mostly: a
-// broker that is alone and ends between writing an acknowledgement down and
-// removing the message keeps the message for ever, and never hands it out. Below
-// the consumer's floor such are known; above, one that has not come for so long.
-func (p *partition) hasAll(floor, upTo uint64) bool {
-	missing, err := p.missing(floor, upTo)
-	if err != nil {
+// hasAll says that everything that is stored for the partition, up to the last
+// that was handed out, is in hand: what is acknowledged is not stored any more.
+//
+// A broker whose streams have no copies and that ends between writing an
+// acknowledgement down and removing the message keeps the message for ever, and
+// never hands it out. Below the consumer's floor such are known; above, it is one
+// that has not come for so long. With copies the broker removes them by itself,
+// and nothing may be taken for granted: after an election the consumer's new
+// leader has been seen to have a floor above messages that it hands out later.
+func (p *partition) hasAll(info *jetstream.ConsumerInfo) bool {
+	floor, alone := uint64(0), info.Cluster == nil || len(info.Cluster.Replicas) == 0
+	if alone {
+		floor = info.AckFloor.Stream
+	}
+	missing, err := p.missing(floor, info.Delivered.Stream)
+	if err != nil || len(missing) > 0 && !alone {
 		return false
 	}
+	return p.allDone(missing)
+}
+
+// allDone says that all of what is missing has been so for so long.
+func (p *partition) allDone(missing []uint64) bool {
 	p.k.mu.Lock()
 	defer p.k.mu.Unlock()
 	now := clock()
