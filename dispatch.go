@@ -35,7 +35,7 @@ const (
 // handler for longer than patience, the dispatcher turns to handing every
 // message to a goroutine of its own until the handlers are quick again.
 type dispatcher struct {
-	run     func(in *inbound, now moment) moment // the time before and after, 0 when nobody has looked
+	run     func(in *inbound, now moment) moment // the time before and after; 0 when nobody has looked after
 	backlog func() int                           // messages that wait to be looked at
 	limit   int                                  // of the queue; at least 1, for what is about to be started
 
@@ -227,7 +227,10 @@ func (d *dispatcher) perform(now moment) moment {
 	m.alone = d.running == 1 && d.queue.len() == 0
 	slow := d.slow
 	d.staff()
-	m.started.Store(true)
+	if now == 0 {
+		now = clock()
+	}
+	m.started.Store(int64(now))
 	d.mu.Unlock()
 	return d.runOne(m, cost, slow, now)
 }

@@ -227,7 +227,7 @@ func (w *Instance) stopOne(in *inbound) {
 	if !in.answered.CompareAndSwap(false, true) {
 		return
 	}
-	if in.started.Load() || !w.link.mayAnswer(in.reply) {
+	if in.started.Load() != 0 || !w.link.mayAnswer(in.reply) {
 		w.link.stop(in.answerTo(), in.where(), false)
 		return
 	}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"sync/atomic"
 
-	"github.com/damrey/damrey/internal/report"
 	"github.com/damrey/damrey/internal/wire"
 	"github.com/nats-io/nats.go"
 	"github.com/rs/zerolog"
@@ -29,15 +28,12 @@ type envelope struct {
 // inbound is one message that came in for this worker.
 type inbound struct {
 	envelope
-	msg       Msg  // the handler's once it was started
-	job       *job // not nil: it is stored at the broker until it is done
-	started   atomic.Bool
-	began     atomic.Int64 // moment when its handler did
-	answered  atomic.Bool  // whoever sets it answers
-	alone     bool         // nothing else was queued or running when it was started
-	pushed    bool         // past the queue's limit
-	fault     string       // why it came to a bad end
-	faultCode string
+	msg      Msg          // the handler's once it was started
+	job      *job         // not nil: it is stored at the broker until it is done
+	started  atomic.Int64 // moment when it left the queue; 0: it surely did not run
+	answered atomic.Bool  // whoever sets it answers
+	alone    bool         // nothing else was queued or running when it was started
+	pushed   bool         // past the queue's limit
 
 	ctx        handleContext
 	prev, next *inbound // among those in hand, guarded by the dispatcher
@@ -159,18 +155,14 @@ func (w *Instance) enqueue(all []inbound) {
 		in.route.refusedBusy()
 		w.taps.giveEnded(in, tooMany, clock())
 		w.log.warn("busy: the queue is full", func(e *zerolog.Event) { e.Str("route", in.where()).Int("queue", w.opts.queue) })
-		w.refuse(in, &fabricError{ErrBusy, "the instance's queue is full", in.where()})
-		in.fails(codeOf(ErrBusy), "the instance's queue is full")
-		w.tracer.refused(in)
+		w.refuse(in, &fabricError{ErrBusy, tooMany.why, in.where()})
+		w.tracer.refused(in, tooMany)
 	}
 }
 
 // process runs one message through its handler. It is the dispatcher's run: now
-// and what it returns are the time, or zero where nobody has looked.
+// is the time, and what it returns is the time then.
 func (w *Instance) process(in *inbound, now moment) moment {
-	if now == 0 {
-		now = clock()
-	}
 	if in.job != nil {
 		if in.job.part != nil && !in.job.part.starts(in) {
 			return now
@@ -180,8 +172,7 @@ func (w *Instance) process(in *inbound, now moment) moment {
 	if now >= in.deadline {
 		w.expired(in)
 		w.taps.giveEnded(in, tooLate, now)
-		in.fails(report.Timeout, "its budget was used up before its handler began")
-		w.tracer.refused(in)
+		w.tracer.refused(in, tooLate)
 		return now
 	}
 	h := w.mux.find(in.typ)
@@ -197,18 +188,14 @@ func (w *Instance) process(in *inbound, now moment) moment {
 		ctx.span = w.tracer.handling(in, now.time())
 		ctx.parent = ctx.span.within(ctx.parent)
 	}
-	copies := w.taps.take(in, now)
-	in.began.Store(int64(now))
+	sp, copies := ctx.span, w.taps.take(in, now)
 	out, err := w.call(ctx, h, in)
 	ctx.end()
 	w.stats.handled.Add(1)
 	in.route.returned()
 	how := w.conclude(in, out, err, err != nil && clock() >= deadline)
-	w.tracer.handled(in, now)
-	if in.route == nil {
-		return 0
-	}
 	over := clock()
+	w.tracer.handled(in, sp, how, over.since(now), deadline.since(now))
 	in.route.took(came, now, over)
 	if over >= deadline && how.isGood() {
 		in.route.timedOut()

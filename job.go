@@ -358,7 +358,7 @@ func (w *Instance) jobFailed(in *inbound, answer Msg, cause error) ending {
 	}
 	var discard *discardError
 	given := errors.As(cause, &discard)
-	how := in.countFailure(cause, text)
+	how := in.countFailure(answer, cause, text)
 	what := "a job failed and is tried again"
 	var wait time.Duration
 	if errors.Is(cause, ErrPaused) && !given {
@@ -383,7 +383,7 @@ func (w *Instance) jobFailed(in *inbound, answer Msg, cause error) ending {
 }
 
 // countFailure counts by route why a job is tried again or given up.
-func (in *inbound) countFailure(cause error, text string) ending {
+func (in *inbound) countFailure(answer Msg, cause error, text string) ending {
 	switch {
 	case errors.Is(cause, ErrPaused):
 	case errors.Is(cause, context.DeadlineExceeded) && clock() >= in.deadline:
@@ -392,7 +392,8 @@ func (in *inbound) countFailure(cause error, text string) ending {
 	default:
 		in.route.failed(text)
 	}
-	return failure(text)
+	span, _ := outcomeOf(answer, cause)
+	return failure(span, text)
 }
 
 // postpone writes down what happened to a job, and lets it come again.

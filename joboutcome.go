@@ -25,22 +25,18 @@ func (w *Instance) concludeJob(in *inbound, out Msg, err error) ending {
 		return nothingOf
 	case err != nil:
 		w.stats.failed.Add(1)
-		in.fails(outcomeOf(nil, err))
 		return w.jobFailed(in, errorMessage(in.typ, err), err)
 	case out.Tag() == REQUEST:
 		return w.forwardJob(in, out)
 	case out.Tag() == ERROR:
 		w.stats.failed.Add(1)
-		in.fails(errorOutcome(out))
 		return w.jobFailed(in, typed(out, in.typ), nil)
 	case len(out) == 0:
 		w.reply(in, Msg{RESPONSE, in.typ})
 	case out.Tag() == RESPONSE:
 		w.reply(in, typed(out, in.typ))
 	default:
-		fe := wrongOutput(in, out)
-		in.fails(codeOf(fe.kind), fe.text)
-		return w.fail(in, fe)
+		return w.fail(in, wrongOutput(in, out))
 	}
 	w.jobDone(in)
 	return in.answer()
@@ -58,9 +54,6 @@ func (w *Instance) forwardJob(in *inbound, out Msg) ending {
 	buf := w.buffer()
 	defer w.release(buf)
 	route, fe := w.onward(in, out, buf)
-	if fe != nil {
-		in.fails(codeOf(fe.kind), fe.text)
-	}
 	switch {
 	case fe == nil:
 	case fe.kind == ErrLoop, fe.kind == ErrTooLarge:
@@ -81,7 +74,7 @@ func (w *Instance) forwardJob(in *inbound, out Msg) ending {
 	sp.endSend(err)
 	if err != nil {
 		ended(err)
-		return failure(err.Error())
+		return failure(outcomeOf(nil, err))
 	}
 	return passedOn
 }

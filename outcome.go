@@ -12,19 +12,23 @@ import (
 	"github.com/rs/zerolog"
 )
 
-// ending is what became of a message, in the words of [report.Copy].
-type ending struct{ outcome, why string }
+// ending is what became of a message.
+type ending struct {
+	outcome string // in the words of [report.Copy]
+	span    string // in those of [report.Span]
+	why     string // of a bad one
+}
 
 var (
-	answered  = ending{outcome: "response"}
-	passedOn  = ending{outcome: "forward"}
-	noAnswer  = ending{outcome: "none"}
-	tooLate   = ending{outcome: "timeout"}
-	tooMany   = ending{outcome: "busy"}
-	nothingOf = ending{} // it is as if it had not come
+	answered  = ending{outcome: "response", span: report.OK}
+	passedOn  = ending{outcome: "forward", span: report.OK}
+	noAnswer  = ending{outcome: "none", span: report.OK}
+	tooLate   = ending{"timeout", report.Timeout, "its budget was used up"}
+	tooMany   = ending{"busy", codeOf(ErrBusy), "the instance's queue is full"}
+	nothingOf = ending{span: report.Stop, why: "given back"} // it is as if it had not come
 )
 
-func failure(why string) ending { return ending{"error", why} }
+func failure(span, why string) ending { return ending{"error", span, why} }
 
 // isGood: neither an error nor a timeout has been counted.
 func (e ending) isGood() bool { return e == answered || e == passedOn || e == noAnswer }
@@ -45,9 +49,9 @@ func (w *Instance) conclude(in *inbound, out Msg, err error, over bool) ending {
 		w.stats.failed.Add(1)
 		why := errorText(out)
 		in.route.failed(why)
-		in.fails(errorOutcome(out))
 		w.reply(in, typed(out, in.typ))
-		return failure(why)
+		code, _ := errorOutcome(out)
+		return failure(code, why)
 	case RESPONSE:
 		w.reply(in, typed(out, in.typ))
 		return in.answer()
@@ -56,9 +60,7 @@ func (w *Instance) conclude(in *inbound, out Msg, err error, over bool) ending {
 			w.reply(in, Msg{RESPONSE, in.typ})
 			return in.answer()
 		}
-		fe := wrongOutput(in, out)
-		in.fails(codeOf(fe.kind), fe.text)
-		return w.fail(in, fe)
+		return w.fail(in, wrongOutput(in, out))
 	}
 }
 
@@ -76,16 +78,15 @@ func errorText(out Msg) string { return strings.Join(out[min(2, len(out)-1):], "
 // concludeError answers a handler's error. over says that the handler's time
 // was up, and then its context's end is no failure of its own.
 func (w *Instance) concludeError(in *inbound, err error, over bool) ending {
-	in.fails(outcomeOf(nil, err))
 	if fe, ok := err.(*fabricError); ok {
 		return w.fail(in, fe)
 	}
 	if errors.Is(err, errNotTaken) {
-		in.started.Store(false)
+		in.started.Store(0)
 		w.stopOne(in)
 		return nothingOf
 	}
-	how := failure(err.Error())
+	how := failure(outcomeOf(nil, err))
 	if over && errors.Is(err, context.DeadlineExceeded) {
 		how = tooLate
 		in.route.timedOut()
@@ -144,7 +145,7 @@ func (w *Instance) fail(in *inbound, fe *fabricError) ending {
 	}
 	in.route.failed(fe.text)
 	w.refuse(in, fe)
-	return failure(fe.text)
+	return failure(codeOf(fe.kind), fe.text)
 }
 
 // refuse answers an ERROR of the fabric. For a send it is logged instead.
@@ -163,12 +164,10 @@ func (w *Instance) forward(in *inbound, out Msg) ending {
 	defer w.release(buf)
 	route, fe := w.onward(in, out, buf)
 	if fe != nil {
-		in.fails(codeOf(fe.kind), fe.text)
 		return w.fail(in, fe)
 	}
 	now := clock()
 	if now >= in.deadline {
-		in.fails(report.Timeout, "its budget was used up before it could go on")
 		w.expired(in)
 		return tooLate
 	}
@@ -189,7 +188,6 @@ func (w *Instance) forward(in *inbound, out Msg) ending {
 	}
 	sp.endSend(err)
 	if err != nil {
-		in.fails(report.Error, "could not forward: "+err.Error())
 		return w.fail(in, &fabricError{ErrFailed, "could not forward: " + err.Error(), route.String()})
 	}
 	w.stats.forwarded.Add(1)

@@ -77,6 +77,9 @@ func (r *inRoute) returned() {
 
 // took says when a message came, when its handler began, and when it was over.
 func (r *inRoute) took(came, began, over moment) {
+	if r == nil {
+		return
+	}
 	r.wait.Add(uint64(max(0, began.since(came))))
 	r.work.Add(uint64(max(0, over.since(began))))
 	stay := r.stay.Load()

@@ -117,21 +117,18 @@ func (t *tracer) handling(in *inbound, now time.Time) *span {
 
 // handled ends it. A message that was not traced and failed, or was slow since
 // it used up half of its time, is a trace of its own, of one span.
-func (t *tracer) handled(in *inbound, began moment) {
-	took := clock().since(began)
-	slow := 2*took > in.ctx.deadline.since(began)
-	if s := in.ctx.span; s != nil {
-		s.endAt(s.begin.Add(took), in.outcome(), in.fault, slow)
-		return
-	}
-	if in.fault != "" || slow {
-		t.alone(in, took, slow)
+func (t *tracer) handled(in *inbound, s *span, how ending, took, budget time.Duration) {
+	slow := 2*took > budget
+	switch {
+	case s != nil:
+		s.endAt(s.begin.Add(took), how.span, how.why, slow)
+	case how != nothingOf && (slow || !how.isGood()):
+		t.alone(in, how, took, slow)
 	}
 }
 
-func (t *tracer) alone(in *inbound, took time.Duration, slow bool) {
+func (t *tracer) alone(in *inbound, how ending, took time.Duration, slow bool) {
 	now := time.Now()
-	outcome := in.outcome()
 	if !t.spare.take(now) {
 		return
 	}
@@ -139,34 +136,20 @@ func (t *tracer) alone(in *inbound, took time.Duration, slow bool) {
 		t: t, leg: in.leg(), kind: report.KindHandle, begin: now.Add(-took),
 		self: trace.NewSpanContext(trace.SpanContextConfig{TraceID: newTraceID(), SpanID: newSpanID()}),
 	}
-	own := s.report(took, outcome, in.fault)
-	own.Kept = keptBecause("", outcome, slow)
+	own := s.report(took, how.span, how.why)
+	own.Kept = keptBecause("", how.span, slow)
 	t.publish(s.self.TraceID(), own)
 }
 
 // refused tells of a message that no handler was called with.
-func (t *tracer) refused(in *inbound) {
+func (t *tracer) refused(in *inbound, how ending) {
 	if in.trace != nil {
 		now := time.Now()
 		s := t.begin(context.Background(), in.trace.parent, report.KindWait, in.leg(), in.trace.at, in.trace.linked, keptOf(in.trace.parent))
-		s.endAt(now, in.outcome(), in.fault, false)
+		s.endAt(now, how.span, how.why, false)
 		return
 	}
-	t.alone(in, 0, false)
-}
-
-// fails notes why a message came to a bad end; the first reason stays.
-func (in *inbound) fails(code, text string) {
-	if in.fault == "" {
-		in.faultCode, in.fault = code, text
-	}
-}
-
-func (in *inbound) outcome() string {
-	if in.fault == "" {
-		return report.OK
-	}
-	return in.faultCode
+	t.alone(in, how, 0, false)
 }
 
 // allowance admits so many in a second, and counts those that it does not.

@@ -400,10 +400,10 @@ func (d *dispatcher) find(q whereQuestion) (in *inbound, state string) {
 // stateLength is how long it has been so. Of a stored message it is not known
 // when it came.
 func (in *inbound) stateLength(state string) time.Duration {
-	began := moment(in.began.Load())
+	started := moment(in.started.Load())
 	switch {
-	case state == HopHandling && began > 0:
-		return clock().since(began)
+	case state == HopHandling && started > 0:
+		return clock().since(started)
 	case in.job != nil:
 		return 0
 	}

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"time"
 
@@ -141,15 +140,7 @@ func newSilenceRemoveCommand(a *app) *cobra.Command {
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return proxy.with(func(client *api.Client) error {
-				var failed []error
-				for _, id := range args {
-					if err := client.DeleteSilence(cmd.Context(), id); err != nil {
-						failed = append(failed, err)
-						continue
-					}
-					fmt.Fprintf(a.stdout, "removed %s\n", oneLine(id, 80))
-				}
-				return errors.Join(failed...)
+				return a.removeEach(args, func(id string) error { return client.DeleteSilence(cmd.Context(), id) })
 			})
 		},
 	}

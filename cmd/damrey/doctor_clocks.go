@@ -24,7 +24,7 @@ func checkClocks(ctx context.Context, d *doctor) ([]finding, error) {
 	if skew, ok := d.brokerSkew(ctx); ok {
 		found = append(found, skewed("the broker, to this machine", skew)...)
 	}
-	list, err := d.client.SeeInstances(ctx)
+	list, err := d.client.Instances(ctx)
 	if refused, ok := errors.AsType[*api.Error](err); ok && refused.Status == http.StatusNotFound || d.fabric == nil {
 		return found, nil // that proxy keeps no view, or there is none, which was said
 	}

@@ -93,7 +93,7 @@ func (d *doctor) copies(info *jetstream.StreamInfo) (found []finding) {
 func (d *doctor) owns(stream string) bool {
 	upper := strings.ToUpper(d.prefix) + "_"
 	return strings.HasPrefix(stream, "KV_"+d.prefix+"_") || strings.HasPrefix(stream, upper+"JOBS_") ||
-		slices.Contains([]string{bucket.DeadStream(d.prefix), bucket.TriedStream(d.prefix), bucket.LaterStream(d.prefix), upper + "TRACE", upper + "TRACES"}, stream)
+		slices.Contains([]string{bucket.DeadStream(d.prefix), bucket.TriedStream(d.prefix), bucket.LaterStream(d.prefix), bucket.TracesStream(d.prefix)}, stream)
 }
 
 // checkStreams looks for streams of others that store what the fabric sends.

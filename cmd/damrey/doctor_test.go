@@ -362,6 +362,8 @@ func TestDoctor_StoresAreNotAsTheyShouldBe(t *testing.T) {
 		{"DAMREY_JOBS_w", "7, and the table says 10", "--max-msgs=10"},
 		{"DAMREY_JOBS_w", "drops what is oldest", "--discard new"},
 		{"KV_damrey_agents", "missing", "damrey proxy"},
+		{"DAMREY_TRACES", "does not take damrey.trace.*", "--subjects"},
+		{"KV_damrey_alarms", "older than 1h", "--max-age 0s"},
 		{"DAMREY_JOBS_w", "consumer work is missing"},
 		{"DAMREY_LATER", "consumer mover is missing"},
 		{"DAMREY_JOBS_w", "consumer key-3 is paused", "nats consumer resume DAMREY_JOBS_w key-3"},
@@ -385,6 +387,8 @@ func breakStores(t *testing.T, js jetstream.JetStream) {
 	ctx := t.Context()
 	for name, change := range map[string]func(*jetstream.StreamConfig){
 		"KV_damrey_workers": func(c *jetstream.StreamConfig) { c.MaxAge = time.Hour },
+		"KV_damrey_alarms":  func(c *jetstream.StreamConfig) { c.MaxAge = time.Hour },
+		"DAMREY_TRACES":     func(c *jetstream.StreamConfig) { c.Subjects = []string{"damrey.trace.other"} },
 		"DAMREY_DEAD":       func(c *jetstream.StreamConfig) { c.Subjects = []string{"damrey.dead.other.>"} },
 		"DAMREY_JOBS_w":     func(c *jetstream.StreamConfig) { c.MaxMsgs, c.Discard = 7, jetstream.DiscardOld },
 	} {

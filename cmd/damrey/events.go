@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/http"
 	"slices"
 	"strings"
 	"time"
@@ -95,53 +94,34 @@ func (f *eventsFlags) wants(e api.Event, since time.Time) bool {
 	return len(f.kinds) == 0 || slices.ContainsFunc(f.kinds, func(kind string) bool { return isOfKind(e.Kind, kind) })
 }
 
-const (
-	firstAgain = 250 * time.Millisecond
-	lastAgain  = 5 * time.Second
-	allPast    = 2000 // what a proxy remembers
-)
+var errEnough = errors.New("there were enough")
 
 // runEvents follows until ctx ends or there were enough. A proxy that was never reached is an error; one that goes away is
 // waited for.
 func (a *app) runEvents(ctx context.Context, client *api.Client, f *eventsFlags) error {
 	ctx, release := a.untilSignal(ctx, func() {})
 	defer release()
-	var (
-		printed error
-		from    api.EventsPlace
-		reached bool
-		left    = f.count
-		since   = f.since.time()
-		begun   = time.Now()
-	)
+	since, left := f.since.time(), f.count
+	from := api.EventsFrom{Broke: func(err error) { fmt.Fprintf(a.stderr, "%v; trying again\n", err) }}
 	if !since.IsZero() {
-		from.Past = allPast
+		from.Last = api.AllPast
 	}
-	for pause := firstAgain; ; pause = min(2*pause, lastAgain) {
-		err := client.FollowEvents(ctx, from, func(e api.Event) bool {
-			from.ID, pause = e.ID, firstAgain
-			if !f.wants(e, since) {
-				return true
-			}
-			printed = a.printEvent(&f.out, e)
-			left--
-			return printed == nil && left != 0
-		})
-		reached = reached || errors.Is(err, api.ErrBroke)
-		if err == nil || ctx.Err() != nil {
-			return printed
+	err := client.Events(ctx, from, func(e api.Event) error {
+		if !f.wants(e, since) {
+			return nil
 		}
-		if refused, ok := errors.AsType[*api.Error](err); !reached || ok && refused.Status < http.StatusInternalServerError {
-			return noView(err)
+		if err := a.printEvent(&f.out, e); err != nil {
+			return err
 		}
-		fmt.Fprintf(a.stderr, "%v; trying again\n", err)
-		if !waitUntil(ctx, time.Now().Add(pause)) {
-			return printed
+		if left--; left == 0 {
+			return errEnough
 		}
-		if from.ID == "" && from.Past == 0 { // what happened meanwhile is asked for by its time
-			from.Past, since = allPast, begun
-		}
+		return nil
+	})
+	if errors.Is(err, errEnough) || ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+		return nil
 	}
+	return noView(err)
 }
 
 // printEvent prints one line; JSON for programs, of which each line is a document.

@@ -96,7 +96,7 @@ func (a *app) printGraph(n api.Network, form, worker string) error {
 
 // seeNetwork is the view of the proxy, or the table alone when it keeps none. That has no Since.
 func seeNetwork(ctx context.Context, client *api.Client) (api.Network, error) {
-	n, err := client.SeeNetwork(ctx)
+	n, err := client.Network(ctx)
 	refused, ok := errors.AsType[*api.Error](err)
 	if !ok || refused.Status != http.StatusNotFound {
 		return n, err

@@ -134,6 +134,31 @@ func TestEvents_GoOnAfterABreak(t *testing.T) {
 	}
 }
 
+func TestEvents_SayWhatHappenedWhileTheyWereAway(t *testing.T) {
+	t.Parallel()
+	asked := make(chan string, 10)
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked <- r.URL.RawQuery
+		fmt.Fprint(w, ": here\n\n")
+		if r.URL.RawQuery == "" {
+			return // before any event
+		}
+		for id, at := range []time.Time{time.Now().Add(-time.Hour), time.Now().Add(time.Second)} {
+			fmt.Fprintf(w, "data: {\"id\":\"%d\",\"at\":%q,\"kind\":\"undelivered\"}\n\n", id, at.Format(time.RFC3339))
+		}
+		_ = http.NewResponseController(w).Flush()
+		<-r.Context().Done()
+	}))
+	t.Cleanup(func() { s.CloseClientConnections(); s.Close() })
+	stdout, stderr, code := runEventsVerb(t, "--proxy", s.URL, "--count", "1", "-o", "json")
+	if code != exitOK || !strings.Contains(stdout, `"id":"1"`) || strings.Contains(stdout, `"id":"0"`) {
+		t.Errorf("%d: %q %q", code, stdout, stderr)
+	}
+	if first, second := <-asked, <-asked; first != "" || second != "last=2000" {
+		t.Errorf("asked for %q, then %q", first, second)
+	}
+}
+
 func TestEvents_AreChosen(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ flags, ids string }{

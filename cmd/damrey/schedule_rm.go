@@ -32,18 +32,23 @@ func newScheduleRemoveCommand(a *app) *cobra.Command {
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return proxy.with(func(client *api.Client) error {
-				var failed []error
-				for _, id := range args {
-					if err := client.DeleteSchedule(cmd.Context(), id); err != nil {
-						failed = append(failed, err)
-						continue
-					}
-					fmt.Fprintf(a.stdout, "removed %s\n", oneLine(id, 80))
-				}
-				return errors.Join(failed...)
+				return a.removeEach(args, func(id string) error { return client.DeleteSchedule(cmd.Context(), id) })
 			})
 		},
 	}
 	proxy.add(cmd)
 	return cmd
+}
+
+// removeEach removes all that can be, and says what cannot.
+func (a *app) removeEach(ids []string, remove func(id string) error) error {
+	var failed []error
+	for _, id := range ids {
+		if err := remove(id); err != nil {
+			failed = append(failed, err)
+			continue
+		}
+		fmt.Fprintf(a.stdout, "removed %s\n", oneLine(id, 80))
+	}
+	return errors.Join(failed...)
 }

@@ -66,7 +66,7 @@ func newTapCommand(a *app) *cobra.Command {
 	flags.StringVar(&f.lease.To, "to", "", "only what goes to this `WORKER`")
 	flags.Var(&f.sample, "sample", "part of the messages, 1% or 0.01")
 	flags.IntVar(&f.lease.Rate, "rate", 50, "how many a second one instance sends copies of at most")
-	inRange(flags, "rate", "1 to 10000")
+	inRange(flags, "rate", "1 to 1000")
 	flags.BoolVar(&f.lease.Args, "args", false, "show the arguments, each up to 1,000 characters")
 	flags.IntVar(&f.count, "count", 0, "end after this many; 0 goes on until Ctrl-C")
 	inRange(flags, "count", "0 or more")
@@ -95,8 +95,8 @@ func (f *tapFlags) complete(args []string) error {
 			}
 		}
 	}
-	if f.lease.Rate < 1 || f.lease.Rate > 10_000 {
-		return usageError("--rate %d is out of range; use 1 to 10000", f.lease.Rate)
+	if f.lease.Rate < 1 || f.lease.Rate > 1000 {
+		return usageError("--rate %d is out of range; use 1 to 1000", f.lease.Rate)
 	}
 	if f.count < 0 {
 		return usageError("--count %d; use 0 or more", f.count)

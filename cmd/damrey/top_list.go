@@ -139,7 +139,7 @@ func paint(h api.Health, cell string) string {
 }
 
 func askWorkers(ctx context.Context, client *api.Client) (*topShot, error) {
-	n, err := client.SeeNetwork(ctx)
+	n, err := client.Network(ctx)
 	if err != nil {
 		return nil, noView(err)
 	}
@@ -161,7 +161,7 @@ func askWorkers(ctx context.Context, client *api.Client) (*topShot, error) {
 }
 
 func askRoutes(ctx context.Context, client *api.Client) (*topShot, error) {
-	n, err := client.SeeNetwork(ctx)
+	n, err := client.Network(ctx)
 	if err != nil {
 		return nil, noView(err)
 	}
@@ -183,7 +183,7 @@ func askRoutes(ctx context.Context, client *api.Client) (*topShot, error) {
 }
 
 func askInstances(ctx context.Context, client *api.Client) (*topShot, error) {
-	list, err := client.SeeInstances(ctx)
+	list, err := client.Instances(ctx)
 	if err != nil {
 		return nil, noView(err)
 	}

@@ -2,7 +2,6 @@ package bucket
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/nats-io/nats.go/jetstream"
 )
@@ -16,14 +15,12 @@ func AlarmStateName(prefix string) string { return prefix + "_alarmstate" }
 
 // EnsureAlarms makes or raises the buckets of alarms, and that of the proxies, where they agree on who tells.
 func EnsureAlarms(ctx context.Context, js jetstream.JetStream, prefix string) error {
-	specs := []kv{
+	return ensureAll(ctx, js, append(alarms(prefix), proxies(prefix)))
+}
+
+func alarms(prefix string) []kv {
+	return []kv{
 		{AlarmsName(prefix), "Damrey: rules of alarms, silences, webhooks", 8},
 		{AlarmStateName(prefix), "Damrey: alarms", 1},
 	}
-	for _, s := range specs {
-		if err := ensure(ctx, js, s); err != nil {
-			return fmt.Errorf("bucket %s: %w", s.bucket, err)
-		}
-	}
-	return EnsureProxies(ctx, js, prefix)
 }

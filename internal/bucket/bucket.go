@@ -52,7 +52,11 @@ func (s kv) stream() string { return "KV_" + s.bucket }
 // JetStream has no conditional update of a stream's configuration, so what somebody else changes within the
 // millisecond between our read and our write is lost. Ensure reads again after each write to see its own arrive.
 func Ensure(ctx context.Context, js jetstream.JetStream, prefix string) error {
-	for _, s := range buckets(prefix) {
+	return ensureAll(ctx, js, buckets(prefix))
+}
+
+func ensureAll(ctx context.Context, js jetstream.JetStream, all []kv) error {
+	for _, s := range all {
 		if err := ensure(ctx, js, s); err != nil {
 			return fmt.Errorf("bucket %s: %w", s.bucket, err)
 		}
@@ -69,11 +73,11 @@ func buckets(prefix string) []kv {
 
 // EnsureProxies makes or raises the bucket of the proxies of a cluster.
 func EnsureProxies(ctx context.Context, js jetstream.JetStream, prefix string) error {
-	s := kv{ProxiesName(prefix), "Damrey: where the proxies of the cluster are", 1}
-	if err := ensure(ctx, js, s); err != nil {
-		return fmt.Errorf("bucket %s: %w", s.bucket, err)
-	}
-	return nil
+	return ensureAll(ctx, js, []kv{proxies(prefix)})
+}
+
+func proxies(prefix string) kv {
+	return kv{ProxiesName(prefix), "Damrey: where the proxies of the cluster are", 1}
 }
 
 // ensure repeats read, merge, write until a read finds nothing to change.

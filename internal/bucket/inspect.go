@@ -37,9 +37,10 @@ const (
 // error says that JetStream could not be asked.
 func Inspect(ctx context.Context, js jetstream.JetStream, prefix string, all []Jobs) ([]Fault, error) {
 	in := &inspection{js: js}
-	for _, b := range buckets(prefix) {
+	for _, b := range slices.Concat(buckets(prefix), alarms(prefix), []kv{proxies(prefix)}) {
 		in.stream(ctx, b.wanted())
 	}
+	in.stream(ctx, traces{prefix}.wanted())
 	for _, l := range logs(prefix) {
 		in.stream(ctx, l.wanted())
 	}
@@ -138,7 +139,7 @@ func (in *inspection) kind(got, want jetstream.StreamConfig) {
 	if got.Sealed {
 		in.fault(want.Name, fmt.Sprintf(newStream, want.Name), "it is sealed and takes nothing any more")
 	}
-	if got.NoAck {
+	if got.NoAck && !want.NoAck {
 		in.fault(want.Name, fmt.Sprintf(newStream, want.Name), "it does not acknowledge what it stores")
 	}
 	if got.Mirror != nil {

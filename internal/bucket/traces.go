@@ -35,10 +35,17 @@ type traces struct{ prefix string }
 func (s traces) stream() string { return TracesStream(s.prefix) }
 
 func (s traces) create(ctx context.Context, js jetstream.JetStream) error {
-	return createStream(ctx, js, jetstream.StreamConfig{
+	cfg := s.wanted()
+	cfg.MaxBytes, cfg.MaxMsgsPerSubject = traceBytes, traceSpans
+	return createStream(ctx, js, cfg)
+}
+
+// wanted says nothing of how much is kept, but that it ends.
+func (s traces) wanted() jetstream.StreamConfig {
+	return jetstream.StreamConfig{
 		Name: s.stream(), Subjects: []string{s.prefix + ".trace.*"}, Description: "Damrey: the last traces",
-		MaxBytes: traceBytes, MaxAge: traceAge, MaxMsgsPerSubject: traceSpans, AllowDirect: true, NoAck: true,
-	})
+		MaxAge: traceAge, AllowDirect: true, NoAck: true,
+	}
 }
 
 func (s traces) merge(config) (bool, error) { return false, nil }
