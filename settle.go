@@ -17,6 +17,8 @@ const (
 	// absentTime is longer than the broker waits until it hands out again what
 	// nobody speaks for.
 	absentTime = bucket.AckWait + 2*time.Second
+	// absentLook is how much longer than usually the next look waits then.
+	absentLook = 500 * time.Millisecond
 )
 
 // settle asks the broker what it has handed out.
@@ -75,7 +77,11 @@ func (p *partition) hasAll(info *jetstream.ConsumerInfo) bool {
 	if alone {
 		floor = info.AckFloor.Stream
 	}
-	missing, err := p.missing(floor, info.Delivered.Stream)
+	most := 1 // one is enough to know
+	if alone {
+		most = bucket.KeyWindow
+	}
+	missing, err := p.missing(floor, info.Delivered.Stream, most)
 	if err != nil || len(missing) > 0 && !alone {
 		return false
 	}
@@ -98,14 +104,17 @@ func (p *partition) allDone(missing []uint64) bool {
 		all = all && now.since(since) > absentTime
 	}
 	p.absent = absent
+	if !all {
+		p.settledAt = now.add(absentLook) // each look asks for every one in hand
+	}
 	return all
 }
 
-// missing are the sequences after floor and up to another that are stored for
-// the partition and not in hand.
-func (p *partition) missing(floor, upTo uint64) (missing []uint64, err error) {
+// missing are the first sequences after floor and up to another that are stored
+// for the partition and not in hand.
+func (p *partition) missing(floor, upTo uint64, most int) (missing []uint64, err error) {
 	filter := p.k.w.jobHead + "*.*." + strconv.Itoa(p.number)
-	for next := floor + 1; next <= upTo; {
+	for next := floor + 1; next <= upTo && len(missing) < most; {
 		next, err = p.nextStored(next, filter)
 		if err != nil || next == 0 || next > upTo {
 			return missing, err
