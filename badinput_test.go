@@ -5,11 +5,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"strings"
 	"testing"
 
 	"github.com/damrey/damrey"
 	"github.com/damrey/damrey/internal/bucket"
+	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/rs/zerolog"
@@ -78,6 +80,26 @@ func TestInstance_StopsAtAnyMoment(t *testing.T) {
 	if !strings.Contains(logged.String(), "NATS is not reachable; waiting for it") {
 		t.Errorf("nothing was said: %s", logged.String())
 	}
+}
+
+// A broker that comes later finds the instance waiting, which has said so.
+func TestInstance_WaitsForABrokerThatComesLater(t *testing.T) {
+	t.Parallel()
+	f := newFabric(t)
+	f.register("w")
+	url, dir, port := f.srv.ClientURL(), f.srv.StoreDir(), f.srv.Addr().(*net.TCPAddr).Port
+	f.srv.Shutdown()
+	f.srv.WaitForShutdown()
+	var logged logBuffer
+	w := damrey.New(damrey.Config{Name: "w"}, zerolog.New(&logged), damrey.WithConnect(damrey.ConnectConfig{URL: url}))
+	f.run(w)
+	eventually(t, "it says that it waits", func() bool {
+		return strings.Contains(logged.String(), "NATS is not reachable; waiting for it")
+	})
+	f.start(&server.Options{
+		ServerName: "broker", Host: "127.0.0.1", Port: port, NoSigs: true, NoLog: true, JetStream: true, StoreDir: dir,
+	})
+	await(t, "ready", w.Ready())
 }
 
 func TestInstance_TooLargeNamesBothSizes(t *testing.T) {

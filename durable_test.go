@@ -368,18 +368,23 @@ func TestDurable_DeletedWorkerFinishesWhatItHas(t *testing.T) {
 }
 
 // A cluster says of a message that is stored again while the first is on its
-// way: duplicate message id is in process. It may fail yet, so it is asked again.
+// way: duplicate message id is in process. It may fail yet, so it is asked again,
+// as after no answer at all, and always under the same id.
 func TestDurable_AsksAgainWhileTheFirstIsInProcess(t *testing.T) {
 	t.Parallel()
 	f := newFabric(t)
 	f.register("src", durably("x", "w"))
+	ids := make(chan string, 100)
 	asked := 0
 	_, err := f.nc.Subscribe("damrey.job.w.x.src", func(m *nats.Msg) {
-		answer := `{"error":{"code":409,"err_code":10158,"description":"duplicate message id is in process"},"stream":"S","seq":0}`
-		if asked++; asked > 1 {
-			answer = `{"stream":"S","seq":7,"duplicate":true}`
+		ids <- m.Header.Get(damrey.HeaderID)
+		switch asked++; asked {
+		case 1:
+			must(t, m.Respond([]byte(`{"error":{"code":409,"err_code":10158,"description":"duplicate message id is in process"},"stream":"S","seq":0}`)))
+		case 2: // is lost
+		default:
+			must(t, m.Respond([]byte(`{"stream":"S","seq":7,"duplicate":true}`)))
 		}
-		must(t, m.Respond([]byte(answer)))
 	})
 	must(t, err)
 	must(t, f.nc.Flush())
@@ -387,5 +392,11 @@ func TestDurable_AsksAgainWhileTheFirstIsInProcess(t *testing.T) {
 	must(t, src.Send(f.context(), "x", "1"))
 	if n := src.Stats().Deduplicated; n != 1 {
 		t.Errorf("%d deduplicated", n)
+	}
+	first := <-ids
+	for range 2 {
+		if id := <-ids; id == "" || id != first {
+			t.Errorf("tried again under id %q, and first under %q", id, first)
+		}
 	}
 }

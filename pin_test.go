@@ -82,6 +82,11 @@ func TestInstance_ReadyMeansReachableAcrossLeafs(t *testing.T) {
 	for range 20 {
 		w := s.named("m2", "w")
 		s.serve(w)
+		// At the broker at once; from there on other leafs learn of it by themselves.
+		m, err := s.nc.Request("damrey.msg.w.x.src", []byte(`["REQUEST","x"]`), patience)
+		if err != nil || string(m.Data) != `["RESPONSE","x","m2"]` {
+			t.Fatalf("ready, and the broker's first request gets %v", err)
+		}
 		eventually(t, "reachable", func() bool {
 			got, err := src.Request(s.context(), "x")
 			return err == nil && got.Arg(0) == "m2"

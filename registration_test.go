@@ -71,6 +71,8 @@ func TestRegistration_RefusesWhatIsWrongByName(t *testing.T) {
 		{`{"name":"w","paused":"yes"}`, `paused: true or false is needed, not "yes"`},
 		{cmd(`{"name":"a","worker":"b","paused":1}`), `commands[0].paused: true or false is needed, not 1`},
 		{`{"name":"w","max_messages":-1}`, "max_messages: -1 is negative; use 1 or more, or leave it out for no bound"},
+		{`{"name":"w","max_bytes":-7}`, "max_bytes: -7 is negative; use 1 or more, or leave it out for no bound"},
+		{cmd(`{"name":"a","worker":"b","delivery":"durable","window":"-1s"}`), "commands[0].window: -1s is out of range; use 1s to 720h0m0s, or leave it out for 2m0s"},
 		{`{"name":"w","max_bytes":"many"}`, `max_bytes: "many" is not a whole number`},
 		{cmd(`{"name":"a","worker":"b"},{"name":"a","worker":"c"}`), `commands[1].name: type "a" stands twice: commands[0] sends it to "b", commands[1] to "c"; keep one`},
 	} {
@@ -78,6 +80,27 @@ func TestRegistration_RefusesWhatIsWrongByName(t *testing.T) {
 		if _, ok := errors.AsType[*FieldError](err); !ok || err.Error() != c.want {
 			t.Errorf("%s\n got %v\nwant %s", c.doc, err, c.want)
 		}
+	}
+}
+
+// A limit of zero is no limit of its own: it means the default, and is not written.
+func TestRegistration_ZeroMeansTheDefault(t *testing.T) {
+	t.Parallel()
+	reg, err := ParseRegistration([]byte(`{"name":"w","mpu":0,"max_messages":0,"max_bytes":"0","commands":[` +
+		`{"name":"a","worker":"b","mpu":0,"batch":0,"delivery":"durable","attempts":0,"backoff":"0s","window":"0s"}]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := json.Marshal(reg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := `{"name":"w","agent":"","commands":[{"name":"a","worker":"b","delivery":"durable"}]}`; string(out) != want {
+		t.Errorf("wrote %s\nwant  %s", out, want)
+	}
+	r := newRow("damrey", reg, 1).Route("a")
+	if r.Cost != DefaultCommandMPU || r.Attempts != DefaultAttempts || r.Backoff != DefaultBackoff || r.Window != DefaultWindow {
+		t.Errorf("%+v", r)
 	}
 }
 

@@ -1,6 +1,7 @@
 package damrey_test
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"io"
@@ -243,5 +244,43 @@ func TestTrap_AWiderFilterDoesNotGoBack(t *testing.T) {
 	}
 	if got := next(filter("damrey.job.w.>")); got != "nothing" || stored(t, js, "DAMREY_JOBS_w") != 1 {
 		t.Errorf("widened: %s; if the broker goes back now, durable routes can be paused by the consumer's filter", got)
+	}
+}
+
+// After a restart of the broker a watch of nats.go's sees nothing until it misses its heartbeats, and 10 to 20 s may pass.
+// Ours is made anew at once, so that it sees a change before.
+func TestTrap_AWatchIsMadeAnewAfterARestart(t *testing.T) {
+	t.Parallel()
+	f := newFabric(t)
+	f.register("a")
+	js, err := jetstream.New(f.connect(nats.ReconnectWait(20 * time.Millisecond)))
+	must(t, err)
+	kv, err := js.KeyValue(f.context(), bucket.Name("damrey"))
+	must(t, err)
+	plain, err := kv.WatchAll(f.context(), jetstream.UpdatesOnly())
+	must(t, err)
+	defer func() { _ = plain.Stop() }() // the server has forgotten it
+	seen := make(chan int, 100)
+	w := damrey.NewWatcher(f.connect(nats.ReconnectWait(20*time.Millisecond)), damrey.WatchConfig{
+		OnChange: func(table *damrey.Table) { seen <- len(table.Rows()) },
+	})
+	go func() { _ = w.Run(t.Context()) }()
+	for await(t, "the table", seen) != 1 {
+	}
+	f.restart()
+	f.kv = kv // of a connection that comes back soon
+	eventually(t, "the broker is back", func() bool {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second) // a question that the restart swallowed
+		defer cancel()
+		_, err := kv.Status(ctx)
+		return err == nil
+	})
+	f.register("b")
+	for await(t, "the change", seen) != 2 {
+	}
+	select {
+	case e := <-plain.Updates():
+		t.Errorf("nats.go's own watch saw %s first: does it come back by itself at once now?", e.Key())
+	default:
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -219,6 +220,24 @@ func TestBroker_NamesAPortTakenAfterNew(t *testing.T) {
 		return err == nil
 	})
 	wantError(t, b.Run(testContext(t)), broker.ErrPort, fmt.Sprint("port ", port), "--nats-port")
+}
+
+// nats-server without options listens on all interfaces, and asks nobody who he is.
+func TestTrap_NoHostMeansThisMachineAlone(t *testing.T) {
+	t.Parallel()
+	b := startBroker(t, broker.Config{})
+	for what, address := range map[string]string{"clients": b.ClientURL(), "leafs": b.LeafURL(), "a leaf's clients": startLeaf(t, agentName, b.LeafURL()).ClientURL()} {
+		u, err := url.Parse(address)
+		if err != nil || u.Hostname() != "127.0.0.1" {
+			t.Errorf("%s connect to %s, %v", what, address, err)
+			continue
+		}
+		// By another address of loopback nobody is there.
+		if conn, err := net.Dial("tcp", "127.0.0.2:"+u.Port()); err == nil {
+			conn.Close()
+			t.Errorf("%s are served at 127.0.0.2 too", what)
+		}
+	}
 }
 
 func TestBroker_RefusesOpenListenWithoutInsecure(t *testing.T) {

@@ -197,6 +197,36 @@ func TestLeaf_OtherPrefixStaysLocalInstead(t *testing.T) {
 	}
 }
 
+// A message over the broker's limit tears the link down, and all that goes over it: a leaf refuses its clients' instead.
+func TestTrap_AMessageOverTheBrokersLimitTearsTheLinkDown(t *testing.T) {
+	t.Parallel()
+	hub := startBroker(t, broker.Config{MaxPayload: 4096})
+	send := func(limit int32) (*broker.Leaf, error) {
+		leaf := newLeaf(t, broker.LeafConfig{Name: agentName, Remotes: []string{hub.LeafURL()}, MaxPayload: limit})
+		start(t, leaf)
+		eventually(t, "it has its uplink", leaf.Uplink)
+		at, far := connect(t, leaf), connect(t, hub)
+		if _, err := far.SubscribeSync("size"); err != nil {
+			t.Fatal(err)
+		}
+		flush(t, far)
+		reach(t, at, far)
+		changes := watchUplink(t, leaf)
+		nextUplink(t, changes, true)
+		err := at.Publish("size", make([]byte, 4097))
+		if err == nil {
+			nextUplink(t, changes, false)
+		}
+		return leaf, err
+	}
+	if leaf, err := send(4096); !errors.Is(err, nats.ErrMaxPayload) || !leaf.Uplink() {
+		t.Errorf("with the broker's limit: %v, uplink %v", err, leaf.Uplink())
+	}
+	if _, err := send(1 << 20); err != nil {
+		t.Errorf("with another limit: %v", err)
+	}
+}
+
 func TestLeaf_HasTheBrokersPayloadLimit(t *testing.T) {
 	t.Parallel()
 	hub := startBroker(t, broker.Config{})

@@ -37,7 +37,7 @@ func TestProxy_MakesTheStreamsOfDurableRoutes(t *testing.T) {
 	r.must(201, "POST", "/worker/add", `{"name":"entry","commands":[{"name":"pay","worker":"bank","delivery":"durable"}]}`)
 	eventually(t, "the stream is there", func() bool { _, found := config(); return found })
 	cfg, _ := config()
-	if cfg.MaxMsgs != 7 || cfg.Retention != jetstream.WorkQueuePolicy || cfg.Discard != jetstream.DiscardNew {
+	if cfg.MaxMsgs != 7 || cfg.Retention != jetstream.WorkQueuePolicy || cfg.Discard != jetstream.DiscardNew || !cfg.AllowDirect {
 		t.Errorf("%+v", cfg)
 	}
 
@@ -73,6 +73,27 @@ func TestProxy_MakesTheStreamsOfDurableRoutes(t *testing.T) {
 	r.must(201, "POST", "/worker/add", `{"name":"bank"}`)
 	eventually(t, "the stream is there again", func() bool { _, found := config(); return found })
 	eventually(t, "the loss is said", func() bool { return logged.has("was deleted by somebody", `"messages":3`) })
+}
+
+// Deleted by hand, the stream of dead letters is made again.
+func TestProxy_MakesTheDeadLettersAgain(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, proxyd.Config{})
+	js, err := jetstream.New(r.nc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	there := func() bool { _, err := js.Stream(t.Context(), "DAMREY_DEAD"); return err == nil }
+	r.must(201, "POST", "/worker/add", `{"name":"bank"}`)
+	r.must(201, "POST", "/worker/add", `{"name":"entry","commands":[{"name":"pay","worker":"bank","delivery":"durable"}]}`)
+	eventually(t, "the stream is there", there)
+	if err := js.DeleteStream(t.Context(), "DAMREY_DEAD"); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "it is there again", func() bool {
+		r.must(200, "POST", "/worker/chg", `{"name":"bank"}`) // makes the keeper look
+		return there()
+	})
 }
 
 // A consumer of the messages with a key that was deleted by hand is made again.

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"strings"
 	"testing"
 
@@ -24,5 +25,33 @@ func TestBench_InterruptedSaysSo(t *testing.T) {
 	out.value = "table"
 	if err := a.printResults([]bench.Result{{Name: "request"}}, out); err != nil || !strings.Contains(stdout.String(), "request") {
 		t.Errorf("%v, %s", err, &stdout)
+	}
+}
+
+// Programs read a list of rows, each with these members.
+func TestBench_AsJSON(t *testing.T) {
+	t.Parallel()
+	var stdout, stderr bytes.Buffer
+	a := newTestApp(&stdout, &stderr, nil)
+	out := &output{enum{value: "json", allowed: []string{"table", "json"}}}
+	if err := a.runBench(t.Context(), bench.Config{Rows: []string{"request"}, Rounds: 1, Scale: 0.01}, out); err != nil {
+		t.Fatal(err)
+	}
+	var rows []struct {
+		Name, Unit string
+		Raw        float64
+		Damrey     float64
+		Ratio      map[string]float64
+		Target     float64
+	}
+	if err := json.Unmarshal(stdout.Bytes(), &rows); err != nil || len(rows) != 1 {
+		t.Fatalf("%v, %s", err, &stdout)
+	}
+	r := rows[0]
+	if r.Name != "request" || r.Unit == "" || r.Raw <= 0 || r.Damrey <= 0 || r.Target != 0.87 {
+		t.Errorf("%s", &stdout)
+	}
+	if lowest, middle, highest := r.Ratio["min"], r.Ratio["median"], r.Ratio["max"]; len(r.Ratio) != 3 || lowest <= 0 || lowest > middle || middle > highest {
+		t.Errorf("ratio %v", r.Ratio)
 	}
 }

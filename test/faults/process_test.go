@@ -36,6 +36,7 @@ type process struct {
 // statistics is what a faultworker prints on SIGUSR1.
 type statistics struct {
 	Goroutines int
+	Heap       uint64 // bytes in use
 	Stats      damrey.Stats
 }
 

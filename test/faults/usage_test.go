@@ -19,8 +19,9 @@ const (
 	moreFiles      = 8
 )
 
-// moreHeap is what a test may leave in this process: what the summary holds, and
-// what the collector has not looked at.
+// moreHeap is what a test may leave in a worker's process, or in this one: buffers
+// that are kept for the next messages, what the summary holds, and what the
+// collector has not looked at.
 const moreHeap = 16 << 20
 
 // leavesNothing checks at the end of the test that this process has the
@@ -55,6 +56,7 @@ func (s *site) usage(workers, daemons []*process) *usage {
 	u := &usage{t: s.t}
 	for _, p := range workers {
 		u.add(p.name+"'s goroutines", moreGoroutines, func() int { return p.stats().Goroutines })
+		u.add(p.name+"'s heap in KiB", moreHeap>>10, func() int { return int(p.stats().Heap >> 10) })
 	}
 	for _, p := range daemons {
 		u.add(p.name+"'s file descriptors", moreFiles, p.files)

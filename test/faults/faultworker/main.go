@@ -110,6 +110,7 @@ func pause(ctx context.Context, d time.Duration) {
 // statistics are what SIGUSR1 asks for.
 type statistics struct {
 	Goroutines int
+	Heap       uint64 // bytes in use
 	Stats      damrey.Stats
 }
 
@@ -124,11 +125,19 @@ func tell(w *damrey.Instance) {
 			fmt.Println("ready")
 			ready = nil
 		case <-asked:
-			line, err := json.Marshal(statistics{Goroutines: runtime.NumGoroutine(), Stats: w.Stats()})
+			line, err := json.Marshal(statistics{Goroutines: runtime.NumGoroutine(), Heap: heap(), Stats: w.Stats()})
 			if err != nil {
 				line = []byte(err.Error())
 			}
 			fmt.Println(string(line))
 		}
 	}
+}
+
+func heap() uint64 {
+	runtime.GC()
+	runtime.GC() // what had a finalizer goes with the second
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
 }
