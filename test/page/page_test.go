@@ -102,9 +102,10 @@ func reachesAPanelByKeys(t *testing.T, f *fabric) {
 		}
 		b.Press(kb.Tab)
 	}
-	b.Until("document.activeElement.getAttribute('aria-label').startsWith('entry,')")
+	b.Until("document.activeElement.classList.contains('node')")
+	first := browser.Eval[string](b, "document.activeElement.getAttribute('aria-label').split(',')[0]")
 	b.Press(kb.ArrowRight)
-	b.Until("document.activeElement.classList.contains('node') && !document.activeElement.getAttribute('aria-label').startsWith('entry,')")
+	b.Until("document.activeElement.classList.contains('node') && document.activeElement.getAttribute('aria-label').split(',')[0] !== " + browser.Quoted(first))
 	name := browser.Eval[string](b, "document.activeElement.getAttribute('aria-label').split(',')[0]")
 	b.Press(kb.Enter)
 	b.Until("document.querySelector('.panel h2')?.textContent === " + browser.Quoted(name))
