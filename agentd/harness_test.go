@@ -185,8 +185,8 @@ func (h *hub) register(name, typ, to string) {
 	must(h.t, err)
 }
 
-// settle returns when the proxy watches the table, which it begins to do after it is ready: it has made a stream for what
-// stands there.
+// settle returns when the proxy does all that it begins after it is ready: it has made a stream for what stands in the table,
+// and has looked for alarms.
 func (h *hub) settle() {
 	h.t.Helper()
 	_, err := h.client.Put(h.t.Context(), damrey.Registration{
@@ -200,6 +200,10 @@ func (h *hub) settle() {
 	must(h.t, err)
 	eventually(h.t, "the stream of jobs is there", func() bool {
 		_, err := js.Consumer(h.t.Context(), "DAMREY_JOBS_add", "work")
+		return err == nil
+	})
+	eventually(h.t, "alarms are known", func() bool {
+		_, err := h.client.Alarms(h.t.Context(), api.AlarmFilter{})
 		return err == nil
 	})
 }

@@ -18,6 +18,13 @@ type outlet struct {
 	at    []time.Time
 }
 
+// seen is what came so far, and when.
+func (o *outlet) seen() ([]*Beat, []time.Time) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return slices.Clone(o.beats), slices.Clone(o.at)
+}
+
 func (o *outlet) take(t *testing.T) func(string, []byte) error {
 	return func(subject string, data []byte) error {
 		b, err := Parse("w", "i", data)
@@ -41,25 +48,27 @@ func TestSender_SendsEveryFiveSecondsAndAtOnceOnChange(t *testing.T) {
 		ended := make(chan struct{})
 		go func() { s.Run(ctx); close(ended) }()
 		time.Sleep(100 * time.Second)
-		if n := len(o.beats); n < 17 || n > 26 {
+		beats, when := o.seen()
+		if n := len(beats); n < 17 || n > 26 {
 			t.Errorf("%d beats in 100 s", n)
 		}
-		for i, at := range o.at[1:] {
-			if gap := at.Sub(o.at[i]); gap < 4*time.Second || gap > 6*time.Second+atLeast {
+		for i, at := range when[1:] {
+			if gap := at.Sub(when[i]); gap < 4*time.Second || gap > 6*time.Second+atLeast {
 				t.Errorf("beat %d comes after %v", i+1, gap)
 			}
 		}
-		before := len(o.beats)
+		before := len(beats)
 		s.Changed()
 		time.Sleep(atLeast)
-		if len(o.beats) != before+1 {
+		if beats, _ = o.seen(); len(beats) != before+1 {
 			t.Errorf("a change is not told at once")
 		}
 		for range 1000 {
 			s.Changed()
 			time.Sleep(time.Millisecond)
 		}
-		if n := len(o.beats) - before; n > 13 {
+		beats, _ = o.seen()
+		if n := len(beats) - before; n > 13 {
 			t.Errorf("%d beats in a second of changes", n)
 		}
 		cancel()

@@ -19,6 +19,9 @@ func visit(t *testing.T, s *stage, width, height int64, hash string) *browser.Ta
 	return b
 }
 
+// settled: the plots have their points, and the picture has made room for the panel.
+const settled = "document.querySelector('.plot')?.dataset.points > 100 && document.querySelector('.canvas').getAnimations().length === 0"
+
 const drawn = "document.querySelectorAll('.node').length === "
 
 func TestPage_DrawsFewWorkers(t *testing.T) {
@@ -71,6 +74,7 @@ func TestPage_PanelOfANodeAndAnEdge(t *testing.T) {
 	b.Shows("nats --server nats://10.1.2.3:4222 micro stats bank")
 	b.Shows("3.1 % of the messages fail")
 	b.Until("document.querySelectorAll('.panel table tbody tr').length >= 3")
+	b.Until(settled)
 	b.Shoot("node")
 	b.Accessible("panel of a node")
 	b.ClickText(".panel a", "square → pay")
@@ -78,6 +82,7 @@ func TestPage_PanelOfANodeAndAnEdge(t *testing.T) {
 	b.Shows("card declined by issuer 4711")
 	b.Shows("7,200 of 10,000")
 	b.Until("document.querySelectorAll('.panel .u-over').length === 3")
+	b.Until(settled)
 	b.Shoot("edge")
 	b.Accessible("panel of an edge")
 	b.Do(chromedp.NavigateBack())
@@ -140,6 +145,10 @@ func TestPage_DarkAndSmall(t *testing.T) {
 	b.Shoot("small-panel")
 	b.Do(chromedp.EmulateViewport(3840, 2160))
 	b.Until("document.querySelector('.picture').clientWidth > 3000")
+	b.Until(`[...document.querySelectorAll('.node .box')].every((n) => {
+		const at = n.getBoundingClientRect(), panel = document.querySelector('.panel').getBoundingClientRect()
+		return at.left >= 0 && at.top >= 0 && at.right <= panel.left && at.bottom <= innerHeight
+	})`)
 	b.Shoot("4k")
 	b.Clean(s.url())
 }
@@ -253,7 +262,8 @@ func TestPage_NamesAreText(t *testing.T) {
 		case "#/events":
 			s.events <- api.Event{ID: "1", Kind: markup, Worker: markup, Text: markup}
 		case "#/tap?args=1":
-			s.taps <- api.TapCopy{From: markup, Type: markup, To: markup, Args: []string{markup}, Outcome: "error", Error: markup}
+			s.wasAsked("GET /v1/tap")
+			s.copied(api.TapCopy{From: markup, Type: markup, To: markup, Args: []string{markup}, Outcome: "error", Error: markup})
 		}
 		b.Shows("onerror=")
 		if got := browser.Eval[int](b, "document.querySelectorAll('img, main script, aside script').length"); got != 0 {

@@ -31,7 +31,7 @@ type stage struct {
 	broken  map[string]int // statuses by path
 	asked   []string       // method, path, query and body of each request but those for files
 	dead    []api.DeadDetail
-	taps    chan api.TapCopy
+	taps    chan api.TapCopy // to who taps now; those before may not know yet that their client has left
 	events  chan api.Event
 }
 
@@ -43,7 +43,7 @@ func newStage(t *testing.T) *stage {
 	}
 	s := &stage{
 		t: t, routes: http.NewServeMux(), pulse: make(chan struct{}), docs: make(map[string]any), broken: make(map[string]int),
-		taps: make(chan api.TapCopy, 100), events: make(chan api.Event, 100),
+		events: make(chan api.Event, 100),
 	}
 	s.docs["/v1/fabric"] = api.Fabric{Prefix: "damrey", Version: "1.2.3", NATS: []string{"nats://10.1.2.3:4222"}}
 	s.docs["/v1/agents"] = api.AgentList{Agents: []api.Agent{{Name: "10.1.2.3:4222", Host: "machine-1", PID: 4711, Since: time.Now(), Renewed: time.Now(), Held: true}}}
@@ -180,12 +180,16 @@ func (s *stage) live(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *stage) tap(w http.ResponseWriter, r *http.Request) {
+	taps := make(chan api.TapCopy, 100)
+	s.mu.Lock()
+	s.taps = taps
+	s.mu.Unlock()
 	s.note(r, "")
 	write := begin(w)
 	_ = http.NewResponseController(w).Flush()
 	for {
 		select {
-		case c := <-s.taps:
+		case c := <-taps:
 			if r.URL.Query().Get("args") != "true" {
 				c.Args = nil
 			}
@@ -196,6 +200,13 @@ func (s *stage) tap(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
+}
+
+// copied gives a copy to who taps now.
+func (s *stage) copied(c api.TapCopy) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.taps <- c
 }
 
 func (s *stage) happened(w http.ResponseWriter, r *http.Request) {

@@ -54,30 +54,32 @@ func TestPage_Tap(t *testing.T) {
 	b := visit(t, s, 1280, 800, "#/tap")
 	copied := api.TapCopy{At: time.Now(), From: "entry", Type: "add", To: "add", Instance: "i1", Args: []string{"3", "secret"}, Outcome: "forward", Wait: 0.2, Work: 1.4, Skipped: 5}
 	s.wasAsked("GET /v1/tap?rate=20")
-	s.taps <- copied
+	s.copied(copied)
 	b.Until("document.querySelectorAll('.tap tbody tr').length === 1")
 	if text := browser.Eval[string](b, "document.body.innerText"); strings.Contains(text, "secret") {
 		t.Error("arguments are shown that nobody asked for")
 	}
-	b.Shows("5 left out at the instances")
+	b.Shows("5 left out because of the rate")
 	b.Click("input[type=checkbox]")
 	s.wasAsked("GET /v1/tap?rate=20&args=true")
 	b.Until("location.hash.includes('args=1')")
 	b.Do(chromedp.SendKeys(chromedp.CSS(".tools .field input"), "entry"))
 	s.wasAsked("GET /v1/tap?from=entry&rate=20&args=true")
-	s.taps <- copied
+	s.copied(copied)
 	b.Shows(`"secret"`)
 	bad := copied
 	bad.Outcome, bad.Error = "error", "division by zero"
-	s.taps <- bad
+	s.copied(bad)
 	b.Shows("division by zero")
 	b.Shoot("tap")
 	b.Accessible("tap")
 	b.ClickText("button", "Pause")
 	b.Shows("Paused.")
 	b.ClickText("button", "Clear")
+	s.set(func() { s.asked = nil })
 	b.ClickText("button", "Go on")
-	s.taps <- copied
+	s.wasAsked("GET /v1/tap")
+	s.copied(copied)
 	b.Until("document.querySelectorAll('.tap tbody tr').length === 1")
 	b.Clean(s.url())
 }
@@ -182,7 +184,7 @@ func TestPage_TableAndEvents(t *testing.T) {
 	s.stop()
 	b.Shows("Not connected.")
 	s.start()
-	s.wasAsked("GET /v1/events 7-2")
+	s.wasAsked("GET /v1/events?last=200 7-2")
 }
 
 // Read-only shows nothing that changes anything.

@@ -28,10 +28,17 @@ function set(el, name, value) {
 
 const sameKeys = (a, b) => a.size === b.size && [...a.keys()].every((key) => b.has(key))
 
+// boxOf is where some points are, with room for what stands around them.
+function boxOf(points) {
+  const xs = points.map((p) => p.x), ys = points.map((p) => p.y), room = 50
+  return { left: Math.min(...xs) - room, right: Math.max(...xs) + room, top: Math.min(...ys) - room, bottom: Math.max(...ys) + room }
+}
+
 export class Picture {
   constructor(svg, { onPick, onOpen }) {
     Object.assign(this, { svg, onPick, onOpen, nodes: new Map(), edges: new Map(), layout: null, model: null, waiting: 0 })
     this.view = { x: 0, y: 0, k: 1 }
+    this.panel = false // whether the panel is open
     this.touched = false // whether somebody moved the picture; until then it fits itself
     this.chosen = null
     this.match = () => true
@@ -74,7 +81,13 @@ export class Picture {
       if (at.x < right && at.x + W > left && at.y < bottom && at.y + H > top) this.drawNode(node, numbers)
     }
     const flowing = model.edges.size <= FLOWING
-    for (const edge of model.edges.values()) this.drawEdge(edge, flowing, left, top, right, bottom)
+    for (const edge of model.edges.values()) {
+      const { box, g, label } = this.edges.get(edge.key)
+      const seen = box.left < right && box.right > left && box.top < bottom && box.bottom > top
+      set(g, 'display', seen ? null : 'none')
+      if (seen) this.drawEdge(edge, flowing)
+      else set(label, 'display', 'none')
+    }
   }
 
   // redraw draws soon, once for all that ask until then.
@@ -94,6 +107,7 @@ export class Picture {
     if (same && !arrangeAnew) return
     const aspect = box.width > 0 && box.height > 0 ? Math.min(3, Math.max(0.4, box.width / box.height)) : 1.6
     const options = down ? { down, aspect, layerGap: 74, gap: 14 } : { down, aspect }
+    if (this.layout && this.layout.down !== down) this.touched = false // all is somewhere else now
     const graph = { nodes: [...model.nodes.keys()], edges: [...model.edges.values()] }
     this.layout = layout(graph, options, arrangeAnew ? null : this.layout)
     this.prune(this.nodes, model.nodes)
@@ -172,18 +186,18 @@ export class Picture {
     const path = pathOf(at, this.layout.down)
     for (const el of [d.hit, d.line, d.flow]) set(el, 'd', path)
     this.drawHead(d, at)
+    d.box = boxOf([...at.points, at.label])
   }
 
-  drawEdge(edge, flowing, left, top, right, bottom) {
+  drawEdge(edge, flowing) {
     const d = this.edges.get(edge.key)
     const at = this.layout.edges.get(edge.key)
     const traffic = !edge.observed ? ' silent' : !edge.declared ? ' undeclared' : ''
     d.class = `edge ${edge.health}${traffic}${at.back ? ' backward' : ''}`
     set(d.g, 'class', d.class + d.mark)
-    set(d.line, 'stroke-width', String(Math.round(4 * Math.min(4, 1.25 + Math.log10(1 + edge.rate) * 0.6)) / 4))
+    set(d.line, 'stroke-width', String(Math.round(2 * Math.min(4, 1.25 + Math.log10(1 + edge.rate) * 0.6)) / 2))
     set(d.flow, 'class', flowing && edge.rate > 0 ? `flow ${edge.rate > 100 ? 'fast' : edge.rate > 5 ? 'steady' : 'slow'}` : 'flow off')
-    const { x, y } = at.label
-    if (this.distance !== 'map' && x > left - 40 && x < right + 40 && y > top - 40 && y < bottom + 40) this.drawLabel(d, edge, at)
+    if (this.distance !== 'map') this.drawLabel(d, edge, at)
     set(d.title, 'text', this.tell(edge))
   }
 
@@ -397,24 +411,38 @@ export class Picture {
     this.fit()
   }
 
-  fit() {
-    const { x, y, width, height } = this.layout
+  // free is how much room the panel leaves; it lies at the right, on a small screen at the bottom.
+  free() {
     const w = this.svg.clientWidth, h = this.svg.clientHeight
+    if (!this.panel) return { w, h }
+    return w > 760 ? { w: w - (w > 2400 ? 540 : 410), h } : { w, h: h * 0.27 }
+  }
+
+  // cover says whether the panel is open. A picture that nobody moved makes room for it.
+  cover(open) {
+    if (open === this.panel) return
+    this.panel = open
+    if (this.layout && !this.touched) this.fit(true)
+  }
+
+  fit(glide = false) {
+    const { x, y, width, height } = this.layout
+    const w = this.free().w, h = this.svg.clientHeight
     if (!width || !w || !h) return
     const margin = w < NARROW ? 14 : 36
     const k = Math.min(w > 2400 ? 2 : 1.15, (w - 2 * margin) / width, (h - 2 * margin) / height)
     const view = { k, x: (w - width * k) / 2 - x * k, y: (h - height * k) / 2 - y * k }
     if (view.k === this.view.k && view.x === this.view.x && view.y === this.view.y) return
     this.view = view
-    this.applyView()
+    this.applyView(glide)
   }
 
-  // reveal moves the picture as little as needed to show a node beside what covers the right or the bottom.
-  reveal(name, right = 0, bottom = 0) {
+  // reveal moves the picture as little as needed to show a node, where the panel leaves room.
+  reveal(name) {
     const at = this.layout?.nodes.get(name)
     if (!at) return
     const { k, x, y } = this.view
-    const w = this.svg.clientWidth - right, h = this.svg.clientHeight - bottom
+    const { w, h } = this.free()
     const shift = (low, high, most) => (low < 12 ? 12 - low : high > most - 12 ? most - 12 - high : 0)
     const dx = shift(at.x * k + x, (at.x + W) * k + x, w), dy = shift(at.y * k + y, (at.y + H) * k + y, h)
     if (dx || dy) this.move(dx, dy)
@@ -427,9 +455,10 @@ export class Picture {
     this.redraw()
   }
 
-  applyView() {
+  applyView(glide = false) {
     const { x, y, k } = this.view
-    set(this.canvas, 'transform', `translate(${Math.round(x * 10) / 10} ${Math.round(y * 10) / 10}) scale(${Math.round(k * 1000) / 1000})`)
+    set(this.canvas, 'data-glide', glide ? '' : null)
+    this.canvas.style.transform = `translate(${Math.round(x * 10) / 10}px, ${Math.round(y * 10) / 10}px) scale(${Math.round(k * 1000) / 1000})`
     this.redraw()
     const distance = k >= 0.62 ? 'near' : k >= 0.42 ? 'far' : 'map'
     if (distance === this.distance) return

@@ -52,5 +52,5 @@ export function Plot({ title, data, series, format, range, height = 116 }) {
     }
   }, [title, theme, range?.[0], range?.[1]])
   useEffect(() => plot.current?.setData(data), [data])
-  return html`<figure class="plot"><figcaption>${title}</figcaption><div class="plot-area" ref=${at}></div></figure>`
+  return html`<figure class="plot" data-points=${data[0].length}><figcaption>${title}</figcaption><div class="plot-area" ref=${at}></div></figure>`
 }

@@ -22,7 +22,7 @@ export function Events({ query }) {
       waiting = []
       show((was) => [...fresh, ...was].slice(0, KEPT))
     }
-    const stop = stream('/v1/events', {
+    const stop = stream('/v1/events?last=200', {
       onOpen: () => {
         opened(true)
         fail(null)
@@ -60,6 +60,6 @@ export function Events({ query }) {
     <p class="note" role="status">${open ? 'Listening.' : error ? 'Not connected.' : 'Connecting…'} ${count(shown.length)} shown, the newest first.</p>
     ${shown.length > 0 && html`<${Scroll} label="Events"><table><thead><tr><th>at</th><th>kind</th><th>worker</th><th>what happened</th></tr></thead>
       <tbody>${shown.map((e) => html`<tr key=${e.id}><td class="time"><${When} at=${e.at} /></td><td><span class=${'badge ' + (bad.has(e.kind) ? 'failing' : good.has(e.kind) ? 'ok' : '')}>${e.kind}</span></td>
-        <td>${e.worker ? html`<a href=${address([], { node: e.worker })}>${e.worker}</a>` : e.route ?? ''}</td><td class="words">${e.text}</td></tr>`)}</tbody></table><//>`}
+        <td>${e.worker && !e.kind.startsWith('agent') ? html`<a href=${address([], { node: e.worker })}>${e.worker}</a>` : e.route ?? e.worker ?? ''}</td><td class="words">${e.text}</td></tr>`)}</tbody></table><//>`}
   <//>`
 }

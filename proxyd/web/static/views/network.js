@@ -54,8 +54,8 @@ export function Network({ query, fabric }) {
 
   useEffect(() => {
     picture.current?.choose(query.node ? { node: query.node } : query.edge ? { edge: query.edge } : null)
-    const beside = svg.current.clientWidth > 760
-    if (query.node) picture.current?.reveal(query.node, beside ? 410 : 0, beside ? 0 : svg.current.clientHeight * 0.62)
+    picture.current?.cover(Boolean(query.node || query.edge))
+    if (query.node) picture.current?.reveal(query.node)
   }, [query.node, query.edge, Boolean(live.network)])
 
   useEffect(() => {

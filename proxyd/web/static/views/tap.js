@@ -57,13 +57,13 @@ export function Tap({ query }) {
   const tools = html`
     ${input('from', 'From', 'any worker')}${input('type', 'Type', 'any')}${input('to', 'To', 'any worker')}
     <label class="field narrow"><span>At most</span><select value=${query.rate ?? '20'} onChange=${(e) => refine({ rate: e.target.value }, { replace: true })}>
-      ${['5', '20', '100', '500'].map((n) => html`<option key=${n} value=${n}>${n}/s each</option>`)}</select></label>
+      ${['5', '20', '100', '500'].map((n) => html`<option key=${n} value=${n}>${n}/s</option>`)}</select></label>
     <label class="check"><input type="checkbox" checked=${query.args === '1'} onChange=${(e) => refine({ args: e.target.checked ? '1' : '' }, { replace: true })} /> arguments</label>
     <button type="button" class="main" aria-pressed=${!running} onClick=${() => run(!running)}>${running ? 'Pause' : 'Go on'}</button>
     <button type="button" onClick=${() => show({ rows: [], left: 0, missed: 0 })}>Clear</button>`
   return html`<${Page} wide title="Live tap" tools=${tools} note="Copies of messages as the instances that handle them see them, the newest first.">
     <${Trouble} error=${error} what="the live tap" />
-    <p class="note" role="status">${running ? (error ? 'Not connected.' : 'Listening.') : 'Paused.'} ${count(rows.length)} shown${left ? `, ${count(left)} left out at the instances because of the rate` : ''}${missed ? `, ${count(missed)} older ones gone` : ''}.</p>
+    <p class="note" role="status">${running ? (error ? 'Not connected.' : 'Listening.') : 'Paused.'} ${count(rows.length)} shown${left ? `, ${count(left)} left out because of the rate` : ''}${missed ? `, ${count(missed)} older ones gone` : ''}.</p>
     <${Scroll} label="Messages"><table class="tap"><thead><tr><th>at</th><th>from</th><th>type</th><th>to</th>${filter.args && html`<th>arguments</th>`}<th>outcome</th><th class="n">waited</th><th class="n">worked</th></tr></thead>
       <tbody>${rows.map((c) => html`<tr key=${c.key}><td class="time">${clock(c.at)}</td><td>${c.from}</td><td>${c.type}</td><td title=${c.instance}>${c.to}</td>
         ${filter.args && html`<td class="words"><code>${c.args ? c.args.map((a) => JSON.stringify(a)).join(' ') : '–'}</code></td>`}

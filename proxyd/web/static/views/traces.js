@@ -1,6 +1,6 @@
 // Lines: the list of traces that were kept, and one as a waterfall.
 import { html, useMemo, useState } from '../html.js'
-import { useGet } from '../rest.js'
+import { query as toQuery, useGet } from '../rest.js'
 import { address, refine } from '../router.js'
 import { clock, count, ms } from '../format.js'
 import { traceCommands } from '../commands.js'
@@ -13,9 +13,10 @@ export function Traces({ rest, query, fabric }) {
 const outcome = (o) => (o === 'ok' ? 'ok' : 'failing')
 
 function List({ query }) {
-  const { data, error } = useGet('/v1/traces', 4000)
+  const whole = /^[^→]+→[^→]+→[^→]+$/.test(query.route ?? '') // the proxy looks for whole routes, the list here for parts
+  const { data, error } = useGet('/v1/traces' + toQuery({ outcome: query.outcome, route: whole ? query.route : '', limit: 200 }), 4000)
   const words = (query.route ?? '').toLowerCase()
-  const traces = (data?.traces ?? []).filter((t) => t.route.toLowerCase().includes(words) && (!query.outcome || t.outcome === query.outcome))
+  const traces = (data?.traces ?? []).filter((t) => (whole || t.route.toLowerCase().includes(words)) && (!query.outcome || t.outcome === query.outcome))
   return html`<${Page} title="Lines" note="One message each, over all the workers that it came to. Kept are a sample, and all that failed or were slow." tools=${html`
       <${Field} label="Route" type="search" value=${query.route ?? ''} onInput=${(route) => refine({ route }, { replace: true })} placeholder="entry→add" />
       <label class="field"><span>Outcome</span><select value=${query.outcome ?? ''} onChange=${(e) => refine({ outcome: e.target.value })}>

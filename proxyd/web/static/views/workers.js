@@ -35,8 +35,8 @@ export function Workers({ query }) {
         <td class="n">${i.in_flight}/${i.capacity}</td><td><${When} at=${i.started} /></td><td>${ago(i.heard, new Date(data.at))}</td></tr>`)}</tbody></table><//>`}
     <h2>Agents</h2>
     <${Trouble} error=${agents.error} what="the list of agents" />
-    ${agents.data && (agents.data.agents.length === 0 ? html`<p class="note">None.</p>` : html`<${Scroll} label="Agents"><table><thead><tr><th>agent</th><th>host</th><th class="n">pid</th><th>since</th><th>lease</th></tr></thead>
-      <tbody>${agents.data.agents.map((a) => html`<tr key=${a.name}><td>${a.name}</td><td>${a.host}</td><td class="n">${a.pid}</td><td><${When} at=${a.since} /></td>
+    ${agents.data && (agents.data.agents.length === 0 ? html`<p class="note">None.</p>` : html`<${Scroll} label="Agents"><table><thead><tr><th>agent</th><th>state</th><th>host</th><th class="n">pid</th><th class="n">instances</th><th>since</th><th>lease</th></tr></thead>
+      <tbody>${agents.data.agents.map((a) => html`<tr key=${a.name}><td>${a.name}</td><td>${a.state ? html`<span class=${'badge state-' + a.state}>${a.state}</span>` : '–'}</td><td>${a.host}</td><td class="n">${a.pid}</td><td class="n">${a.instances ?? '–'}</td><td><${When} at=${a.since} /></td>
         <td><span class=${'badge ' + (a.held ? 'ok' : 'failing')}>${a.held ? 'held' : 'run out'}</span></td></tr>`)}</tbody></table><//>`)}
   <//>`
 }
