@@ -151,9 +151,10 @@ func (d discoverer) findsAll() {
 // endpoint is what the only instance of a worker has counted.
 func (d discoverer) endpoint(worker string) endpoint {
 	d.t.Helper()
-	found := d.look(worker)
-	if len(found) != 1 || len(found[0].Stats.Endpoints) != 1 {
-		d.t.Fatalf("of %s these were found: %+v", worker, found)
-	}
+	var found []service
+	eventually(d.t, "one instance of "+worker+" is found", func() bool {
+		found = d.look(worker)
+		return len(found) == 1 && len(found[0].Stats.Endpoints) == 1
+	})
 	return found[0].Stats.Endpoints[0]
 }

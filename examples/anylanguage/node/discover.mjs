@@ -6,7 +6,7 @@ import { connect } from "@nats-io/transport-node";
 import { Svcm } from "@nats-io/services";
 
 const nc = await connect({ servers: process.env.NATS_URL ?? "nats://127.0.0.1:4222", name: "discover" });
-const client = new Svcm(nc).client({ maxWait: 3000, stall: 1000 });
+const client = new Svcm(nc).client({ strategy: "stall", stall: 500, maxWait: 3000 });
 const name = process.argv[2];
 const [found, infos, stats] = await Promise.all(
   ["ping", "info", "stats"].map(async (verb) => collect(await client[verb](name))),
