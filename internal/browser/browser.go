@@ -23,7 +23,7 @@ import (
 )
 
 // patience is how long a test waits for the page. Nothing of it is a promise of how fast the page is.
-const patience = 30 * time.Second
+const patience = time.Minute
 
 // axe looks for what keeps people from using a page: https://github.com/dequelabs/axe-core
 //
