@@ -103,7 +103,7 @@ func findUndelivered(r Rule, f Facts) (all []Finding) {
 		}
 		all = append(all, Finding{
 			About: routeOf(e), Worker: e.To, Value: float64(e.Undelivered), Limit: limit,
-			Text: fmt.Sprintf("%s of %s reached nobody%s", count(int(e.Undelivered), "send"), routeOf(e), f.window()),
+			Text: fmt.Sprintf("%s of %s reached nobody%s", count(int(e.Undelivered), "message"), routeOf(e), f.window()),
 			Do:   "nats micro ls " + e.To,
 		})
 	}

@@ -81,7 +81,7 @@ func TestFind_Rules(t *testing.T) {
 		{"slower than before", func(f *Facts) { f.Edges[0].P99 = 400; f.Typical = map[string]float64{"a→t→b": 50} }, []string{"slow:a→t→b", "8 times that of the last hour"}},
 		{"slower, but quick", func(f *Facts) { f.Edges[0].P99 = 40; f.Typical = map[string]float64{"a→t→b": 5} }, nil},
 		{"slow, but few", edge(func(e *api.Edge) { e.P99, e.Handled = 3000, 3 }), nil},
-		{"undelivered", edge(func(e *api.Edge) { e.Undelivered = 1 }), []string{"undelivered:a→t→b", "1 send of a→t→b reached nobody"}},
+		{"undelivered", edge(func(e *api.Edge) { e.Undelivered = 1 }), []string{"undelivered:a→t→b", "1 message of a→t→b reached nobody"}},
 		{"full", durable(api.Backlog{Stored: 90, Limit: 100, Fill: 0.9}), []string{"backlog:b", "90 % of what may be stored for worker b"}},
 		{"many", durable(api.Backlog{Stored: 200_000}), []string{"backlog:b", "200000 messages are stored"}},
 		{"old", durable(api.Backlog{Stored: 2, OldestAge: 400}), []string{"backlog_age:b", "is 400 s old"}},

@@ -139,7 +139,7 @@ var kinds = []kind{
 		hold:   0, keep: 30 * second, known: heard, find: findDead,
 	},
 	{
-		name: "undelivered", meaning: "sends of a route reach nobody", severity: Warning,
+		name: "undelivered", meaning: "messages of a route reach nobody", severity: Warning,
 		limits: []limit{atLeast(1, "undelivered within the window")},
 		hold:   0, keep: minute, known: heard, find: findUndelivered,
 	},

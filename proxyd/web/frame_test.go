@@ -10,6 +10,8 @@ import (
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/performance"
 	"github.com/chromedp/chromedp"
+
+	"github.com/damrey/damrey/internal/browser"
 )
 
 // frame is what one update cost: the script that changed the picture, and the style, layout and paint after it.
@@ -41,35 +43,35 @@ func TestPage_FrameOfManyWorkers(t *testing.T) {
 	s := newStage(t)
 	s.show(manyWorkers())
 	b := visit(t, s, 1600, 1000, "")
-	b.until(drawn + "200")
+	b.Until(drawn + "200")
 	for _, zoom := range []string{"whole", "near"} {
 		if zoom == "near" {
 			for range 5 {
-				b.clickText(".zoom button", "+")
+				b.ClickText(".zoom button", "+")
 			}
 		}
 		measureFrames(t, s, b, zoom)
 	}
-	b.clean(s.url())
+	b.Clean(s.url())
 }
 
-func measureFrames(t *testing.T, s *stage, b *tab, zoom string) {
+func measureFrames(t *testing.T, s *stage, b *browser.Tab, zoom string) {
 	t.Helper()
 	const updates = 40
-	eval[chromedp.Void](b, follow)
-	quiet := taskTime(b)
+	browser.Eval[chromedp.Void](b, follow)
+	quiet := taskTime(t, b)
 	time.Sleep(10 * 200 * time.Millisecond)
-	before := taskTime(b)
+	before := taskTime(t, b)
 	quiet = (before - quiet) * 1000 / 10
 	random := rand.New(rand.NewPCG(3, 4))
 	for range updates {
 		s.set(func() { stir(&s.network, random) })
 		time.Sleep(200 * time.Millisecond)
 	}
-	b.until("frames200.length >= 20")
-	busy := (taskTime(b) - before) * 1000 / updates
+	b.Until("frames200.length >= 20")
+	busy := (taskTime(t, b) - before) * 1000 / updates
 	var frames []frame
-	if err := json.Unmarshal([]byte(eval[string](b, "JSON.stringify(frames200)")), &frames); err != nil {
+	if err := json.Unmarshal([]byte(browser.Eval[string](b, "JSON.stringify(frames200)")), &frames); err != nil {
 		t.Fatal(err)
 	}
 	var whole, script []float64
@@ -87,20 +89,20 @@ func measureFrames(t *testing.T, s *stage, b *tab, zoom string) {
 }
 
 // taskTime is how many seconds of a processor the page's main thread has used, which others on the machine do not change.
-func taskTime(b *tab) float64 {
-	b.t.Helper()
-	if _, err := chromedp.Call(b.ctx, performance.Enable, performance.EnableParams{TimeDomain: performance.EnableTimeDomainThreadTicks}); err != nil {
-		b.t.Fatal(err)
+func taskTime(t *testing.T, b *browser.Tab) float64 {
+	t.Helper()
+	if _, err := chromedp.Call(b.Context(), performance.Enable, performance.EnableParams{TimeDomain: performance.EnableTimeDomainThreadTicks}); err != nil {
+		t.Fatal(err)
 	}
-	all, err := chromedp.Call(b.ctx, performance.GetMetrics, cdp.Empty{})
+	all, err := chromedp.Call(b.Context(), performance.GetMetrics, cdp.Empty{})
 	if err != nil {
-		b.t.Fatal(err)
+		t.Fatal(err)
 	}
 	for _, m := range all.Metrics {
 		if m.Name == "TaskDuration" {
 			return m.Value
 		}
 	}
-	b.t.Fatal("the browser does not tell TaskDuration")
+	t.Fatal("the browser does not tell TaskDuration")
 	return 0
 }

@@ -8,13 +8,14 @@ import (
 	"github.com/chromedp/chromedp/kb"
 
 	"github.com/damrey/damrey/internal/api"
+	"github.com/damrey/damrey/internal/browser"
 )
 
 // visit opens a view and waits for the first picture of the network.
-func visit(t *testing.T, s *stage, width, height int64, hash string) *tab {
+func visit(t *testing.T, s *stage, width, height int64, hash string) *browser.Tab {
 	t.Helper()
-	b := open(t, width, height)
-	b.do(chromedp.Navigate(s.url() + "/" + hash))
+	b := browser.Open(t, width, height)
+	b.Do(chromedp.Navigate(s.url() + "/" + hash))
 	return b
 }
 
@@ -27,38 +28,38 @@ func TestPage_DrawsFewWorkers(t *testing.T) {
 	s := newStage(t)
 	s.show(fewWorkers())
 	b := visit(t, s, 1280, 800, "")
-	b.until(drawn + "5")
+	b.Until(drawn + "5")
 	for selector, want := range map[string]int{
 		".node.degraded": 1, ".edge.silent": 1, ".edge.undeclared": 1, ".edge.backward": 1, ".fill.yellow": 1,
 		".edge.degraded": 1, ".node.failing": 0,
 	} {
-		if got := eval[int](b, "document.querySelectorAll("+quoted(".picture "+selector)+").length"); got != want {
+		if got := browser.Eval[int](b, "document.querySelectorAll("+browser.Quoted(".picture "+selector)+").length"); got != want {
 			t.Errorf("%d of %s, not %d", got, selector, want)
 		}
 	}
-	b.shows("240/s")
-	b.shows("live")
-	b.shoot("light")
-	b.accessible("network")
-	b.clean(s.url())
+	b.Shows("240/s")
+	b.Shows("live")
+	b.Shoot("light")
+	b.Accessible("network")
+	b.Clean(s.url())
 }
 
 func TestPage_DeadWorkerTurnsRed(t *testing.T) {
 	s := newStage(t)
 	s.show(fewWorkers())
 	b := visit(t, s, 1280, 800, "")
-	b.until(drawn + "5")
-	where := eval[string](b, "[...document.querySelectorAll('.node')].map((n) => n.getAttribute('transform')).join()")
+	b.Until(drawn + "5")
+	where := browser.Eval[string](b, "[...document.querySelectorAll('.node')].map((n) => n.getAttribute('transform')).join()")
 	s.set(func() { kill(&s.network, "square") })
-	b.until("document.querySelector('.node.failing')?.textContent.includes('square')")
-	b.until("document.querySelector('nav .count')?.textContent === '1'")
-	if got := eval[string](b, "[...document.querySelectorAll('.node')].map((n) => n.getAttribute('transform')).join()"); got != where {
+	b.Until("document.querySelector('.node.failing')?.textContent.includes('square')")
+	b.Until("document.querySelector('nav .count')?.textContent === '1'")
+	if got := browser.Eval[string](b, "[...document.querySelectorAll('.node')].map((n) => n.getAttribute('transform')).join()"); got != where {
 		t.Errorf("nodes moved: %s became %s", where, got)
 	}
-	b.shoot("red")
+	b.Shoot("red")
 	s.show(fewWorkers())
-	b.until("!document.querySelector('.node.failing')")
-	b.clean(s.url())
+	b.Until("!document.querySelector('.node.failing')")
+	b.Clean(s.url())
 }
 
 func TestPage_PanelOfANodeAndAnEdge(t *testing.T) {
@@ -66,48 +67,48 @@ func TestPage_PanelOfANodeAndAnEdge(t *testing.T) {
 	s.show(fewWorkers())
 	s.set(func() { s.docs["/v1/instances"] = someInstances() })
 	b := visit(t, s, 1440, 900, "")
-	b.until(drawn + "5")
-	eval[chromedp.Void](b, "[...document.querySelectorAll('.node')].find((n) => n.textContent.includes('bank')).dispatchEvent(new MouseEvent('click', {bubbles: true}))")
-	b.until("location.hash.includes('node=bank')")
-	b.until("document.querySelectorAll('.panel .u-over').length >= 2")
-	b.shows("nats --server nats://10.1.2.3:4222 micro stats bank")
-	b.shows("3.1 % of the messages fail")
-	b.until("document.querySelectorAll('.panel table tbody tr').length >= 3")
-	b.until(settled)
-	b.shoot("node")
-	b.accessible("panel of a node")
-	b.clickText(".panel a", "square → pay")
-	b.until("location.hash.includes('edge=')")
-	b.shows("card declined by issuer 4711")
-	b.shows("7,200 of 10,000")
-	b.until("document.querySelectorAll('.panel .u-over').length === 3")
-	b.until(settled)
-	b.shoot("edge")
-	b.accessible("panel of an edge")
-	b.do(chromedp.NavigateBack())
-	b.until("location.hash.includes('node=bank') && document.querySelector('.panel h2').textContent === 'bank'")
-	b.clickText(".panel a.button", "Only this line")
-	b.until("location.hash.includes('only=bank')")
-	b.clean(s.url())
+	b.Until(drawn + "5")
+	browser.Eval[chromedp.Void](b, "[...document.querySelectorAll('.node')].find((n) => n.textContent.includes('bank')).dispatchEvent(new MouseEvent('click', {bubbles: true}))")
+	b.Until("location.hash.includes('node=bank')")
+	b.Until("document.querySelectorAll('.panel .u-over').length >= 2")
+	b.Shows("nats --server nats://10.1.2.3:4222 micro stats bank")
+	b.Shows("3.1 % of the messages fail")
+	b.Until("document.querySelectorAll('.panel table tbody tr').length >= 3")
+	b.Until(settled)
+	b.Shoot("node")
+	b.Accessible("panel of a node")
+	b.ClickText(".panel a", "square → pay")
+	b.Until("location.hash.includes('edge=')")
+	b.Shows("card declined by issuer 4711")
+	b.Shows("7,200 of 10,000")
+	b.Until("document.querySelectorAll('.panel .u-over').length === 3")
+	b.Until(settled)
+	b.Shoot("edge")
+	b.Accessible("panel of an edge")
+	b.Do(chromedp.NavigateBack())
+	b.Until("location.hash.includes('node=bank') && document.querySelector('.panel h2').textContent === 'bank'")
+	b.ClickText(".panel a.button", "Only this line")
+	b.Until("location.hash.includes('only=bank')")
+	b.Clean(s.url())
 }
 
 func TestPage_DrawsManyWorkers(t *testing.T) {
 	s := newStage(t)
 	s.show(manyWorkers())
 	b := visit(t, s, 1600, 1000, "")
-	b.until(drawn + "200")
-	b.shoot("light")
-	b.clickText("button", "Fold groups")
-	b.until(drawn + "10")
-	b.shoot("folded")
-	b.clickText("button", "Unfold groups")
-	b.until(drawn + "200")
-	eval[chromedp.Void](b, "location.hash = '#/?node=pay-07'")
-	b.until("document.querySelectorAll('.node.dimmed').length > 100 && document.querySelector('.panel')")
-	b.shoot("line")
-	b.do(chromedp.SendKeys(chromedp.CSS("#find"), "ship-1"+kb.Enter))
-	b.until("location.hash.includes('node=ship-1')")
-	b.clean(s.url())
+	b.Until(drawn + "200")
+	b.Shoot("light")
+	b.ClickText("button", "Fold groups")
+	b.Until(drawn + "10")
+	b.Shoot("folded")
+	b.ClickText("button", "Unfold groups")
+	b.Until(drawn + "200")
+	browser.Eval[chromedp.Void](b, "location.hash = '#/?node=pay-07'")
+	b.Until("document.querySelectorAll('.node.dimmed').length > 100 && document.querySelector('.panel')")
+	b.Shoot("line")
+	b.Do(chromedp.SendKeys(chromedp.CSS("#find"), "ship-1"+kb.Enter))
+	b.Until("location.hash.includes('node=ship-1')")
+	b.Clean(s.url())
 }
 
 func TestPage_DarkAndSmall(t *testing.T) {
@@ -115,97 +116,97 @@ func TestPage_DarkAndSmall(t *testing.T) {
 	n := fewWorkers()
 	kill(&n, "square")
 	s.show(n)
-	b := open(t, 1280, 800)
-	b.prefers("dark")
-	b.do(chromedp.Navigate(s.url() + "/"))
-	b.until(drawn + "5")
-	b.shoot("dark")
-	b.accessible("dark")
-	ground := eval[string](b, "getComputedStyle(document.body).backgroundColor")
-	b.click(".theme")
-	b.until("getComputedStyle(document.body).backgroundColor !== " + quoted(ground))
-	b.do(chromedp.Reload())
-	b.until(drawn + "5")
-	if now := eval[string](b, "getComputedStyle(document.body).backgroundColor"); now == ground {
+	b := browser.Open(t, 1280, 800)
+	b.Prefers("dark")
+	b.Do(chromedp.Navigate(s.url() + "/"))
+	b.Until(drawn + "5")
+	b.Shoot("dark")
+	b.Accessible("dark")
+	ground := browser.Eval[string](b, "getComputedStyle(document.body).backgroundColor")
+	b.Click(".theme")
+	b.Until("getComputedStyle(document.body).backgroundColor !== " + browser.Quoted(ground))
+	b.Do(chromedp.Reload())
+	b.Until(drawn + "5")
+	if now := browser.Eval[string](b, "getComputedStyle(document.body).backgroundColor"); now == ground {
 		t.Error("the theme that was chosen is forgotten")
 	}
 	for _, view := range []string{"", "workers", "traces", "tap", "dead", "alarms", "table", "events"} {
-		b.do(chromedp.EmulateViewport(375, 700))
-		eval[chromedp.Void](b, "location.hash = '#/"+view+"'")
-		b.until("document.querySelector('main h1')")
-		if wide := eval[int](b, "document.documentElement.scrollWidth"); wide > 375 {
+		b.Do(chromedp.EmulateViewport(375, 700))
+		browser.Eval[chromedp.Void](b, "location.hash = '#/"+view+"'")
+		b.Until("document.querySelector('main h1')")
+		if wide := browser.Eval[int](b, "document.documentElement.scrollWidth"); wide > 375 {
 			t.Errorf("the view %q is %d wide on a screen of 375", view, wide)
 		}
-		b.shoot("small-" + view)
-		b.accessible("small " + view)
+		b.Shoot("small-" + view)
+		b.Accessible("small " + view)
 	}
-	eval[chromedp.Void](b, "location.hash = '#/?node=square'")
-	b.until("document.querySelector('.panel')")
-	b.shoot("small-panel")
-	b.do(chromedp.EmulateViewport(3840, 2160))
-	b.until("document.querySelector('.picture').clientWidth > 3000")
-	b.until(`[...document.querySelectorAll('.node .box')].every((n) => {
+	browser.Eval[chromedp.Void](b, "location.hash = '#/?node=square'")
+	b.Until("document.querySelector('.panel')")
+	b.Shoot("small-panel")
+	b.Do(chromedp.EmulateViewport(3840, 2160))
+	b.Until("document.querySelector('.picture').clientWidth > 3000")
+	b.Until(`[...document.querySelectorAll('.node .box')].every((n) => {
 		const at = n.getBoundingClientRect(), panel = document.querySelector('.panel').getBoundingClientRect()
 		return at.left >= 0 && at.top >= 0 && at.right <= panel.left && at.bottom <= innerHeight
 	})`)
-	b.shoot("4k")
-	b.clean(s.url())
+	b.Shoot("4k")
+	b.Clean(s.url())
 }
 
 func TestPage_KeyboardAlone(t *testing.T) {
 	s := newStage(t)
 	s.show(fewWorkers())
 	b := visit(t, s, 1280, 800, "")
-	b.until(drawn + "5")
-	b.press(kb.Tab)
-	b.until("document.activeElement.className === 'skip'")
-	b.press(kb.Enter)
-	b.until("document.activeElement.id === 'main'")
+	b.Until(drawn + "5")
+	b.Press(kb.Tab)
+	b.Until("document.activeElement.className === 'skip'")
+	b.Press(kb.Enter)
+	b.Until("document.activeElement.id === 'main'")
 	for range 15 {
-		b.press(kb.Tab)
-		if eval[bool](b, "document.activeElement.classList.contains('node')") {
+		b.Press(kb.Tab)
+		if browser.Eval[bool](b, "document.activeElement.classList.contains('node')") {
 			break
 		}
 	}
-	b.until("document.activeElement.classList.contains('node')")
-	first := eval[string](b, "document.activeElement.getAttribute('aria-label')")
-	b.press(kb.ArrowRight)
-	b.until("document.activeElement.classList.contains('node') && document.activeElement.getAttribute('aria-label') !== " + quoted(first))
-	b.shoot("focus")
-	name := eval[string](b, "document.activeElement.getAttribute('aria-label').split(',')[0]")
-	b.press(kb.Enter)
-	b.until("document.querySelector('.panel h2')?.textContent === " + quoted(name))
+	b.Until("document.activeElement.classList.contains('node')")
+	first := browser.Eval[string](b, "document.activeElement.getAttribute('aria-label')")
+	b.Press(kb.ArrowRight)
+	b.Until("document.activeElement.classList.contains('node') && document.activeElement.getAttribute('aria-label') !== " + browser.Quoted(first))
+	b.Shoot("focus")
+	name := browser.Eval[string](b, "document.activeElement.getAttribute('aria-label').split(',')[0]")
+	b.Press(kb.Enter)
+	b.Until("document.querySelector('.panel h2')?.textContent === " + browser.Quoted(name))
 	for range 10 {
-		if eval[bool](b, "document.querySelector('.panel').contains(document.activeElement)") {
+		if browser.Eval[bool](b, "document.querySelector('.panel').contains(document.activeElement)") {
 			break
 		}
-		b.press(kb.Tab)
+		b.Press(kb.Tab)
 	}
-	b.until("document.querySelector('.panel').contains(document.activeElement)")
-	b.press(kb.Escape)
-	b.until("!document.querySelector('.panel') && document.activeElement.classList.contains('node')")
-	b.clean(s.url())
+	b.Until("document.querySelector('.panel').contains(document.activeElement)")
+	b.Press(kb.Escape)
+	b.Until("!document.querySelector('.panel') && document.activeElement.classList.contains('node')")
+	b.Clean(s.url())
 }
 
 func TestPage_KeepsThePictureWhileTheProxyIsGone(t *testing.T) {
 	s := newStage(t)
 	s.show(fewWorkers())
 	b := visit(t, s, 1280, 800, "")
-	b.until(drawn + "5")
-	b.shows("live")
+	b.Until(drawn + "5")
+	b.Shows("live")
 	s.stop()
-	b.shows("not connected since ")
-	if got := eval[int](b, "document.querySelectorAll('.node').length"); got != 5 {
+	b.Shows("not connected since ")
+	if got := browser.Eval[int](b, "document.querySelectorAll('.node').length"); got != 5 {
 		t.Errorf("%d nodes are left of the picture", got)
 	}
-	b.shoot("gone")
+	b.Shoot("gone")
 	n := fewWorkers()
 	n.Nodes = append(n.Nodes, node("late", 1))
 	n.Edges = append(n.Edges, edge("square", "tell", "late", 1))
 	s.start()
 	s.show(n)
-	b.until(drawn + "6")
-	b.until("document.querySelector('.connection.on')")
+	b.Until(drawn + "6")
+	b.Until("document.querySelector('.connection.on')")
 }
 
 // An endpoint that is missing or away is said in a word, and the rest goes on.
@@ -216,23 +217,23 @@ func TestPage_SaysWhatIsMissing(t *testing.T) {
 		s.broken["/v1/"+view] = 404
 	}
 	b := visit(t, s, 1280, 800, "")
-	b.shows("This proxy does not offer the live network.")
+	b.Shows("This proxy does not offer the live network.")
 	for view, words := range map[string]string{
 		"workers": "This proxy does not offer the list of instances.", "traces": "This proxy does not offer the list of traces.",
 		"tap": "This proxy does not offer the live tap.", "dead": "This proxy does not offer dead letters.",
 		"alarms": "This proxy does not offer alarms.", "table": "This proxy does not offer the table.", "events": "This proxy does not offer events.",
 	} {
-		eval[chromedp.Void](b, "location.hash = '#/"+view+"'")
-		b.shows(words)
+		browser.Eval[chromedp.Void](b, "location.hash = '#/"+view+"'")
+		b.Shows(words)
 	}
 	s.set(func() {
 		for path := range s.broken {
 			s.broken[path] = 503
 		}
 	})
-	b.do(chromedp.Navigate(s.url() + "/#/alarms"))
-	b.shows("Alarms cannot be shown now: the broker is away")
-	for _, line := range b.said() {
+	b.Do(chromedp.Navigate(s.url() + "/#/alarms"))
+	b.Shows("Alarms cannot be shown now: the broker is away")
+	for _, line := range b.Said() {
 		if strings.HasPrefix(line, "exception") {
 			t.Error(line)
 		}
@@ -251,12 +252,12 @@ func TestPage_NamesAreText(t *testing.T) {
 	s.show(n)
 	s.set(func() { forge(s, markup) })
 	b := visit(t, s, 1280, 800, "")
-	b.until(drawn + "5")
+	b.Until(drawn + "5")
 	for _, hash := range []string{
 		"#/?node=" + queryEscaped(markup), "#/?edge=" + queryEscaped("entry→"+markup), "#/workers", "#/traces", "#/traces/" + queryEscaped(markup), "#/dead",
 		"#/dead/7", "#/alarms", "#/table", "#/table/" + queryEscaped(markup), "#/events", "#/tap?args=1", "#/" + queryEscaped(markup),
 	} {
-		eval[chromedp.Void](b, "location.hash = "+quoted(hash))
+		browser.Eval[chromedp.Void](b, "location.hash = "+browser.Quoted(hash))
 		switch hash {
 		case "#/events":
 			s.events <- api.Event{ID: "1", Kind: markup, Worker: markup, Text: markup}
@@ -264,13 +265,13 @@ func TestPage_NamesAreText(t *testing.T) {
 			s.wasAsked("GET /v1/tap")
 			s.copied(api.TapCopy{From: markup, Type: markup, To: markup, Args: []string{markup}, Outcome: "error", Error: markup})
 		}
-		b.shows("onerror=")
-		if got := eval[int](b, "document.querySelectorAll('img, main script, aside script').length"); got != 0 {
+		b.Shows("onerror=")
+		if got := browser.Eval[int](b, "document.querySelectorAll('img, main script, aside script').length"); got != 0 {
 			t.Errorf("%s: %d elements came from a name", hash, got)
 		}
 	}
-	if title := eval[string](b, "document.title"); strings.Contains(title, "hacked") {
+	if title := browser.Eval[string](b, "document.title"); strings.Contains(title, "hacked") {
 		t.Errorf("the title is %q", title)
 	}
-	b.clean(s.url())
+	b.Clean(s.url())
 }

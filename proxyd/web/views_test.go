@@ -8,6 +8,7 @@ import (
 	"github.com/chromedp/chromedp"
 
 	"github.com/damrey/damrey/internal/api"
+	"github.com/damrey/damrey/internal/browser"
 )
 
 func TestPage_Workers(t *testing.T) {
@@ -15,13 +16,13 @@ func TestPage_Workers(t *testing.T) {
 	s.show(fewWorkers())
 	s.set(func() { s.docs["/v1/instances"] = someInstances() })
 	b := visit(t, s, 1440, 900, "#/workers")
-	b.until("document.querySelectorAll('.scroll')[1]?.querySelectorAll('tbody tr').length === 8")
-	b.shows("lost")
-	b.clickText("td a", "Qm35")
-	b.shows("reconnects")
-	b.shoot("workers")
-	b.accessible("workers")
-	b.clean(s.url())
+	b.Until("document.querySelectorAll('.scroll')[1]?.querySelectorAll('tbody tr').length === 8")
+	b.Shows("lost")
+	b.ClickText("td a", "Qm35")
+	b.Shows("reconnects")
+	b.Shoot("workers")
+	b.Accessible("workers")
+	b.Clean(s.url())
 }
 
 func TestPage_Trace(t *testing.T) {
@@ -33,18 +34,18 @@ func TestPage_Trace(t *testing.T) {
 		s.docs["/v1/traces/"+trace.ID] = trace
 	})
 	b := visit(t, s, 1280, 800, "#/traces")
-	b.shows("entry→add→add")
-	b.accessible("traces")
-	b.clickText("td a", trace.ID[:16])
-	b.until("document.querySelectorAll('.waterfall li').length === 8")
-	if slow := eval[string](b, "document.querySelector('.waterfall .slow').innerText"); !strings.Contains(slow, "square") || !strings.Contains(slow, "handle") {
+	b.Shows("entry→add→add")
+	b.Accessible("traces")
+	b.ClickText("td a", trace.ID[:16])
+	b.Until("document.querySelectorAll('.waterfall li').length === 8")
+	if slow := browser.Eval[string](b, "document.querySelector('.waterfall .slow').innerText"); !strings.Contains(slow, "square") || !strings.Contains(slow, "handle") {
 		t.Errorf("the slow hop is said to be %q", slow)
 	}
-	b.clickText(".waterfall button", "bank handle")
-	b.shows("card declined by issuer 4711")
-	b.shoot("trace")
-	b.accessible("trace")
-	b.clean(s.url())
+	b.ClickText(".waterfall button", "bank handle")
+	b.Shows("card declined by issuer 4711")
+	b.Shoot("trace")
+	b.Accessible("trace")
+	b.Clean(s.url())
 }
 
 func TestPage_Tap(t *testing.T) {
@@ -54,33 +55,33 @@ func TestPage_Tap(t *testing.T) {
 	copied := api.TapCopy{At: time.Now(), From: "entry", Type: "add", To: "add", Instance: "i1", Args: []string{"3", "secret"}, Outcome: "forward", Wait: 0.2, Work: 1.4, Skipped: 5}
 	s.wasAsked("GET /v1/tap?rate=20")
 	s.copied(copied)
-	b.until("document.querySelectorAll('.tap tbody tr').length === 1")
-	if text := eval[string](b, "document.body.innerText"); strings.Contains(text, "secret") {
+	b.Until("document.querySelectorAll('.tap tbody tr').length === 1")
+	if text := browser.Eval[string](b, "document.body.innerText"); strings.Contains(text, "secret") {
 		t.Error("arguments are shown that nobody asked for")
 	}
-	b.shows("5 left out because of the rate")
-	b.click("input[type=checkbox]")
+	b.Shows("5 left out because of the rate")
+	b.Click("input[type=checkbox]")
 	s.wasAsked("GET /v1/tap?rate=20&args=true")
-	b.until("location.hash.includes('args=1')")
-	b.do(chromedp.SendKeys(chromedp.CSS(".tools .field input"), "entry"))
+	b.Until("location.hash.includes('args=1')")
+	b.Do(chromedp.SendKeys(chromedp.CSS(".tools .field input"), "entry"))
 	s.wasAsked("GET /v1/tap?from=entry&rate=20&args=true")
 	s.copied(copied)
-	b.shows(`"secret"`)
+	b.Shows(`"secret"`)
 	bad := copied
 	bad.Outcome, bad.Error = "error", "division by zero"
 	s.copied(bad)
-	b.shows("division by zero")
-	b.shoot("tap")
-	b.accessible("tap")
-	b.clickText("button", "Pause")
-	b.shows("Paused.")
-	b.clickText("button", "Clear")
+	b.Shows("division by zero")
+	b.Shoot("tap")
+	b.Accessible("tap")
+	b.ClickText("button", "Pause")
+	b.Shows("Paused.")
+	b.ClickText("button", "Clear")
 	s.set(func() { s.asked = nil })
-	b.clickText("button", "Go on")
+	b.ClickText("button", "Go on")
 	s.wasAsked("GET /v1/tap")
 	s.copied(copied)
-	b.until("document.querySelectorAll('.tap tbody tr').length === 1")
-	b.clean(s.url())
+	b.Until("document.querySelectorAll('.tap tbody tr').length === 1")
+	b.Clean(s.url())
 }
 
 func TestPage_DeadLetters(t *testing.T) {
@@ -88,43 +89,43 @@ func TestPage_DeadLetters(t *testing.T) {
 	s.show(fewWorkers())
 	s.set(func() { s.dead = someLetters() })
 	b := visit(t, s, 1280, 900, "#/dead")
-	b.until("document.querySelectorAll('.dead-group').length === 3") // errors that differ in numbers are one
-	b.shoot("dead")
-	b.accessible("dead letters")
+	b.Until("document.querySelectorAll('.dead-group').length === 3") // errors that differ in numbers are one
+	b.Shoot("dead")
+	b.Accessible("dead letters")
 
-	b.click("button[aria-label='Retry letter 1']")
-	b.click("dialog button[type=submit]")
+	b.Click("button[aria-label='Retry letter 1']")
+	b.Click("dialog button[type=submit]")
 	s.wasAsked("POST /v1/dead/1/retry")
-	b.until("!document.querySelector(\"[aria-label='Retry letter 1']\") && !document.querySelector('dialog')")
+	b.Until("!document.querySelector(\"[aria-label='Retry letter 1']\") && !document.querySelector('dialog')")
 
-	b.click("button[aria-label='Edit letter 2']")
-	b.until("document.querySelectorAll('dialog textarea').length === 2")
-	b.do(chromedp.SetValue(chromedp.CSS("dialog textarea"), "42"))
-	eval[chromedp.Void](b, "document.querySelector('dialog textarea').dispatchEvent(new Event('input', {bubbles: true}))")
-	b.shoot("edit")
-	b.accessible("edit")
-	b.click("dialog button[type=submit]")
+	b.Click("button[aria-label='Edit letter 2']")
+	b.Until("document.querySelectorAll('dialog textarea').length === 2")
+	b.Do(chromedp.SetValue(chromedp.CSS("dialog textarea"), "42"))
+	browser.Eval[chromedp.Void](b, "document.querySelector('dialog textarea').dispatchEvent(new Event('input', {bubbles: true}))")
+	b.Shoot("edit")
+	b.Accessible("edit")
+	b.Click("dialog button[type=submit]")
 	if asked := s.wasAsked("PATCH /v1/dead/2"); !strings.Contains(asked, "pay[42 EUR]") {
 		t.Errorf("asked %q", asked)
 	}
 	s.wasAsked("POST /v1/dead/1002/retry")
-	b.until("!document.querySelector('dialog')")
+	b.Until("!document.querySelector('dialog')")
 
 	// One that stays says why.
-	b.click("button[aria-label='Retry letter 9']")
-	b.click("dialog button[type=submit]")
-	b.shows("letter 9: worker bank is paused; the letter stays")
-	b.clickText("dialog button", "Cancel")
+	b.Click("button[aria-label='Retry letter 9']")
+	b.Click("dialog button[type=submit]")
+	b.Shows("letter 9: worker bank is paused; the letter stays")
+	b.ClickText("dialog button", "Cancel")
 
-	b.click("input[aria-label='Choose letter 4']")
-	b.click("input[aria-label='Choose letter 8']")
-	b.clickText("button.danger", "Purge 2")
-	b.shows("This cannot be undone")
-	b.clickText("dialog button", "Purge for good")
+	b.Click("input[aria-label='Choose letter 4']")
+	b.Click("input[aria-label='Choose letter 8']")
+	b.ClickText("button.danger", "Purge 2")
+	b.Shows("This cannot be undone")
+	b.ClickText("dialog button", "Purge for good")
 	s.wasAsked("DELETE /v1/dead/4")
 	s.wasAsked("DELETE /v1/dead/8")
-	b.until("document.querySelectorAll('.dead-group').length === 2")
-	for _, line := range b.said() {
+	b.Until("document.querySelectorAll('.dead-group').length === 2")
+	for _, line := range b.Said() {
 		if strings.HasPrefix(line, "exception") {
 			t.Error(line)
 		}
@@ -136,26 +137,26 @@ func TestPage_Alarms(t *testing.T) {
 	s.show(fewWorkers())
 	s.set(func() { s.docs["/v1/alarms"] = someAlarms() })
 	b := visit(t, s, 1280, 900, "#/alarms")
-	b.until("document.querySelectorAll('li.alarm').length === 3")
-	b.shoot("alarms")
-	b.accessible("alarms")
-	b.clickText("li.alarm button", "Acknowledge")
-	b.do(chromedp.SendKeys(chromedp.CSS("dialog input"), "Grace"))
-	b.accessible("acknowledge")
-	b.click("dialog button[type=submit]")
+	b.Until("document.querySelectorAll('li.alarm').length === 3")
+	b.Shoot("alarms")
+	b.Accessible("alarms")
+	b.ClickText("li.alarm button", "Acknowledge")
+	b.Do(chromedp.SendKeys(chromedp.CSS("dialog input"), "Grace"))
+	b.Accessible("acknowledge")
+	b.Click("dialog button[type=submit]")
 	if asked := s.wasAsked("POST /v1/alarms/no_instance%3Asquare/ack"); !strings.Contains(asked, `"by":"Grace"`) {
 		t.Errorf("asked %q", asked)
 	}
-	b.until("!document.querySelector('dialog')")
-	b.clickText("li.alarm button", "Silence")
-	b.do(chromedp.SendKeys(chromedp.CSS("dialog .field:last-of-type input"), "moving house"))
-	b.click("dialog button[type=submit]")
+	b.Until("!document.querySelector('dialog')")
+	b.ClickText("li.alarm button", "Silence")
+	b.Do(chromedp.SendKeys(chromedp.CSS("dialog .field:last-of-type input"), "moving house"))
+	b.Click("dialog button[type=submit]")
 	if asked := s.wasAsked("POST /v1/silences"); !strings.Contains(asked, `"worker":"square"`) || !strings.Contains(asked, `"by":"Grace"`) || !strings.Contains(asked, `"until"`) {
 		t.Errorf("asked %q", asked)
 	}
-	b.clickText("li.alarm button", "Take back")
+	b.ClickText("li.alarm button", "Take back")
 	s.wasAsked("DELETE /v1/alarms/error_share%3Asquare%E2%86%92pay%E2%86%92bank/ack")
-	b.clean(s.url())
+	b.Clean(s.url())
 }
 
 func TestPage_TableAndEvents(t *testing.T) {
@@ -163,25 +164,25 @@ func TestPage_TableAndEvents(t *testing.T) {
 	s.show(fewWorkers())
 	s.set(func() { s.docs["/v1/workers"] = someWorkers() })
 	b := visit(t, s, 1280, 800, "#/table")
-	b.until("document.querySelectorAll('table.routes tbody tr').length === 4")
-	b.shows("durable")
-	b.clickText("th a", "square")
-	b.shows("kv history damrey_workers square")
-	b.shoot("table")
-	b.accessible("table")
+	b.Until("document.querySelectorAll('table.routes tbody tr').length === 4")
+	b.Shows("durable")
+	b.ClickText("th a", "square")
+	b.Shows("kv history damrey_workers square")
+	b.Shoot("table")
+	b.Accessible("table")
 
-	eval[chromedp.Void](b, "location.hash = '#/events'")
+	browser.Eval[chromedp.Void](b, "location.hash = '#/events'")
 	s.wasAsked("GET /v1/events")
 	s.events <- api.Event{ID: "7-1", At: time.Now(), Kind: api.EventInstanceJoined, Worker: "square", Instance: "i1", Text: "an instance of square joined from machine-1"}
 	s.events <- api.Event{ID: "7-2", At: time.Now(), Kind: api.EventInstanceLost, Worker: "bank", Instance: "i2", Text: "an instance of bank was not heard for 15 s"}
-	b.until("document.querySelectorAll('tbody tr').length === 2")
-	b.shoot("events")
-	b.accessible("events")
-	b.clean(s.url())
+	b.Until("document.querySelectorAll('tbody tr').length === 2")
+	b.Shoot("events")
+	b.Accessible("events")
+	b.Clean(s.url())
 
 	// After the proxy was away it goes on where it stopped.
 	s.stop()
-	b.shows("Not connected.")
+	b.Shows("Not connected.")
 	s.start()
 	s.wasAsked("GET /v1/events?last=200 7-2")
 }
@@ -195,14 +196,14 @@ func TestPage_ReadOnly(t *testing.T) {
 		s.docs["/v1/alarms"], s.dead = someAlarms(), someLetters()
 	})
 	b := visit(t, s, 1280, 800, "#/dead")
-	b.shows("read-only")
-	b.until("document.querySelectorAll('.dead-group').length === 3")
+	b.Shows("read-only")
+	b.Until("document.querySelectorAll('.dead-group').length === 3")
 	for view, want := range map[string]string{"dead": "no such account", "dead/2": "Letter 2", "alarms": "no_instance"} {
-		eval[chromedp.Void](b, "location.hash = '#/"+view+"'")
-		b.shows(want)
-		if got := eval[string](b, "[...document.querySelectorAll('main button')].map((b) => b.innerText).filter((t) => /Retry|Edit|Purge|Acknowledge|Silence|Lift|Take/.test(t)).join()"); got != "" {
+		browser.Eval[chromedp.Void](b, "location.hash = '#/"+view+"'")
+		b.Shows(want)
+		if got := browser.Eval[string](b, "[...document.querySelectorAll('main button')].map((b) => b.innerText).filter((t) => /Retry|Edit|Purge|Acknowledge|Silence|Lift|Take/.test(t)).join()"); got != "" {
 			t.Errorf("%s offers %s", view, got)
 		}
 	}
-	b.clean(s.url())
+	b.Clean(s.url())
 }

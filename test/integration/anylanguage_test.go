@@ -56,7 +56,9 @@ func TestExample_NodeWorkerTakesPart(t *testing.T) {
 // installModules gets the pinned packages where they are missing.
 func installModules(t testing.TB, dir string) {
 	t.Helper()
-	if _, err := os.Stat(filepath.Join(dir, "node_modules", "@nats-io", "transport-node")); err == nil {
+	modules := filepath.Join(dir, "node_modules", "@nats-io")
+	_, err := os.Stat(filepath.Join(modules, "transport-node"))
+	if _, missing := os.Stat(filepath.Join(modules, "services")); err == nil && missing == nil {
 		return
 	}
 	npm, err := exec.LookPath("npm")

@@ -37,7 +37,9 @@ export function seconds(n) {
 
 export const isTime = (t) => Boolean(t) && !String(t).startsWith('0001-')
 
-export const ago = (t, now = Date.now()) => (isTime(t) ? `${seconds(Math.max(0, Math.round((now - new Date(t)) / 1000)))} ago` : '–')
+export const ago = (t, now = Date.now()) => (isTime(t) ? past(Math.round((now - new Date(t)) / 1000)) : '–')
+
+const past = (whole) => (whole > 0 ? `${seconds(whole)} ago` : 'now')
 
 const clockFormat = new Intl.DateTimeFormat('en-GB', { hour: '2-digit', minute: '2-digit', second: '2-digit' })
 const dayFormat = new Intl.DateTimeFormat('en-GB', { day: 'numeric', month: 'short' })

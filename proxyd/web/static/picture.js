@@ -361,6 +361,7 @@ export class Picture {
     const direction = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[e.key]
     if (direction && name) this.step(name, direction)
     else if ((e.key === 'Enter' || e.key === ' ') && name) this.onPick({ node: name })
+    else if (e.key === 'Escape') this.onPick(null)
     else if (e.key === '+' || e.key === '=') this.zoom(1.25)
     else if (e.key === '-') this.zoom(0.8)
     else if (e.key === '0') this.fitAgain()

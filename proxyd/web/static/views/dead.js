@@ -81,11 +81,11 @@ function Letter({ sequence, query, readOnly, onAsk }) {
   const { data, error } = useGet('/v1/dead/' + encodeURIComponent(sequence))
   return html`<section class="card"><div class="panel-head"><h2>Letter ${sequence}</h2><a class="button quiet" aria-label="Close" href=${address(['dead'], query)}>×</a></div>
     <${Trouble} error=${error} what=${`letter ${sequence}`} />
-    ${data && html`<pre class="error">${data.error}</pre>
+    ${data && html`<pre class="error" tabindex="0">${data.error}</pre>
       <dl class="facts across"><div><dt>route</dt><dd>${routeOf(data)}</dd></div><div><dt>id</dt><dd>${data.id}</dd></div><div><dt>instance</dt><dd>${data.instance}</dd></div><div><dt>failures</dt><dd>${data.failures}</dd></div>
         <div><dt>handed out</dt><dd>${data.delivered}</dd></div><div><dt>since</dt><dd><${When} at=${data.time} /></dd></div></dl>
-      <details><summary>Message (${count(data.size)} bytes)</summary><pre>${data.message ? JSON.stringify(data.message, null, 1) : data.payload}</pre></details>
-      <details><summary>Headers</summary><pre>${Object.entries(data.headers).map(([k, v]) => `${k}: ${v.join(', ')}`).join('\n')}</pre></details>
+      <details><summary>Message (${count(data.size)} bytes)</summary><pre tabindex="0">${data.message ? JSON.stringify(data.message, null, 1) : data.payload}</pre></details>
+      <details><summary>Headers</summary><pre tabindex="0">${Object.entries(data.headers).map(([k, v]) => `${k}: ${v.join(', ')}`).join('\n')}</pre></details>
       ${!readOnly && html`<p class="buttons"><button type="button" class="main" onClick=${() => onAsk('retry', [data])}>Retry</button>
         ${data.message && html`<button type="button" onClick=${() => onAsk('edit', [data])}>Edit and retry</button>`}<button type="button" class="danger" onClick=${() => onAsk('purge', [data])}>Purge…</button></p>`}`}
   </section>`

@@ -90,7 +90,7 @@ function Edge({ edge, fabric }) {
       ${['timeouts', 'busy', 'malformed', 'undelivered'].filter((k) => r[k] > 0).map((k) => html`<${Fact} key=${k} name=${k}>${count(r[k])}<//>`)}
     </dl>
     ${r.durable && html`<${Stored} route=${r} backlog=${r.durable} />`}
-    ${r.last_error && html`<h3>Last error</h3><pre class="error">${r.last_error}</pre>`}
+    ${r.last_error && html`<h3>Last error</h3><pre class="error" tabindex="0">${r.last_error}</pre>`}
     <p class="buttons"><a class="button" href=${address(['tap'], { from: r.from, type: r.type, to: r.to })}>Tap</a>
       <a class="button" href=${address(['traces'], { route: routeOf(r) })}>Traces</a></p>
     <${Plots} routes=${[r]} />

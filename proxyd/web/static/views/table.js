@@ -17,7 +17,7 @@ export function Table({ rest, query, fabric }) {
     tools=${html`<${Field} label="Filter" type="search" value=${query.q ?? ''} onInput=${(q) => refine({ q }, { replace: true })} placeholder="any text" />`}>
     <${Trouble} error=${error} what="the table" />
     ${rest[0] && data && html`<section class="card"><div class="panel-head"><h2>${rest[0]}</h2><a class="button quiet" aria-label="Close" href=${address(['table'], query)}>×</a></div>
-      ${one ? html`<pre>${JSON.stringify(one, null, 2)}</pre>` : html`<p class="note">It is not registered now.</p>`}
+      ${one ? html`<pre tabindex="0">${JSON.stringify(one, null, 2)}</pre>` : html`<p class="note">It is not registered now.</p>`}
       <h3>Who was routed where, and when</h3><${Commands} lines=${workerCommands(rest[0], fabric)} /></section>`}
     ${data?.damaged?.map((d) => html`<p class="trouble" key=${d.name}>The entry ${d.name} cannot be read: ${d.problem}</p>`)}
     ${data && workers.length === 0 && html`<p class="note">${data.workers.length ? 'None matches.' : 'The table is empty.'}</p>`}

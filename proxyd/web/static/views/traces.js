@@ -93,6 +93,6 @@ function Row({ row, begin, whole, slow, open, onOpen }) {
       <span class="span-time">${ms(row.duration_ms)}</span>
     </button>
     ${open && html`<dl class="facts across"><div><dt>route</dt><dd>${row.from}→${row.type}→${row.to}</dd></div><div><dt>hop</dt><dd>${row.hop}</dd></div><div><dt>instance</dt><dd>${row.instance}</dd></div>
-      <div><dt>began</dt><dd>${clock(row.begin)}</dd></div><div><dt>outcome</dt><dd>${row.outcome}</dd></div>${row.error && html`<div class="whole"><dt>error</dt><dd><pre class="error">${row.error}</pre></dd></div>`}</dl>`}
+      <div><dt>began</dt><dd>${clock(row.begin)}</dd></div><div><dt>outcome</dt><dd>${row.outcome}</dd></div>${row.error && html`<div class="whole"><dt>error</dt><dd><pre class="error" tabindex="0">${row.error}</pre></dd></div>`}</dl>`}
   </li>`
 }

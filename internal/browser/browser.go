@@ -1,7 +1,9 @@
-package web_test
+// Package browser lets tests look at the page in a real Chromium.
+package browser
 
 import (
 	"context"
+	_ "embed"
 	"encoding/json"
 	"fmt"
 	"net/url"
@@ -21,9 +23,14 @@ import (
 )
 
 // patience is how long a test waits for the page. Nothing of it is a promise of how fast the page is.
-const patience = 30 * time.Second
+const patience = time.Minute
 
-// chromium is the browser that the tests share; each has its own profile in it. The process ends with TestMain.
+// axe looks for what keeps people from using a page: https://github.com/dequelabs/axe-core
+//
+//go:embed axe/axe.min.js
+var axe string
+
+// chromium is the browser that the tests share; each has its own profile in it. The process ends with Run.
 var chromium struct {
 	once  sync.Once
 	ctx   context.Context
@@ -31,12 +38,14 @@ var chromium struct {
 	err   error
 }
 
-func TestMain(m *testing.M) {
-	code := m.Run()
-	if chromium.close != nil {
-		chromium.close()
-	}
-	os.Exit(code)
+// Run runs the tests of a package and ends the browser that they used. It is for their TestMain.
+func Run(m *testing.M) int {
+	defer func() {
+		if chromium.close != nil {
+			chromium.close()
+		}
+	}()
+	return m.Run()
 }
 
 func startChromium(path string) {
@@ -51,8 +60,8 @@ func startChromium(path string) {
 	}
 }
 
-// tab is one page in a browser profile of its own. What it wrote to the console and what it asked for is kept.
-type tab struct {
+// Tab is one page in a browser profile of its own. What it wrote to the console and what it asked for is kept.
+type Tab struct {
 	t   *testing.T
 	ctx context.Context
 
@@ -61,8 +70,8 @@ type tab struct {
 	requests []string
 }
 
-// open gives an empty tab of this size. Where there is no Chromium the test is left out, but fails in CI.
-func open(t *testing.T, width, height int64) *tab {
+// Open gives an empty tab of this size. Where there is no Chromium the test is left out, but fails in CI.
+func Open(t *testing.T, width, height int64) *Tab {
 	t.Helper()
 	path, err := exec.LookPath("chromium")
 	if err != nil {
@@ -75,13 +84,13 @@ func open(t *testing.T, width, height int64) *tab {
 	if chromium.err != nil {
 		t.Fatalf("chromium does not start: %v", chromium.err)
 	}
-	b := &tab{t: t}
+	b := &Tab{t: t}
 	ctx, cancel := chromedp.NewContext(chromium.ctx, chromedp.WithNewBrowserContext())
 	t.Cleanup(cancel)
 	ctx, stop := context.WithTimeout(ctx, 4*patience)
 	t.Cleanup(stop)
 	b.ctx = ctx
-	b.do(chromedp.EmulateViewport(width, height))
+	b.Do(chromedp.EmulateViewport(width, height))
 	if err := chromedp.Listen(ctx, b.hear); err != nil {
 		t.Fatal(err)
 	}
@@ -98,7 +107,7 @@ func open(t *testing.T, width, height int64) *tab {
 	return b
 }
 
-func (b *tab) hear(event any) {
+func (b *Tab) hear(event any) {
 	if e, ok := event.(*network.EventRequestWillBeSent); ok {
 		b.mu.Lock()
 		b.requests = append(b.requests, e.Request.URL)
@@ -106,16 +115,20 @@ func (b *tab) hear(event any) {
 	}
 }
 
-func (b *tab) do(steps ...chromedp.Action[chromedp.Void]) {
+// Context is the tab's, for what has no method here.
+func (b *Tab) Context() context.Context { return b.ctx }
+
+// Do takes steps in the tab, and fails the test when one fails.
+func (b *Tab) Do(steps ...chromedp.Action[chromedp.Void]) {
 	b.t.Helper()
 	if err := chromedp.Do(b.ctx, steps...); err != nil {
-		b.shoot("failed")
+		b.Shoot("failed")
 		b.t.Fatal(err)
 	}
 }
 
-// eval gives the value of an expression in the page.
-func eval[T any](b *tab, expression string) T {
+// Eval gives the value of an expression in the page.
+func Eval[T any](b *Tab, expression string) T {
 	b.t.Helper()
 	v, err := chromedp.Run(b.ctx, chromedp.Evaluate[T](expression, chromedp.EvalAwaitPromise))
 	if err != nil {
@@ -124,8 +137,8 @@ func eval[T any](b *tab, expression string) T {
 	return v
 }
 
-// until waits for an expression to become true.
-func (b *tab) until(expression string) {
+// Until waits for an expression to become true.
+func (b *Tab) Until(expression string) {
 	b.t.Helper()
 	for end := time.Now().Add(patience); ; {
 		ok, err := chromedp.Run(b.ctx, chromedp.Evaluate[bool]("Boolean("+expression+")"))
@@ -133,41 +146,43 @@ func (b *tab) until(expression string) {
 			return
 		}
 		if time.Now().After(end) {
-			b.shoot("failed")
-			b.t.Fatalf("not within %v: %s (%v)\nthe page says: %.2000s\nconsole: %v", patience, expression, err, eval[string](b, "document.body.innerText"), b.said())
+			b.Shoot("failed")
+			b.t.Fatalf("not within %v: %s (%v)\nthe page says: %.2000s\nconsole: %v", patience, expression, err, Eval[string](b, "document.body.innerText"), b.Said())
 		}
 		time.Sleep(30 * time.Millisecond)
 	}
 }
 
-// shows waits for a text on the page.
-func (b *tab) shows(text string) {
+// Shows waits for a text on the page.
+func (b *Tab) Shows(text string) {
 	b.t.Helper()
-	b.until("document.body.innerText.includes(" + quoted(text) + ")")
+	b.Until("document.body.innerText.includes(" + Quoted(text) + ")")
 }
 
-func (b *tab) click(css string) {
+// Click waits for an element to be seen, and clicks it.
+func (b *Tab) Click(css string) {
 	b.t.Helper()
-	b.do(chromedp.Click(chromedp.CSS(css), chromedp.NodeVisible))
+	b.Do(chromedp.Click(chromedp.CSS(css), chromedp.NodeVisible))
 }
 
-// clickText clicks the first button or link whose text begins so.
-func (b *tab) clickText(within, text string) {
+// ClickText clicks the first button or link whose text begins so.
+func (b *Tab) ClickText(within, text string) {
 	b.t.Helper()
-	find := "[...document.querySelectorAll(" + quoted(within) + ")].find((e) => e.innerText.trim().startsWith(" + quoted(text) + ") && !e.disabled)"
-	b.until(find)
-	eval[chromedp.Void](b, find+".click()")
+	find := "[...document.querySelectorAll(" + Quoted(within) + ")].find((e) => e.innerText.trim().startsWith(" + Quoted(text) + ") && !e.disabled)"
+	b.Until(find)
+	Eval[chromedp.Void](b, find+".click()")
 }
 
-func (b *tab) press(keys ...string) {
+// Press presses keys where the focus is.
+func (b *Tab) Press(keys ...string) {
 	b.t.Helper()
 	for _, key := range keys {
-		b.do(chromedp.KeyEvent(key))
+		b.Do(chromedp.KeyEvent(key))
 	}
 }
 
-// prefers sets what the system of the user prefers.
-func (b *tab) prefers(scheme string) {
+// Prefers sets what the system of the user prefers.
+func (b *Tab) Prefers(scheme string) {
 	b.t.Helper()
 	features := []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}
 	if _, err := chromedp.Call(b.ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: features}); err != nil {
@@ -175,8 +190,8 @@ func (b *tab) prefers(scheme string) {
 	}
 }
 
-// shoot keeps a picture of the page where DAMREY_SCREENSHOTS says.
-func (b *tab) shoot(name string) {
+// Shoot keeps a picture of the page where DAMREY_SCREENSHOTS says.
+func (b *Tab) Shoot(name string) {
 	b.t.Helper()
 	dir := os.Getenv("DAMREY_SCREENSHOTS")
 	if dir == "" {
@@ -195,16 +210,17 @@ func (b *tab) shoot(name string) {
 	}
 }
 
-func (b *tab) said() []string {
+// Said is what the page wrote to the console.
+func (b *Tab) Said() []string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return slices.Clone(b.console)
 }
 
-// clean fails when the page complained or asked another origin for something.
-func (b *tab) clean(origin string) {
+// Clean fails when the page complained or asked another origin for something.
+func (b *Tab) Clean(origin string) {
 	b.t.Helper()
-	for _, line := range b.said() {
+	for _, line := range b.Said() {
 		if strings.HasPrefix(line, "error") || strings.HasPrefix(line, "exception") || strings.HasPrefix(line, "warning") {
 			b.t.Errorf("on the console: %s", line)
 		}
@@ -221,15 +237,11 @@ func (b *tab) clean(origin string) {
 	}
 }
 
-// accessible runs axe-core on the page as it stands and fails on serious findings.
-func (b *tab) accessible(what string) {
+// Accessible runs axe-core on the page as it stands and fails on serious findings.
+func (b *Tab) Accessible(what string) {
 	b.t.Helper()
-	axe, err := os.ReadFile("testdata/axe/axe.min.js")
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	eval[chromedp.Void](b, string(axe)+";undefined")
-	found := eval[string](b, `axe.run(document, {resultTypes: ['violations']}).then((r) => JSON.stringify({checked: r.passes.length, violations:
+	Eval[chromedp.Void](b, axe+";undefined")
+	found := Eval[string](b, `axe.run(document, {resultTypes: ['violations']}).then((r) => JSON.stringify({checked: r.passes.length, violations:
 		r.violations.map((v) => ({id: v.id, impact: v.impact, nodes: v.nodes.map((n) => n.target.join(' ') + ': ' + n.failureSummary).slice(0, 3)}))}))`)
 	var report struct {
 		Checked    int
@@ -254,7 +266,8 @@ func (b *tab) accessible(what string) {
 	}
 }
 
-func quoted(s string) string {
+// Quoted is a string as an expression of JavaScript.
+func Quoted(s string) string {
 	data, err := json.Marshal(s)
 	if err != nil {
 		panic(err) // a string can be written
