@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"net/http"
 	"reflect"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -15,18 +17,24 @@ import (
 )
 
 type askEvents struct {
-	LastEventID string `header:"Last-Event-ID" doc:"Id of the last event that was read; those after it follow"`
-	After       string `query:"after" doc:"The same, for who cannot set a header"`
-	Last        int    `query:"last" minimum:"0" maximum:"2000" doc:"Begin with so many that happened before" example:"100"`
+	LastEventID string   `header:"Last-Event-ID" doc:"Id of the last event that was read; those after it follow"`
+	After       string   `query:"after" doc:"The same, for who cannot set a header"`
+	Kind        []string `query:"kind" doc:"Only events of these kinds, with commas between, and gap; default all" example:"instance.lost,alarm.firing"`
+	Last        int      `query:"last" minimum:"0" maximum:"2000" doc:"Begin with so many that happened before" example:"100"`
 }
 
 // events is GET /v1/events.
 func (s *streams) events(_ context.Context, in *askEvents) (func(context.Context, *sse) error, error) {
+	kinds, err := parseKinds(in.Kind)
+	if err != nil {
+		return nil, err
+	}
 	return func(ctx context.Context, out *sse) error {
 		r, err := s.begin(in, out)
 		if err != nil {
 			return err
 		}
+		r.only = kinds
 		ticker := time.NewTicker(aliveEvery)
 		defer ticker.Stop()
 		for {
@@ -45,6 +53,19 @@ func (s *streams) events(_ context.Context, in *askEvents) (func(context.Context
 			}
 		}
 	}, nil
+}
+
+// parseKinds reads of what events somebody wants to hear.
+func parseKinds(asked []string) (kinds []api.EventKind, err error) {
+	for _, s := range asked {
+		kind := api.EventKind(s)
+		if !slices.Contains(api.EventKinds, kind) {
+			message := "is no kind of event; there are " + strings.Join(api.EventKindNames(), ", ")
+			return nil, at(problem(http.StatusUnprocessableEntity, "kind %q %s", shorten(s), message), "query.kind", message, shorten(s))
+		}
+		kinds = append(kinds, kind)
+	}
+	return kinds, nil
 }
 
 // begin finds out where to go on; when that is not known, it says so.
@@ -72,6 +93,7 @@ type eventReader struct {
 	journal *view.Journal
 	last    uint64
 	kind    func(api.Event) string
+	only    []api.EventKind // with gap; all when it is empty
 }
 
 // send sends what there is, and returns what is closed when there is more.
@@ -86,6 +108,9 @@ func (r *eventReader) send(out *sse) (<-chan struct{}, error) {
 		}
 		r.last = next
 		for _, e := range events {
+			if len(r.only) > 0 && e.Kind != api.EventGap && !slices.Contains(r.only, e.Kind) {
+				continue
+			}
 			if err := r.one(out, e); err != nil {
 				return nil, err
 			}

@@ -15,7 +15,18 @@ func TestPage_IsForBrowsers(t *testing.T) {
 	if page.status != http.StatusOK || !strings.Contains(page.body, `src="/page/app.js"`) || !strings.Contains(page.header.Get("Content-Security-Policy"), "default-src 'none'") {
 		t.Errorf("a browser gets %d %v: %.200s", page.status, page.header, page.body)
 	}
-	for _, accept := range []string{"*/*", "application/json"} {
+	for _, accept := range []string{"*/*", "text/plain"} {
+		got := r.do("GET", "/", "", "Accept: "+accept)
+		if got.status != http.StatusOK || got.header.Get("Content-Type") != "text/plain; charset=utf-8" || got.header.Get("Vary") != "Accept" {
+			t.Errorf("Accept %s: %d %v", accept, got.status, got.header)
+		}
+		for _, path := range []string{"/ ", "/openapi.json", "/v1/network"} {
+			if !strings.Contains(got.body, r.proxy.URL()+path) {
+				t.Errorf("Accept %s: %s is not named: %s", accept, path, got.body)
+			}
+		}
+	}
+	for _, accept := range []string{"application/json", "application/json, */*", "application/problem+json"} {
 		got := r.do("GET", "/", "", "Accept: "+accept)
 		if got.status != http.StatusNotFound || !strings.Contains(got.problem(t).Detail, "/openapi.json") || got.header.Get("Vary") != "Accept" {
 			t.Errorf("Accept %s: %d %v: %s", accept, got.status, got.header, got.body)

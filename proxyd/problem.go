@@ -39,8 +39,10 @@ const (
 
 // noBody shows what belongs into the body of an operation.
 func noBody(operation string) string {
-	example := `a registration, such as {"name":"entry","commands":[{"name":"add","worker":"add"}]}`
+	example := "JSON; /openapi.json describes what belongs there"
 	switch operation {
+	case "classic-add", "classic-chg", "put-worker":
+		example = `a registration, such as {"name":"entry","commands":[{"name":"add","worker":"add"}]}`
 	case "classic-del":
 		example = `{"name":"entry"}`
 	case "edit-dead":
@@ -102,6 +104,8 @@ func withInstance(ctx huma.Context, _ string, v any) (any, error) {
 		p.Detail = noBody(ctx.Operation().OperationID)
 	case strings.HasPrefix(p.Detail, humaTooLarge):
 		p.Detail = tooLarge().Detail
+	case p.Status == http.StatusUnsupportedMediaType:
+		p.Detail = "the body's content type is not read here; send Content-Type: application/json"
 	}
 	if p.Instance == "" {
 		u := ctx.URL()

@@ -134,12 +134,17 @@ func nothingHere(w http.ResponseWriter, r *http.Request) {
 	writeProblem(w, r, problem(http.StatusNotFound, "there is no %s here; /openapi.json lists what there is", shorten(r.URL.Path)))
 }
 
-// askedHost is the host by which the caller reached the proxy.
-func askedHost(r *http.Request) string {
-	asked := r.Host
-	if asked == "" { // HTTP/1.0
-		asked = fmt.Sprint(r.Context().Value(http.LocalAddrContextKey))
+// askedAddress is the host by which the caller reached the proxy, with its port.
+func askedAddress(r *http.Request) string {
+	if r.Host == "" { // HTTP/1.0
+		return fmt.Sprint(r.Context().Value(http.LocalAddrContextKey))
 	}
+	return r.Host
+}
+
+// askedHost is the same without the port.
+func askedHost(r *http.Request) string {
+	asked := askedAddress(r)
 	if host, _, err := net.SplitHostPort(asked); err == nil {
 		return host
 	}

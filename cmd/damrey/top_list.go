@@ -244,6 +244,9 @@ func skewText(seconds float64) string {
 	if max(seconds, -seconds) < 0.05 {
 		return "-"
 	}
+	if day := (24 * time.Hour).Seconds(); max(seconds, -seconds) >= day { // no more than that is told
+		return map[bool]string{true: "> 1 day", false: "< -1 day"}[seconds > 0]
+	}
 	return fmt.Sprintf("%+.1f s", seconds)
 }
 

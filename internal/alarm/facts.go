@@ -55,7 +55,8 @@ func FactsOf(network api.Network, instances api.InstanceList, agents api.AgentLi
 
 // watched says that instances are heard, for long enough that those that are there have been.
 func (f Facts) watched() bool {
-	return !f.Since.IsZero() && f.At.Sub(f.Since) >= twoBeats
+	return !f.Since.IsZero() && f.At.Sub(f.Since) >= twoBeats &&
+		!slices.ContainsFunc(f.Nodes, func(n api.Node) bool { return n.Health == api.HealthUnknown })
 }
 
 // twoBeats is after what time every instance that is there has been heard: beats come every five seconds.

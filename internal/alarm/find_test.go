@@ -56,9 +56,10 @@ func TestFind_Rules(t *testing.T) {
 		change func(*Facts)
 		want   []string // id, and what is in the text or the advice
 	}{
-		{"no instance", func(f *Facts) { f.Nodes[0].Ready, f.Nodes[0].Instances = 0, 0 }, []string{"no_instance:a", "has no instance"}},
-		{"none ready", func(f *Facts) { f.Nodes[0].Ready, f.Nodes[0].Agent = 0, "10.0.0.9:4222" }, []string{"no_instance:a", "1 instance, but none is ready; it is pinned to the agent 10.0.0.9:4222"}},
-		{"paused", func(f *Facts) { f.Nodes[0].Ready, f.Nodes[0].Paused = 0, true }, nil},
+		{"no instance", func(f *Facts) { f.Nodes[1].Ready, f.Nodes[1].Instances = 0, 0 }, []string{"no_instance:b", "worker b: routes lead to it, and it has no instance"}},
+		{"no instance of one that only sends", func(f *Facts) { f.Nodes[0].Ready, f.Nodes[0].Instances = 0, 0 }, nil},
+		{"none ready", func(f *Facts) { f.Nodes[1].Ready, f.Nodes[1].Agent = 0, "10.0.0.9:4222" }, []string{"no_instance:b", "1 instance, but none is ready; it is pinned to the agent 10.0.0.9:4222"}},
+		{"paused", func(f *Facts) { f.Nodes[1].Ready, f.Nodes[1].Paused = 0, true }, nil},
 		{"lost", func(f *Facts) { f.Instances = append(f.Instances, lost("B2"), lost("B3")) }, []string{"instance_lost:b", "2 instances of worker b fell silent and were not replaced: B2 (pid 7 on h2), B3"}},
 		{"lost and replaced", func(f *Facts) { f.Instances = append(f.Instances, lost("B2")); f.Instances[1].Started = begin }, nil},
 		{"replaced, with a clock that is behind", func(f *Facts) {
@@ -194,9 +195,27 @@ func TestFactsOf_TakesTheDocuments(t *testing.T) {
 	k := known()
 	f := FactsOf(api.Network{At: k.At, Since: k.Since, Window: 15, Nodes: k.Nodes, Edges: k.Edges},
 		api.InstanceList{Instances: k.Instances}, api.AgentList{Agents: k.Agents})
-	f.Nodes[0].Ready = 0
+	f.Nodes[1].Ready = 0
 	all, unknown := Standard().find(f)
-	if len(all) != 1 || all[0].id() != "no_instance:a" || !unknown["disk"] || !unknown["replica"] || len(unknown) != 2 {
+	if len(all) != 1 || all[0].id() != "no_instance:b" || !unknown["disk"] || !unknown["replica"] || len(unknown) != 2 {
 		t.Errorf("%+v, unknown %v", all, unknown)
+	}
+}
+
+func TestFind_WhoMayNotHaveBeenHeardIsNotJudged(t *testing.T) {
+	t.Parallel()
+	f := known()
+	f.Nodes[1].Ready, f.Nodes[1].Health = 0, api.HealthUnknown
+	if all, unknown := Standard().find(f); len(all) != 0 || !unknown["no_instance"] {
+		t.Errorf("%+v, unknown %v", all, unknown)
+	}
+}
+
+func TestFind_AClockThatIsMoreThanADayAway(t *testing.T) {
+	t.Parallel()
+	f := known()
+	f.Instances[0].Skew = -86400
+	if all, _ := Standard().find(f); len(all) != 1 || !strings.Contains(all[0].Text, "is more than a day behind") {
+		t.Errorf("%+v", all)
 	}
 }

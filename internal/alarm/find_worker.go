@@ -12,13 +12,17 @@ import (
 )
 
 func findNoInstance(_ Rule, f Facts) (all []Finding) {
+	led := make(map[string]bool, len(f.Nodes)) // who only sends needs no instance
+	for _, e := range f.Edges {
+		led[e.To] = true
+	}
 	for _, n := range f.Nodes {
-		if !n.Registered || n.Paused || n.Ready > 0 {
+		if !led[n.Name] || !n.Registered || n.Paused || n.Ready > 0 {
 			continue
 		}
 		found := Finding{
 			About: n.Name, Worker: n.Name, Do: "damrey worker run " + n.Name + " -- COMMAND",
-			Text: "worker " + n.Name + " is registered, but has no instance",
+			Text: "worker " + n.Name + ": routes lead to it, and it has no instance",
 		}
 		if n.Instances > 0 {
 			found.Text = fmt.Sprintf("worker %s has %s, but none is ready", n.Name, count(n.Instances, "instance"))
@@ -130,9 +134,13 @@ func skewed(about, whose string, off float64, than string, limit float64) Findin
 	if off < 0 {
 		direction = "behind"
 	}
+	far := fmt.Sprintf("%.1f s", abs(off))
+	if abs(off) >= (24 * time.Hour).Seconds() {
+		far = "more than a day" // no more than that is told
+	}
 	return Finding{
 		About: about, Value: off, Limit: limit, Do: "timedatectl status, there",
-		Text: fmt.Sprintf("the clock of %s is %.1f s %s %s", whose, abs(off), direction, than),
+		Text: fmt.Sprintf("the clock of %s is %s %s %s", whose, far, direction, than),
 	}
 }
 

@@ -78,7 +78,7 @@ func heard(f Facts) bool { return !f.Since.IsZero() }
 // kinds are all rules, in the order in which people read them.
 var kinds = []kind{
 	{
-		name: "no_instance", meaning: "a worker is registered and not paused, but no instance of it is ready", severity: Critical,
+		name: "no_instance", meaning: "routes lead to a worker that is registered and not paused, and no instance of it is ready", severity: Critical,
 		hold: 15 * second, keep: 30 * second, known: Facts.watched, find: findNoInstance,
 	},
 	{

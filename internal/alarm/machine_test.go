@@ -41,6 +41,7 @@ func (w *world) facts(ready int) Facts {
 	return Facts{
 		At: w.now, Since: w.now.Add(-time.Hour), Window: 15,
 		Nodes: []api.Node{{Name: "w", Registered: true, Ready: ready, Instances: ready}},
+		Edges: []api.Edge{{From: "src", Type: "t", To: "w", Observed: true}},
 	}
 }
 
@@ -101,7 +102,7 @@ func TestMachine_GoesThroughTheStates(t *testing.T) {
 	}
 	fired := w.changes[1].Alarm
 	if fired.ID != "no_instance:w" || fired.Severity != Critical || fired.Worker != "w" || fired.Count != 1 ||
-		fired.Text != "worker w is registered, but has no instance" || fired.Do != "damrey worker run w -- COMMAND" || fired.Fired == nil {
+		fired.Text != "worker w: routes lead to it, and it has no instance" || fired.Do != "damrey worker run w -- COMMAND" || fired.Fired == nil {
 		t.Errorf("%+v", fired)
 	}
 	w.run(25*time.Hour, w.there)
@@ -247,6 +248,7 @@ func TestMachine_ManyOfOneRuleAreBounded(t *testing.T) {
 		f := w.there()
 		for i := range 1000 {
 			f.Nodes = append(f.Nodes, api.Node{Name: fmt.Sprintf("w%03d", i), Registered: true})
+			f.Edges = append(f.Edges, api.Edge{From: "src", Type: "t", To: fmt.Sprintf("w%03d", i)})
 		}
 		rand.Shuffle(len(f.Nodes), func(i, j int) { f.Nodes[i], f.Nodes[j] = f.Nodes[j], f.Nodes[i] })
 		return f

@@ -27,7 +27,7 @@ type Alarm struct {
 	// About is a worker, an instance, an agent or a route.
 	About  string `json:"about" doc:"What it is about" example:"entry→add→add"`
 	Worker string `json:"worker,omitempty" doc:"The worker it is about, if any"`
-	Text   string `json:"text" doc:"What is wrong, in words" example:"worker square is registered, but has no instance"`
+	Text   string `json:"text" doc:"What is wrong, in words" example:"worker square: routes lead to it, and it has no instance"`
 	Do     string `json:"do" doc:"What to type next" example:"damrey worker run square -- COMMAND"`
 	// Value and Limit are of rules that compare.
 	Value    float64    `json:"value,omitempty" doc:"What was measured"`

@@ -36,3 +36,18 @@ const (
 	// EventGap says that events between were forgotten or dropped.
 	EventGap EventKind = "gap"
 )
+
+// EventKinds are all of them.
+var EventKinds = []EventKind{
+	EventInstanceJoined, EventInstanceLeft, EventInstanceLost, EventInstanceState, EventAgentJoined, EventAgentLeft, EventAgentLost,
+	EventTableChanged, EventUndelivered, EventAlarmFiring, EventAlarmResolved, EventBeatRefused, EventGap,
+}
+
+// EventKindNames are all of them as texts.
+func EventKindNames() []string {
+	names := make([]string, len(EventKinds))
+	for i, k := range EventKinds {
+		names[i] = string(k)
+	}
+	return names
+}

@@ -11,6 +11,7 @@ const (
 	HealthOK       Health = "ok"       // messages flow
 	HealthDegraded Health = "degraded" // some fail, wait long or are refused; or a node is paused
 	HealthFailing  Health = "failing"  // most fail, or nobody is there to take them
+	HealthUnknown  Health = "unknown"  // who is there has not been heard of yet
 )
 
 // Network is GET /v1/network: the fabric as it was in the last seconds.
@@ -36,7 +37,7 @@ type Node struct {
 	Paused     bool   `json:"paused,omitempty" doc:"Whether it is paused"`
 	Agent      string `json:"agent,omitempty" doc:"The agent its instances must be at; empty: any"`
 	MPU        int    `json:"mpu,omitempty" doc:"What one instance may have in flight"`
-	Health     Health `json:"health" enum:"idle,ok,degraded,failing" doc:"How it is"`
+	Health     Health `json:"health" enum:"idle,ok,degraded,failing,unknown" doc:"How it is"`
 	// Why is in words what is wrong; empty when nothing is.
 	Why       string  `json:"why,omitempty" doc:"What is wrong, in words"`
 	Ready     int     `json:"ready" doc:"Instances that messages reach"`
@@ -57,7 +58,7 @@ type Edge struct {
 	Observed bool   `json:"observed" doc:"Whether there was traffic within the view"`
 	Delivery string `json:"delivery" enum:"direct,durable" doc:"How messages are delivered"`
 	Paused   bool   `json:"paused,omitempty" doc:"Whether it is paused"`
-	Health   Health `json:"health" enum:"idle,ok,degraded,failing" doc:"How it is"`
+	Health   Health `json:"health" enum:"idle,ok,degraded,failing,unknown" doc:"How it is"`
 	Why      string `json:"why,omitempty" doc:"What is wrong, in words"`
 	Flow
 	// Durable is there for durable routes.

@@ -58,6 +58,9 @@ func (c *counts) traffic() bool {
 	return false
 }
 
+// busyness is how many messages there were, seen from either end.
+func (c *counts) busyness() uint64 { return max(c[handled]+c[busy]+c[malformed], c[sent], c.lost()) }
+
 // late is how many ran out of time: the target and the sender may both have counted the same message.
 func (c *counts) late() uint64 { return max(c[expired], c[timedOut]) }
 

@@ -2,6 +2,7 @@ package view
 
 import (
 	"github.com/damrey/damrey"
+	"github.com/damrey/damrey/internal/report"
 )
 
 // anyType is the type of a default route.
@@ -39,6 +40,15 @@ func (v *View) lookUp(key Key) (declaration, bool) {
 		return declaration{}, false
 	}
 	return declaration{key: key, durable: r.Durable, paused: r.Paused}, true
+}
+
+// stands says that the table names a route itself.
+func (v *View) stands(key Key) bool {
+	if key.From == report.Other {
+		return false
+	}
+	_, ok := v.lookUp(key)
+	return ok && !v.viaDefault(key)
 }
 
 // viaDefault says that the table sends messages of a key along a default route.

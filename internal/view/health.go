@@ -18,6 +18,8 @@ func (n *node) judge() (api.Health, string) {
 	switch {
 	case n.used && !n.Registered && (n.missed || n.Rate > 0 || n.traffic()):
 		return api.HealthFailing, "messages are sent to it, and it is not registered"
+	case n.Registered && !n.heard && !n.reached && !n.sends && !n.missed && n.early:
+		return api.HealthUnknown, "not heard of yet"
 	case n.used && n.Registered && n.Ready == 0 && (n.heard || !n.reached):
 		return api.HealthFailing, n.nobody()
 	case n.missed:
@@ -41,9 +43,9 @@ func (n *node) judge() (api.Health, string) {
 func (n *node) nobody() string {
 	switch {
 	case n.Instances == 0 && n.heard:
-		return "no instance is there any more"
+		return "routes lead to it, and it has no instance any more"
 	case n.Instances == 0:
-		return "no instance is there"
+		return "routes lead to it, and it has no instance"
 	case n.standby == n.Instances:
 		return fmt.Sprintf("no instance is at agent %s, %s elsewhere stand by", n.Agent, instances(n.standby))
 	case n.waiting == n.Instances:
@@ -75,6 +77,8 @@ func (e *edge) judge(to *node) (api.Health, string) {
 		return health, why
 	}
 	switch {
+	case e.Declared && to.Health == api.HealthUnknown && !e.traffic():
+		return api.HealthUnknown, fmt.Sprintf("%s: %s", e.To, to.Why)
 	case e.Paused:
 		return api.HealthDegraded, "it is paused"
 	case to.Paused:

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/damrey/damrey"
 	"github.com/damrey/damrey/internal/api"
 	"github.com/damrey/damrey/internal/report"
 )
@@ -56,7 +57,8 @@ func (v *View) hear(now Instant, b *report.Beat) error {
 
 // take remembers what a beat says of the instance itself.
 func (v *View) take(now Instant, i *instance, b *report.Beat) {
-	i.beat, i.state, i.heard, i.skew = *b, string(b.State), now.Run, b.At.Sub(now.Wall)
+	i.beat, i.state, i.heard = *b, string(b.State), now.Run
+	i.skew = min(max(b.At.Sub(now.Wall), -maxSkew), maxSkew)
 	i.beat.In, i.beat.Out = nil, nil
 	if i.gone() {
 		i.went = now.Run
@@ -190,7 +192,7 @@ func (f *fold) out(r *report.Out) {
 
 // pairOf is nil for what is not told apart.
 func (v *View) pairOf(now Instant, i *instance, key Key) *pair {
-	rest := Key{report.Other, report.Other, i.key.worker}
+	rest := restOf(i.key.worker)
 	if i.folded && key == rest {
 		return nil
 	}
@@ -207,8 +209,7 @@ func (v *View) pairOf(now Instant, i *instance, key Key) *pair {
 func (v *View) makePair(now Instant, i *instance, key Key) *pair {
 	p := i.pairs[key]
 	if p == nil {
-		r := v.route(now, key)
-		p = &pair{route: r}
+		p = &pair{key: key}
 		i.pairs[key] = p
 		i.order = append(i.order, p)
 		v.pairs++
@@ -262,6 +263,9 @@ func (v *View) countOut(now Instant, i *instance, p *pair, sum counts, base bool
 
 // flow counts what came along a route.
 func (v *View) flow(now Instant, i *instance, p *pair, more *counts, stay report.Histogram) {
+	if p.route == nil || p.route.dropped || p.route.key != p.key {
+		p.route = v.route(now, p.key)
+	}
 	p.route.add(now.Run, more, stay)
 	p.recent[i.n%spans] += more[handled]
 	i.span().add(more)
@@ -270,6 +274,11 @@ func (v *View) flow(now Instant, i *instance, p *pair, more *counts, stay report
 
 // check refuses what no instance says, though it can be read.
 func check(b *report.Beat) error {
+	if !daemon(b.Worker) {
+		if err := damrey.CheckWorkerName(b.Worker); err != nil {
+			return fmt.Errorf("a forged beat: no worker may be called %w", err)
+		}
+	}
 	if b.PID < 0 || b.InFlight < 0 || b.Queued < 0 || b.Capacity < 0 {
 		return errors.New("a beat with a number below 0")
 	}

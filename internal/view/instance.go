@@ -40,7 +40,8 @@ type span struct {
 
 // pair is an instance's part of a route.
 type pair struct {
-	route  *route
+	key    Key
+	route  *route // where it is counted; nil before there was traffic
 	sum    counts // as the last beat said
 	stay   []byte // packed, as the last beat said
 	recent [spans]uint64

@@ -43,7 +43,6 @@ func (v *View) Metrics(now Instant) Metrics {
 	m := Metrics{
 		Instances: make(map[InstanceState]int), InFlight: make(map[string]int), Queued: make(map[string]int),
 		Stores: maps.Clone(v.stores), Dead: maps.Clone(v.dead), Refused: v.refusals.total, Events: v.journal.Last(), Firing: v.firing,
-		Routes: make([]RouteMetrics, 0, len(v.routes)),
 	}
 	for _, i := range v.instances {
 		m.Instances[InstanceState{i.key.worker, i.state}]++
@@ -52,14 +51,43 @@ func (v *View) Metrics(now Instant) Metrics {
 			m.Queued[i.key.worker] += i.beat.Queued
 		}
 	}
-	for _, r := range v.routes {
-		m.Routes = append(m.Routes, r.metrics())
-	}
+	m.Routes = v.routeMetrics()
 	slices.SortFunc(m.Routes, func(a, b RouteMetrics) int {
 		return cmp.Or(cmp.Compare(a.To, b.To), cmp.Compare(a.Type, b.Type), cmp.Compare(a.From, b.From))
 	})
 	m.Routes = merged(m.Routes)
 	return m
+}
+
+// maxMetrics is how many routes metrics tell apart: each is dozens of lines.
+const maxMetrics = 1000
+
+// routeMetrics are of routes that carried something, first those of the table and then the busiest; the rest is one.
+func (v *View) routeMetrics() []RouteMetrics {
+	carried := make([]*route, 0, len(v.routes))
+	for _, r := range v.routes {
+		if r.total.traffic() {
+			carried = append(carried, r)
+		}
+	}
+	slices.SortFunc(carried, func(a, b *route) int {
+		if a.declared != b.declared {
+			if a.declared {
+				return -1
+			}
+			return 1
+		}
+		return cmp.Or(cmp.Compare(b.total.busyness(), a.total.busyness()), cmp.Compare(a.key.String(), b.key.String()))
+	})
+	all := make([]RouteMetrics, 0, len(carried))
+	for i, r := range carried {
+		one := r.metrics()
+		if i >= maxMetrics {
+			one.Key = Key{label(report.Other), label(report.Other), label(report.Other)}
+		}
+		all = append(all, one)
+	}
+	return all
 }
 
 // merged adds up those whose labels are the same: what is told apart as other may also be somebody's name.

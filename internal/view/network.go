@@ -35,7 +35,9 @@ func (v *View) rates() {
 			continue
 		}
 		for _, p := range i.order {
-			p.route.rate += p.rate(t)
+			if p.route != nil {
+				p.route.rate += p.rate(t)
+			}
 		}
 	}
 }
@@ -55,6 +57,7 @@ type node struct {
 	counts        // in the window, of its instances
 	used     bool // a route leads to it
 	heard    bool // there is or was an instance
+	early    bool // who is there may not have been heard yet
 	waiting  int
 	standby  int
 	reached  bool // messages to it arrive somewhere
@@ -73,11 +76,14 @@ type edge struct {
 func (p *picture) node(name string) *node {
 	n := p.nodes[name]
 	if n == nil {
-		n = &node{Node: api.Node{Name: name}}
+		n = &node{Node: api.Node{Name: name}, early: p.early()}
 		p.nodes[name] = n
 	}
 	return n
 }
+
+// early says that not everybody who is there can have been heard: the view has just begun to listen, or cannot.
+func (p *picture) early() bool { return p.now.Run-p.view.listening < 2*report.Every+report.Every/5 }
 
 func (p *picture) addTable() {
 	for _, row := range p.view.table.Rows() {

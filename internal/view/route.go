@@ -40,7 +40,10 @@ func (s *step) record() *record {
 
 // route is what is known of one.
 type route struct {
-	key    Key
+	key Key
+	// declared says that it is in the table, dropped that it is forgotten.
+	declared, dropped bool
+
 	total  counts // since the view began
 	bounds [len(Bounds) + 1]uint64
 	recent [open]step // by step modulo open

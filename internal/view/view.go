@@ -1,7 +1,6 @@
 package view
 
 import (
-	"fmt"
 	"maps"
 	"slices"
 	"strconv"
@@ -9,17 +8,19 @@ import (
 	"time"
 
 	"github.com/damrey/damrey"
-	"github.com/damrey/damrey/internal/api"
 	"github.com/damrey/damrey/internal/report"
 )
 
 // Bounds of what a view remembers.
 const (
-	MaxRoutes    = 4000
+	MaxRoutes    = 4000 // but for those of the table, which are always told apart
+	maxOfWorker  = 500  // routes to one worker that are not in the table
 	MaxInstances = 5000
 	maxPairs     = 100_000 // instances times their routes
 	// silence makes an instance lost. It is a little more than the beats that are missed, since they come with jitter.
 	silence = report.Missed*report.Every + report.Every/5
+	// maxSkew is how far a clock is shown to be away at most: beyond a day it is just wrong.
+	maxSkew = 24 * time.Hour
 	// remember is how long one that left or was lost is shown.
 	remember = 15 * time.Minute
 	// tellEvery is between two events of beats that were refused.
@@ -48,7 +49,7 @@ type View struct {
 	firing    int
 	alarms    map[string]int // that fire, by worker
 	refusals  refusals
-	crowded   bool // that there are too many routes was said
+	slots     slots
 	rolled    int64
 }
 
@@ -58,7 +59,7 @@ type instanceKey struct{ worker, id string }
 func New(now Instant, run string) *View {
 	return &View{
 		journal: newJournal(run), since: now.Wall.UTC(), began: now.Run, now: now.Run, listening: now.Run,
-		instances: make(map[instanceKey]*instance), routes: make(map[Key]*route), all: newRoute(Key{"*", "*", "*"}),
+		instances: make(map[instanceKey]*instance), routes: make(map[Key]*route), slots: newSlots(), all: newRoute(Key{"*", "*", "*"}),
 	}
 }
 
@@ -73,6 +74,7 @@ func (v *View) SetTable(t *damrey.Table) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.table = t
+	v.declareRoutes()
 }
 
 // SetAlarms is how many alarms fire, and how many of them of each worker.
@@ -114,36 +116,15 @@ func (v *View) roll(now Instant) {
 			used[p.route] = true
 		}
 	}
-	for key, r := range v.routes {
+	for _, r := range v.routes {
 		r.roll(now.Run)
 		r.trim(now.Run)
 		if !used[r] && r.idle(now.Run) {
-			delete(v.routes, key)
+			v.drop(r)
 		}
 	}
 	v.all.roll(now.Run)
 	v.all.trim(now.Run)
-}
-
-// route finds or makes one; beyond the bound it is that of all others.
-func (v *View) route(now Instant, key Key) *route {
-	if r := v.routes[key]; r != nil {
-		return r
-	}
-	if len(v.routes) >= MaxRoutes && key != otherKey {
-		if !v.crowded {
-			v.crowded = true
-			v.journal.Add(now.Wall, api.Event{Kind: api.EventBeatRefused, Route: key.String(), Text: fmt.Sprintf(
-				"more than %d routes have traffic; this one and those that follow are counted together as %s", MaxRoutes, otherKey)})
-		}
-		key = otherKey
-		if r := v.routes[key]; r != nil {
-			return r
-		}
-	}
-	r := newRoute(key)
-	v.routes[key] = r
-	return r
 }
 
 // sorted are the instances that match, by worker and id.

@@ -1,7 +1,7 @@
 // What the picture shows of a network document: groups folded into one node, and one edge for all routes of a pair.
 import { edgeKey } from './graph.js'
 
-const order = ['idle', 'ok', 'degraded', 'failing']
+const order = ['idle', 'unknown', 'ok', 'degraded', 'failing']
 export const worse = (a, b) => (order.indexOf(a) >= order.indexOf(b) ? a : b)
 
 const SMALLEST = 3
