@@ -61,6 +61,41 @@ func TestPage_DeadWorkerTurnsRed(t *testing.T) {
 	b.clean(s.url())
 }
 
+// A node is as bad as its firing alarms, grey while nobody knows, and what is no worker stands apart.
+func TestPage_AlarmsUnknownAndFurtherRoutes(t *testing.T) {
+	s := newStage(t)
+	n := fewWorkers()
+	for i := range n.Nodes {
+		switch n.Nodes[i].Name {
+		case "square", "bank":
+			n.Nodes[i].Health, n.Nodes[i].Alarms = api.HealthOK, 1
+		case "mail":
+			n.Nodes[i].Health, n.Nodes[i].Why = "unknown", "not heard yet"
+		}
+	}
+	n.Firing = 2
+	n.Edges = append(n.Edges, edge("(other)", "(other)", "(other)", 7), edge("(other)", "(other)", "mail", 3))
+	s.set(func() { s.network, s.docs["/v1/alarms"] = n, someAlarms() })
+	b := visit(t, s, 1280, 800, "")
+	b.until(drawn + "6")
+	b.until("document.querySelector('.node.failing')?.textContent.includes('square')")
+	b.until("document.querySelector('.node.degraded')?.textContent.includes('bank')")
+	b.until("document.querySelector('.node.unknown .ready')?.textContent === '?'")
+	b.until("document.querySelector('.node.further')?.textContent.includes('all further routes')")
+	b.shows("5 workers")
+	if hidden := eval[bool](b, `(() => {
+		const at = (css) => document.querySelector(css).getBoundingClientRect()
+		const loop = [...document.querySelectorAll('.edge')].find((e) => e.textContent.startsWith('all further routes → all further routes')).querySelector('.line').getBoundingClientRect()
+		const over = (a) => a.left < loop.right && a.right > loop.left && a.top < loop.bottom - 2 && a.bottom > loop.top
+		return loop.height < 5 || loop.top < at('.picture').top || [...document.querySelectorAll('.label .plate')].some((p) => over(p.getBoundingClientRect()))
+	})()`); hidden {
+		t.Error("the loop of all further routes is hidden")
+	}
+	b.shoot("states")
+	b.accessible("states")
+	b.clean(s.url())
+}
+
 func TestPage_PanelOfANodeAndAnEdge(t *testing.T) {
 	s := newStage(t)
 	s.show(fewWorkers())
@@ -115,6 +150,11 @@ func TestPage_DarkAndSmall(t *testing.T) {
 	n := fewWorkers()
 	kill(&n, "square")
 	s.show(n)
+	trace := someTrace()
+	s.set(func() {
+		s.docs["/v1/workers"], s.docs["/v1/alarms"], s.docs["/v1/instances"], s.dead = someWorkers(), someAlarms(), someInstances(), someLetters()
+		s.docs["/v1/traces"], s.docs["/v1/traces/"+trace.ID] = api.TraceList{Traces: []api.TraceHead{trace.TraceHead}}, trace
+	})
 	b := open(t, 1280, 800)
 	b.prefers("dark")
 	b.do(chromedp.Navigate(s.url() + "/"))
@@ -129,14 +169,17 @@ func TestPage_DarkAndSmall(t *testing.T) {
 	if now := eval[string](b, "getComputedStyle(document.body).backgroundColor"); now == ground {
 		t.Error("the theme that was chosen is forgotten")
 	}
-	for _, view := range []string{"", "workers", "traces", "tap", "dead", "alarms", "table", "events"} {
+	for view, full := range map[string]string{
+		"": ".node", "workers": "tbody tr", "traces": "tbody tr", "traces/" + trace.ID: ".waterfall li", "tap": "h1", "dead": ".dead-group", "dead/2": ".dead-group",
+		"alarms": "li.alarm", "table": "tbody tr", "table/entry": ".card pre", "events": "h1",
+	} {
 		b.do(chromedp.EmulateViewport(375, 700))
 		eval[chromedp.Void](b, "location.hash = '#/"+view+"'")
-		b.until("document.querySelector('main h1')")
-		if wide := eval[int](b, "document.documentElement.scrollWidth"); wide > 375 {
+		b.until("document.querySelector(" + quoted("main "+full) + ")")
+		if wide := eval[int](b, "Math.max(document.documentElement.scrollWidth, document.querySelector('main').scrollWidth)"); wide > 375 {
 			t.Errorf("the view %q is %d wide on a screen of 375", view, wide)
 		}
-		b.shoot("small-" + view)
+		b.shoot("small-" + strings.ReplaceAll(view, "/", "-"))
 		b.accessible("small " + view)
 	}
 	eval[chromedp.Void](b, "location.hash = '#/?node=square'")

@@ -1,6 +1,7 @@
 package web_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -40,11 +41,38 @@ func TestPage_Trace(t *testing.T) {
 	if slow := eval[string](b, "document.querySelector('.waterfall .slow').innerText"); !strings.Contains(slow, "square") || !strings.Contains(slow, "handle") {
 		t.Errorf("the slow hop is said to be %q", slow)
 	}
+	b.until("document.querySelector('.first-failure')?.innerText.includes('bank handle') && document.querySelector('.first-failure pre').innerText === 'card declined by issuer 4711'")
+	b.until("document.querySelector('.waterfall .bad .span-error').innerText === 'card declined by issuer 4711'")
 	b.clickText(".waterfall button", "bank handle")
-	b.shows("card declined by issuer 4711")
+	b.until("document.querySelector('.waterfall pre.error')")
 	b.shoot("trace")
 	b.accessible("trace")
 	b.clean(s.url())
+}
+
+// The order of the answer does not matter: spans stand below the one that they are part of, siblings by their begin.
+func TestPage_TraceIsATree(t *testing.T) {
+	s := newStage(t)
+	s.show(fewWorkers())
+	trace := someTrace()
+	trace.Path[1].Begin = trace.Path[0].Begin.Add(600_100 * time.Nanosecond)
+	trace.Path[2].Begin = trace.Path[0].Begin.Add(600_900 * time.Nanosecond) // within the same millisecond
+	var want []string
+	for _, span := range trace.Path {
+		want = append(want, span.Worker+" "+span.Kind)
+	}
+	slices.Reverse(trace.Path)
+	s.set(func() { s.docs["/v1/traces/"+trace.ID] = trace })
+	b := visit(t, s, 1280, 800, "#/traces/"+trace.ID)
+	b.until("document.querySelectorAll('.waterfall li').length === 8")
+	names := eval[[]string](b, "[...document.querySelectorAll('.span-name')].map((n) => n.innerText.split(' ').slice(0, 2).join(' '))")
+	if !slices.Equal(names, want) {
+		t.Errorf("the spans stand as %q, not %q", names, want)
+	}
+	depths := eval[[]string](b, "[...document.querySelectorAll('.span-name')].map((n) => n.className.replace('span-name depth-', ''))")
+	if got := strings.Join(depths, ""); got != "01123345" {
+		t.Errorf("the depths are %s", got)
+	}
 }
 
 func TestPage_Tap(t *testing.T) {
@@ -161,10 +189,13 @@ func TestPage_Alarms(t *testing.T) {
 func TestPage_TableAndEvents(t *testing.T) {
 	s := newStage(t)
 	s.show(fewWorkers())
-	s.set(func() { s.docs["/v1/workers"] = someWorkers() })
+	list := someWorkers()
+	list.Workers[0].MPU = 0
+	s.set(func() { s.docs["/v1/workers"] = list })
 	b := visit(t, s, 1280, 800, "#/table")
 	b.until("document.querySelectorAll('table.routes tbody tr').length === 4")
 	b.shows("durable")
+	b.shows("100 default")
 	b.clickText("th a", "square")
 	b.shows("kv history damrey_workers square")
 	b.shoot("table")
@@ -172,6 +203,7 @@ func TestPage_TableAndEvents(t *testing.T) {
 
 	eval[chromedp.Void](b, "location.hash = '#/events'")
 	s.wasAsked("GET /v1/events")
+	b.shows("0 shown") // once nothing has come for a while
 	s.events <- api.Event{ID: "7-1", At: time.Now(), Kind: api.EventInstanceJoined, Worker: "square", Instance: "i1", Text: "an instance of square joined from machine-1"}
 	s.events <- api.Event{ID: "7-2", At: time.Now(), Kind: api.EventInstanceLost, Worker: "bank", Instance: "i2", Text: "an instance of bank was not heard for 15 s"}
 	b.until("document.querySelectorAll('tbody tr').length === 2")
@@ -184,6 +216,20 @@ func TestPage_TableAndEvents(t *testing.T) {
 	b.shows("Not connected.")
 	s.start()
 	s.wasAsked("GET /v1/events?last=200 7-2")
+}
+
+// Before the first answer nobody says how many events there are.
+func TestPage_EventsAreLoading(t *testing.T) {
+	s := newStage(t)
+	s.show(fewWorkers())
+	s.set(func() { s.broken["/v1/events"] = 503 })
+	b := visit(t, s, 1280, 800, "#/events")
+	b.shows("Not connected.")
+	if text := eval[string](b, "document.querySelector('main').innerText"); strings.Contains(text, "0 shown") {
+		t.Errorf("it says %q", text)
+	}
+	s.set(func() { delete(s.broken, "/v1/events") })
+	b.shows("Listening. 0 shown")
 }
 
 // Read-only shows nothing that changes anything.
