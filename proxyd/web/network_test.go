@@ -62,6 +62,41 @@ func TestPage_DeadWorkerTurnsRed(t *testing.T) {
 	b.Clean(s.url())
 }
 
+// A node is as bad as its firing alarms, grey while nobody knows, and what is no worker stands apart.
+func TestPage_AlarmsUnknownAndFurtherRoutes(t *testing.T) {
+	s := newStage(t)
+	n := fewWorkers()
+	for i := range n.Nodes {
+		switch n.Nodes[i].Name {
+		case "square", "bank":
+			n.Nodes[i].Health, n.Nodes[i].Alarms = api.HealthOK, 1
+		case "mail":
+			n.Nodes[i].Health, n.Nodes[i].Why = "unknown", "not heard yet"
+		}
+	}
+	n.Firing = 2
+	n.Edges = append(n.Edges, edge("(other)", "(other)", "(other)", 7), edge("(other)", "(other)", "mail", 3))
+	s.set(func() { s.network, s.docs["/v1/alarms"] = n, someAlarms() })
+	b := visit(t, s, 1280, 800, "")
+	b.Until(drawn + "6")
+	b.Until("document.querySelector('.node.failing')?.textContent.includes('square')")
+	b.Until("document.querySelector('.node.degraded')?.textContent.includes('bank')")
+	b.Until("document.querySelector('.node.unknown .ready')?.textContent === '?'")
+	b.Until("document.querySelector('.node.further')?.textContent.includes('all further routes')")
+	b.Shows("5 workers")
+	if hidden := browser.Eval[bool](b, `(() => {
+		const at = (css) => document.querySelector(css).getBoundingClientRect()
+		const loop = [...document.querySelectorAll('.edge')].find((e) => e.textContent.startsWith('all further routes → all further routes')).querySelector('.line').getBoundingClientRect()
+		const over = (a) => a.left < loop.right && a.right > loop.left && a.top < loop.bottom - 2 && a.bottom > loop.top
+		return loop.height < 5 || loop.top < at('.picture').top || [...document.querySelectorAll('.label .plate')].some((p) => over(p.getBoundingClientRect()))
+	})()`); hidden {
+		t.Error("the loop of all further routes is hidden")
+	}
+	b.Shoot("states")
+	b.Accessible("states")
+	b.Clean(s.url())
+}
+
 func TestPage_PanelOfANodeAndAnEdge(t *testing.T) {
 	s := newStage(t)
 	s.show(fewWorkers())
@@ -116,6 +151,11 @@ func TestPage_DarkAndSmall(t *testing.T) {
 	n := fewWorkers()
 	kill(&n, "square")
 	s.show(n)
+	trace := someTrace()
+	s.set(func() {
+		s.docs["/v1/workers"], s.docs["/v1/alarms"], s.docs["/v1/instances"], s.dead = someWorkers(), someAlarms(), someInstances(), someLetters()
+		s.docs["/v1/traces"], s.docs["/v1/traces/"+trace.ID] = api.TraceList{Traces: []api.TraceHead{trace.TraceHead}}, trace
+	})
 	b := browser.Open(t, 1280, 800)
 	b.Prefers("dark")
 	b.Do(chromedp.Navigate(s.url() + "/"))
@@ -130,14 +170,17 @@ func TestPage_DarkAndSmall(t *testing.T) {
 	if now := browser.Eval[string](b, "getComputedStyle(document.body).backgroundColor"); now == ground {
 		t.Error("the theme that was chosen is forgotten")
 	}
-	for _, view := range []string{"", "workers", "traces", "tap", "dead", "alarms", "table", "events"} {
+	for view, full := range map[string]string{
+		"": ".node", "workers": "tbody tr", "traces": "tbody tr", "traces/" + trace.ID: ".waterfall li", "tap": "h1", "dead": ".dead-group", "dead/2": ".dead-group",
+		"alarms": "li.alarm", "table": "tbody tr", "table/entry": ".card pre", "events": "h1",
+	} {
 		b.Do(chromedp.EmulateViewport(375, 700))
 		browser.Eval[chromedp.Void](b, "location.hash = '#/"+view+"'")
-		b.Until("document.querySelector('main h1')")
-		if wide := browser.Eval[int](b, "document.documentElement.scrollWidth"); wide > 375 {
+		b.Until("document.querySelector(" + browser.Quoted("main "+full) + ")")
+		if wide := browser.Eval[int](b, "Math.max(document.documentElement.scrollWidth, document.querySelector('main').scrollWidth)"); wide > 375 {
 			t.Errorf("the view %q is %d wide on a screen of 375", view, wide)
 		}
-		b.Shoot("small-" + view)
+		b.Shoot("small-" + strings.ReplaceAll(view, "/", "-"))
 		b.Accessible("small " + view)
 	}
 	browser.Eval[chromedp.Void](b, "location.hash = '#/?node=square'")

@@ -1,6 +1,7 @@
 package web_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -41,11 +42,38 @@ func TestPage_Trace(t *testing.T) {
 	if slow := browser.Eval[string](b, "document.querySelector('.waterfall .slow').innerText"); !strings.Contains(slow, "square") || !strings.Contains(slow, "handle") {
 		t.Errorf("the slow hop is said to be %q", slow)
 	}
+	b.Until("document.querySelector('.first-failure')?.innerText.includes('bank handle') && document.querySelector('.first-failure pre').innerText === 'card declined by issuer 4711'")
+	b.Until("document.querySelector('.waterfall .bad .span-error').innerText === 'card declined by issuer 4711'")
 	b.ClickText(".waterfall button", "bank handle")
-	b.Shows("card declined by issuer 4711")
+	b.Until("document.querySelector('.waterfall pre.error')")
 	b.Shoot("trace")
 	b.Accessible("trace")
 	b.Clean(s.url())
+}
+
+// The order of the answer does not matter: spans stand below the one that they are part of, siblings by their begin.
+func TestPage_TraceIsATree(t *testing.T) {
+	s := newStage(t)
+	s.show(fewWorkers())
+	trace := someTrace()
+	trace.Path[1].Begin = trace.Path[0].Begin.Add(600_100 * time.Nanosecond)
+	trace.Path[2].Begin = trace.Path[0].Begin.Add(600_900 * time.Nanosecond) // within the same millisecond
+	var want []string
+	for _, span := range trace.Path {
+		want = append(want, span.Worker+" "+span.Kind)
+	}
+	slices.Reverse(trace.Path)
+	s.set(func() { s.docs["/v1/traces/"+trace.ID] = trace })
+	b := visit(t, s, 1280, 800, "#/traces/"+trace.ID)
+	b.Until("document.querySelectorAll('.waterfall li').length === 8")
+	names := browser.Eval[[]string](b, "[...document.querySelectorAll('.span-name')].map((n) => n.innerText.split(' ').slice(0, 2).join(' '))")
+	if !slices.Equal(names, want) {
+		t.Errorf("the spans stand as %q, not %q", names, want)
+	}
+	depths := browser.Eval[[]string](b, "[...document.querySelectorAll('.span-name')].map((n) => n.className.replace('span-name depth-', ''))")
+	if got := strings.Join(depths, ""); got != "01123345" {
+		t.Errorf("the depths are %s", got)
+	}
 }
 
 func TestPage_Tap(t *testing.T) {
@@ -162,10 +190,13 @@ func TestPage_Alarms(t *testing.T) {
 func TestPage_TableAndEvents(t *testing.T) {
 	s := newStage(t)
 	s.show(fewWorkers())
-	s.set(func() { s.docs["/v1/workers"] = someWorkers() })
+	list := someWorkers()
+	list.Workers[0].MPU = 0
+	s.set(func() { s.docs["/v1/workers"] = list })
 	b := visit(t, s, 1280, 800, "#/table")
 	b.Until("document.querySelectorAll('table.routes tbody tr').length === 4")
 	b.Shows("durable")
+	b.Shows("100 default")
 	b.ClickText("th a", "square")
 	b.Shows("kv history damrey_workers square")
 	b.Shoot("table")
@@ -173,6 +204,7 @@ func TestPage_TableAndEvents(t *testing.T) {
 
 	browser.Eval[chromedp.Void](b, "location.hash = '#/events'")
 	s.wasAsked("GET /v1/events")
+	b.Shows("0 shown") // once nothing has come for a while
 	s.events <- api.Event{ID: "7-1", At: time.Now(), Kind: api.EventInstanceJoined, Worker: "square", Instance: "i1", Text: "an instance of square joined from machine-1"}
 	s.events <- api.Event{ID: "7-2", At: time.Now(), Kind: api.EventInstanceLost, Worker: "bank", Instance: "i2", Text: "an instance of bank was not heard for 15 s"}
 	b.Until("document.querySelectorAll('tbody tr').length === 2")
@@ -185,6 +217,20 @@ func TestPage_TableAndEvents(t *testing.T) {
 	b.Shows("Not connected.")
 	s.start()
 	s.wasAsked("GET /v1/events?last=200 7-2")
+}
+
+// Before the first answer nobody says how many events there are.
+func TestPage_EventsAreLoading(t *testing.T) {
+	s := newStage(t)
+	s.show(fewWorkers())
+	s.set(func() { s.broken["/v1/events"] = 503 })
+	b := visit(t, s, 1280, 800, "#/events")
+	b.Shows("Not connected.")
+	if text := browser.Eval[string](b, "document.querySelector('main').innerText"); strings.Contains(text, "0 shown") {
+		t.Errorf("it says %q", text)
+	}
+	s.set(func() { delete(s.broken, "/v1/events") })
+	b.Shows("Listening. 0 shown")
 }
 
 // Read-only shows nothing that changes anything.

@@ -13,6 +13,9 @@ export const defaults = { width: 172, height: 54, gap: 20, beside: 5, port: 12, 
 const SMALL = 40
 const roomy = { gap: 36, beside: 24, port: 17 }
 
+// FURTHER stands in a beat for all routes that it does not tell apart. It is no worker and stands below them all.
+export const FURTHER = '(other)'
+
 const THIN = 6 // how much room an edge takes that passes a layer
 
 export const edgeKey = (from, to) => `${from}→${to}`
@@ -22,11 +25,20 @@ export function layout(graph, options = {}, before = null) {
   const o = { ...defaults, ...(names.length <= SMALL && !options.down ? roomy : {}), ...options }
   const size = { along: o.down ? o.height : o.width, across: o.down ? o.width : o.height }
   const pairs = pairsOf(graph, new Set(names))
-  const places = keep(names, pairs, o, size, before) ?? arrange(names, pairs, o, size)
+  const workers = names.filter((n) => n !== FURTHER)
+  const told = pairs.filter(({ from, to }) => from !== FURTHER && to !== FURTHER)
+  const places = keep(workers, told, o, size, before) ?? arrange(workers, told, o, size)
+  if (workers.length < names.length) places.at.set(FURTHER, below(places, o, size))
   return finish(names, pairs, o, size, places)
 }
 
 const compare = (a, b) => (a < b ? -1 : a > b ? 1 : 0)
+
+// below is a place under everything else.
+function below(places, o, size) {
+  const lowest = Math.max(...[...places.at.values()].map((p) => p.across), -size.across - 2 * o.gap)
+  return { layer: 0, across: lowest + size.across + 2 * o.gap }
+}
 
 // pairsOf are the edges, each once, by key, between nodes that are there.
 function pairsOf(graph, known) {
@@ -393,7 +405,7 @@ function finish(names, pairs, o, size, places) {
   const edges = new Map()
   for (const { key, from, to } of pairs) {
     const back = places.at.get(from).layer >= places.at.get(to).layer
-    edges.set(key, { back, loop: from === to, ...way(key, from, to, back, places, ports, size, step, turn) })
+    edges.set(key, { back, loop: from === to, ...way(key, from, to, back, places, ports, size, step, turn, o) })
   }
   return { nodes, edges, ...bounds(nodes, o), down: o.down, options: o, places }
 }
@@ -425,9 +437,9 @@ function portsOf(pairs, places, size, o) {
 
 // way are the points of an edge from its begin to its end, and where its label stands: each pair of points from an even
 // index on is a bend between two layers, each from an odd one a straight piece through a layer.
-function way(key, from, to, back, places, ports, size, step, turn) {
+function way(key, from, to, back, places, ports, size, step, turn, o) {
   const a = places.at.get(from), b = places.at.get(to)
-  if (from === to) return { points: [turn(a.layer * step, a.across)], label: turn(a.layer * step + size.along / 2, a.across - size.across / 2 - 18) }
+  if (from === to) return { points: [turn(a.layer * step, a.across)], label: o.down ? turn(a.layer * step, a.across) : turn(a.layer * step + size.along / 2, a.across - size.across / 2) }
   const [outSide, inSide] = back ? ['in', 'out'] : ['out', 'in']
   const begin = a.layer * step + (back ? 0 : size.along), end = b.layer * step + (back ? size.along : 0)
   const points = [turn(begin, a.across + ports.get(`${from} ${outSide} ${key}`))]

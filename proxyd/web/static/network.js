@@ -1,10 +1,30 @@
 // What the picture shows of a network document: groups folded into one node, and one edge for all routes of a pair.
-import { edgeKey } from './graph.js'
+import { edgeKey, FURTHER } from './graph.js'
 
 const order = ['idle', 'unknown', 'ok', 'degraded', 'failing']
 export const worse = (a, b) => (order.indexOf(a) >= order.indexOf(b) ? a : b)
 
 const SMALLEST = 3
+
+// titleOf is what a node is called: its name, but of what stands for all routes that beats do not tell apart.
+export const titleOf = (name) => (name === FURTHER ? 'all further routes' : name)
+
+const looks = { critical: 'failing', warning: 'degraded', info: 'idle' }
+
+// severitiesOf are the healths that firing alarms give their workers, by name.
+export function severitiesOf(alarms) {
+  const worst = new Map()
+  for (const a of alarms) {
+    if (a.state === 'firing' && a.worker) worst.set(a.worker, worse(worst.get(a.worker) ?? 'idle', looks[a.severity] ?? 'degraded'))
+  }
+  return worst
+}
+
+// judged is the document with no node better than its firing alarms; one whose alarms are not known yet is degraded.
+export function judged(network, severities) {
+  const nodes = network.nodes.map((n) => (n.alarms ? { ...n, health: worse(n.health, severities.get(n.name) ?? 'degraded') } : n))
+  return { ...network, nodes }
+}
 
 // groupsOf are the names that begin alike, up to the first - or _; a group has at least three.
 export function groupsOf(names) {
@@ -28,7 +48,7 @@ export function modelOf(network, folded = new Set()) {
   const nodes = new Map()
   for (const node of network.nodes) {
     const name = into.get(node.name)
-    if (!name) nodes.set(node.name, node)
+    if (!name) nodes.set(node.name, node.name === FURTHER ? unknown(node.name) : node)
     else nodes.set(name, sum(nodes.get(name), node, name))
   }
   const edges = new Map()
@@ -45,7 +65,7 @@ export function modelOf(network, folded = new Set()) {
 
 // unknown is a node that only an edge names.
 const unknown = (name) => ({
-  name, registered: false, health: 'idle', ready: 0, instances: 0, in_flight: 0, queued: 0, rate: 0, error_share: 0, alarms: 0,
+  name, further: name === FURTHER, registered: false, health: 'idle', ready: 0, instances: 0, in_flight: 0, queued: 0, rate: 0, error_share: 0, alarms: 0,
 })
 
 function sum(group, node, name) {

@@ -14,7 +14,11 @@ export function Trouble({ error, what }) {
   return html`<p class="trouble" role="status">${words[0].toUpperCase() + words.slice(1)}</p>`
 }
 
-export const Health = ({ health }) => html`<span class=${'badge ' + health}>${health}</span>`
+export const Health = ({ health }) => html`<span class=${'badge ' + health}>${health === 'unknown' ? '? ' : ''}${health}</span>`
+
+const DEFAULT_MPU = 100 // of a worker whose entry says none
+
+export const Mpu = ({ mpu }) => (mpu ? html`${mpu}` : html`<span class="muted">${DEFAULT_MPU} default</span>`)
 
 export function When({ at }) {
   if (!isTime(at)) return html`<span>–</span>`
@@ -78,7 +82,7 @@ export function Field({ label, value, onInput, type = 'text', placeholder = '', 
     <input type=${type} value=${value} placeholder=${placeholder} onInput=${(e) => onInput(e.target.value)} ...${more} /></label>`
 }
 
-export const Page = ({ title, note, tools, children, wide = false }) => html`<main id="main" class=${'page' + (wide ? ' wide' : '')} tabindex="-1">
+export const Page = ({ title, note, tools, children }) => html`<main id="main" class="page" tabindex="-1">
   <div class="page-head"><h1>${title}</h1>${note && html`<p class="note">${note}</p>`}${tools && html`<div class="tools">${tools}</div>`}</div>
   ${children}
 </main>`

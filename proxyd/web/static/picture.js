@@ -1,7 +1,7 @@
 // The network drawn in SVG. Elements are made once and then only changed where a value did, so that two hundred nodes
 // with new numbers several times a second cost little. All text goes in as text.
 import { defaults, layout, pathOf, reach } from './graph.js'
-import { fillLevel, within } from './network.js'
+import { fillLevel, titleOf, within } from './network.js'
 import { middle, percent, rate } from './format.js'
 
 const NS = 'http://www.w3.org/2000/svg'
@@ -134,19 +134,24 @@ export class Picture {
   drawNode(node, numbers) {
     const d = this.nodes.get(node.name)
     const state = !node.members && !node.registered ? ' unregistered' : ''
-    d.class = `node ${node.health}${state}${node.paused ? ' paused' : ''}${node.members ? ' group' : ''}`
+    d.class = `node ${node.further ? 'further' : node.health}${state}${node.paused ? ' paused' : ''}${node.members ? ' group' : ''}`
     set(d.g, 'class', d.class + d.mark)
-    if (numbers) {
-      set(d.ready, 'text', node.members ? `${node.members.length} workers` : `${node.ready}/${node.instances}`)
-      set(d.rate, 'text', node.paused ? 'paused' : rate(node.rate))
-    }
+    if (numbers) this.drawNumbers(d, node)
     set(d.alarms, 'text', node.alarms ? String(node.alarms) : '')
     set(d.alarmMark, 'display', node.alarms ? null : 'none')
     set(d.g, 'aria-label', this.describe(node))
-    set(d.title, 'text', `${node.name}${node.why ? ': ' + node.why : ''}`)
+    set(d.title, 'text', `${titleOf(node.name)}${node.why ? ': ' + node.why : ''}`)
+  }
+
+  drawNumbers(d, node) {
+    const ready = node.further ? 'not told apart' : node.members ? `${node.members.length} workers` : node.health === 'unknown' ? '?' : `${node.ready}/${node.instances}`
+    const speed = node.further ? '' : node.health === 'unknown' ? node.why ?? 'unknown' : node.paused ? 'paused' : rate(node.rate)
+    set(d.ready, 'text', ready)
+    set(d.rate, 'text', speed)
   }
 
   describe(node) {
+    if (node.further) return `${titleOf(node.name)}, which beats do not tell apart`
     const parts = [node.name, node.health, `${node.ready} of ${node.instances} instances ready`]
     if (node.paused) parts.push('paused')
     if (!node.registered) parts.push('not registered')
@@ -176,7 +181,7 @@ export class Picture {
   // nameNode fits the name to its size, which is larger when the picture is far away.
   nameNode(d) {
     const most = { near: 19, far: 13, map: 10 }[this.distance ?? 'near']
-    set(d.label, 'text', middle(d.name, most))
+    set(d.label, 'text', middle(titleOf(d.name), most))
     set(d.label, 'y', { near: '22', far: '34', map: '37' }[this.distance ?? 'near'])
   }
 
@@ -204,7 +209,7 @@ export class Picture {
   tell(edge) {
     const what = edge.routes.map((r) => r.type).join(', ')
     const said = edge.routes.find((r) => r.why)?.why
-    return `${edge.from} → ${edge.to}: ${what}${said ? '; ' + said : ''}`
+    return `${titleOf(edge.from)} → ${titleOf(edge.to)}: ${what}${said ? '; ' + said : ''}`
   }
 
   drawHead(d, at) {
@@ -229,7 +234,8 @@ export class Picture {
     set(d.plate, 'x', String(Math.round(-width / 2)))
     set(d.plate, 'height', String(height))
     set(d.label, 'display', text || edge.fill !== null ? null : 'none')
-    set(d.label, 'transform', `translate(${at.label.x} ${at.label.y - height / 2})`)
+    const x = at.label.x + (at.loop ? 22 + width / 2 : 0), above = at.loop ? height + 2 : height / 2 // beside a loop, not on it
+    set(d.label, 'transform', `translate(${x} ${at.label.y - above})`)
     set(d.errors, 'y', text ? '25' : '12')
     const y = String((text ? 14 : 0) + (bad ? 13 : 0) + 2)
     set(d.bar, 'display', edge.fill === null ? 'none' : null)

@@ -4,23 +4,6 @@ import { html, useEffect, useRef } from './html.js'
 
 const style = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim()
 
-// seriesOf gives uPlot's columns; where a step is missing the line is broken.
-export function columns(points, step, pick) {
-  const times = [], values = pick.map(() => [])
-  let last = null
-  for (const p of points) {
-    const t = new Date(p.at).getTime() / 1000
-    if (last !== null && t - last > step * 1.5) {
-      times.push(last + step)
-      values.forEach((v) => v.push(null))
-    }
-    times.push(t)
-    pick.forEach((f, i) => values[i].push(f(p)))
-    last = t
-  }
-  return [times, ...values]
-}
-
 function options(title, series, format, width, height, range) {
   const axis = { stroke: style('--muted'), grid: { stroke: style('--line'), width: 1 }, ticks: { show: false }, font: '11px system-ui, sans-serif' }
   return {

@@ -1,7 +1,7 @@
 // Properties of the layout, over many random graphs.
 import test from 'node:test'
 import assert from 'node:assert/strict'
-import { crossings, defaults, edgeKey, layout, monotone, pathOf, reach } from '../static/graph.js'
+import { crossings, defaults, edgeKey, FURTHER, layout, monotone, pathOf, reach } from '../static/graph.js'
 
 // A generator that gives the same numbers each time.
 function numbers(seed) {
@@ -140,4 +140,21 @@ test('reach follows the lines both ways', () => {
   const { upstream, downstream } = reach(edges, 'c')
   assert.deepEqual([...upstream].sort(), ['a', 'b', 'c', 'x'])
   assert.deepEqual([...downstream].sort(), ['c', 'd'])
+})
+
+test('what stands for all further routes is below all workers, and its loop is drawn', () => {
+  forEach(50, (random, seed) => {
+    const g = randomGraph(random)
+    const before = layout(g)
+    g.edges.push({ from: FURTHER, to: FURTHER }, { from: FURTHER, to: g.nodes[0] })
+    const l = layout({ nodes: [...g.nodes, FURTHER], edges: g.edges }, {}, before)
+    assert.equal(overlap(l), '', `seed ${seed}`)
+    const at = l.nodes.get(FURTHER)
+    for (const [name, n] of l.nodes) {
+      if (name === FURTHER) continue
+      assert.ok(n.y + defaults.height < at.y, `seed ${seed}: ${name}`)
+      assert.deepEqual(n, before.nodes.get(name))
+    }
+    assert.ok(l.edges.get(edgeKey(FURTHER, FURTHER)).loop)
+  })
 })

@@ -1,7 +1,8 @@
 // The other modules that need no browser.
 import test from 'node:test'
 import assert from 'node:assert/strict'
-import { groupsOf, modelOf } from '../static/network.js'
+import { groupsOf, judged, modelOf, severitiesOf, titleOf } from '../static/network.js'
+import { columns, smooth } from '../static/series.js'
 import { middle, ms, percent, rate, seconds } from '../static/format.js'
 
 const node = (name, more) => ({ name, registered: true, health: 'ok', ready: 1, instances: 1, in_flight: 0, queued: 0, rate: 10, error_share: 0, alarms: 0, ...more })
@@ -38,4 +39,28 @@ test('numbers are short', () => {
   assert.deepEqual([ms(0), ms(0.25), ms(2.1), ms(1500), ms(90000)], ['–', '250 µs', '2.1 ms', '1.50 s', '1.5 min'])
   assert.deepEqual([seconds(0.5), seconds(12.5), seconds(300)], ['500 ms', '13 s', '5 min'])
   assert.deepEqual([middle('short', 10), middle('order-processor-17', 10)], ['short', 'order…r-17'])
+})
+
+test('no node is better than its firing alarms', () => {
+  const severities = severitiesOf([
+    { state: 'firing', severity: 'warning', worker: 'a' }, { state: 'firing', severity: 'critical', worker: 'a' }, { state: 'firing', severity: 'warning', worker: 'b' },
+    { state: 'resolved', severity: 'critical', worker: 'c' }, { state: 'firing', severity: 'info', worker: 'd' },
+  ])
+  const nodes = ['a', 'b', 'd', 'e'].map((name) => node(name, { alarms: 1 })).concat(node('c'), node('f', { alarms: 1, health: 'failing' }))
+  const health = Object.fromEntries(judged({ nodes, edges: [] }, severities).nodes.map((n) => [n.name, n.health]))
+  assert.deepEqual(health, { a: 'failing', b: 'degraded', c: 'ok', d: 'ok', e: 'degraded', f: 'failing' })
+})
+
+test('what stands for all further routes is no worker', () => {
+  const m = modelOf({ nodes: [node('a')], edges: [route('(other)', '(other)', '(other)'), route('(other)', '(other)', 'a')] })
+  assert.deepEqual([m.nodes.get('(other)').further, titleOf('(other)'), titleOf('a')], [true, 'all further routes', 'a'])
+  assert.ok(m.edges.has('(other)→(other)'))
+})
+
+test('rates are smoothed over three steps, and never over a gap', () => {
+  const handled = [20, 20, 0, 40, 20, null, 0, 30]
+  const points = handled.map((n, i) => ({ at: new Date(1e12 + i * 5000).toISOString(), handled: n })).filter((p) => p.handled !== null)
+  const smoothed = smooth(points, 5, 3, ['handled'])
+  const [, rates] = columns(smoothed, 5, [(p) => p.handled / 5])
+  assert.deepEqual(rates.map((r) => r && Math.round(r * 100) / 100), [4, 4, 2.67, 4, 4, null, 0, 3])
 })

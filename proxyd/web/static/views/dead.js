@@ -30,7 +30,7 @@ export function Dead({ rest, query, readOnly }) {
   const open = (what, list) => ask({ what, letters: list })
   const input = (name, label) => html`<${Field} label=${label} value=${query[name] ?? ''} onInput=${(v) => refine({ [name]: v.trim(), after: '' }, { replace: true })} placeholder="any" />`
   const tools = html`${input('worker', 'Worker')}${input('type', 'Type')}${input('from', 'From')}<${Field} label="Error holds" type="search" value=${query.error ?? ''} onInput=${(v) => refine({ error: v, after: '' }, { replace: true })} placeholder="any text" />`
-  return html`<${Page} wide title="Dead letters" tools=${tools} note="Stored messages that failed too often. They are kept for 30 days.">
+  return html`<${Page} title="Dead letters" tools=${tools} note="Stored messages that failed too often. They are kept for 30 days.">
     <${Trouble} error=${error} what="dead letters" />
     ${rest[0] && html`<${Letter} key=${rest[0]} sequence=${rest[0]} query=${query} readOnly=${readOnly} onAsk=${open} />`}
     <div class="actions">

@@ -2,6 +2,7 @@
 import { html, useEffect, useMemo, useRef, useState } from '../html.js'
 import { useLive, watch } from '../live.js'
 import { refine } from '../router.js'
+import { FURTHER } from '../graph.js'
 import { isGroup, modelOf } from '../network.js'
 import { Picture } from '../picture.js'
 import { count, rate } from '../format.js'
@@ -115,9 +116,10 @@ export function Network({ query, fabric }) {
 }
 
 function Summary({ network }) {
+  const workers = network.nodes.filter((n) => n.name !== FURTHER).length
   const failing = network.nodes.filter((n) => n.health === 'failing').length
   const handled = network.edges.reduce((n, e) => n + e.rate, 0)
-  return html`<p class="summary"><b>${count(network.nodes.length)}</b> workers <b>${count(network.edges.length)}</b> routes <b class="wide-number">${rate(handled)}</b>
+  return html`<p class="summary"><b>${count(workers)}</b> workers <b>${count(network.edges.length)}</b> routes <b class="wide-number">${rate(handled)}</b>
     ${failing > 0 && html` <a class="failing" href="#/workers?health=failing">${failing} failing</a>`}
     ${network.firing > 0 && html` <a class="failing" href="#/alarms">${network.firing} ${network.firing === 1 ? 'alarm' : 'alarms'}</a>`}</p>`
 }

@@ -4,22 +4,25 @@ import { get, query, useGet } from '../rest.js'
 import { address } from '../router.js'
 import { count, ms, percent, rate, routeOf, seconds, short } from '../format.js'
 import { routeCommands, workerCommands } from '../commands.js'
-import { fillLevel } from '../network.js'
-import { Ago, Commands, Health, Scroll, Trouble } from '../parts.js'
-import { Plot, columns } from '../plot.js'
+import { FURTHER } from '../graph.js'
+import { fillLevel, titleOf } from '../network.js'
+import { Ago, Commands, Health, Mpu, Scroll, Trouble } from '../parts.js'
+import { Plot } from '../plot.js'
+import { columns, smooth } from '../series.js'
 
+const MEAN = 3 // steps that a rate is of: beats come about once a step, so that one may have none and the next two
 const MOST = 8 // routes of one worker whose series are added up
 
 export function Panel({ model, network, node, edge, ...more }) {
   const at = useRef(null)
   useEffect(() => { at.current?.scrollTo(0, 0) }, [node, edge])
   const shown = node ? model.nodes.get(node) : model.edges.get(edge)
-  const title = node ?? edge.replace('→', ' → ')
+  const title = node ? titleOf(node) : edge.split('→').map(titleOf).join(' → ')
   return html`<aside class="panel" ref=${at} aria-label=${title}
     onKeyDown=${(e) => { if (e.key === 'Escape') more.onClose() }}>
     <div class="panel-head"><h2>${title}</h2><button type="button" class="quiet" onClick=${more.onClose} aria-label="Close">×</button></div>
     ${!shown ? html`<p class="note">${title} is not in the network now.</p>`
-      : node ? (shown.members ? html`<${Group} node=${shown} ...${more} />` : html`<${Worker} key=${node} node=${shown} model=${model} network=${network} ...${more} />`)
+      : node ? shown.further ? html`<${Further} network=${network} />` : (shown.members ? html`<${Group} node=${shown} ...${more} />` : html`<${Worker} key=${node} node=${shown} model=${model} network=${network} ...${more} />`)
         : html`<${Edge} key=${edge} edge=${shown} ...${more} />`}
   </aside>`
 }
@@ -40,7 +43,7 @@ function Worker({ node, model, network, fabric, only, onFold }) {
       <${Fact} name="errors">${percent(node.error_share)}<//>
       <${Fact} name="in flight">${count(node.in_flight)}<//>
       <${Fact} name="queued">${count(node.queued)}<//>
-      <${Fact} name="mpu">${node.mpu ?? '–'}<//>
+      <${Fact} name="mpu">${node.registered ? html`<${Mpu} mpu=${node.mpu} />` : '–'}<//>
       ${node.agent && html`<${Fact} name="agent">${node.agent}<//>`}
     </dl>
     <p class="buttons">
@@ -55,6 +58,11 @@ function Worker({ node, model, network, fabric, only, onFold }) {
     <h3>The same in a terminal</h3>
     <${Commands} lines=${workerCommands(node.name, fabric, { durable: incoming.some((e) => e.durable) })} />`
 }
+
+// Further is what stands for all routes that beats do not tell apart.
+const Further = ({ network }) => html`<p class="note">A beat tells a limited number of routes apart. What goes along all others is counted together here; this is no worker.</p>
+  <${Routes} title="Comes in" routes=${network.edges.filter((e) => e.to === FURTHER)} name=${(e) => titleOf(e.from)} />
+  <${Routes} title="Goes out" routes=${network.edges.filter((e) => e.from === FURTHER)} name=${(e) => titleOf(e.to)} />`
 
 function Group({ node, onUnfold }) {
   return html`<p class="chips"><${Health} health=${node.health} /></p>
@@ -128,8 +136,8 @@ function Plots({ routes }) {
       aria-pressed=${from === value} onClick=${() => choose(value)}>${label}</button>`)}</p>
     ${routes.length > MOST && html`<p class="note">Of the ${MOST} busiest of ${routes.length} routes.</p>`}
     ${error && !answers ? html`<${Trouble} error=${error} what="history" />` : html`<div class="plots">
-      <${Plot} title="Rate and errors" format=${(n) => rate(n)} range=${range} series=${[{ label: 'handled', colour: '--accent' }, { label: 'failed', colour: '--bad' }]}
-        data=${useMemo(() => columns(data, step, [(p) => p.handled / step, (p) => p.failed / step]), [data])} />
+      <${Plot} title=${step < 60 ? `Rate and errors, mean of the last ${MEAN * step} s` : 'Rate and errors'} format=${(n) => rate(n)} range=${range} series=${[{ label: 'handled', colour: '--accent' }, { label: 'failed', colour: '--bad' }]}
+        data=${useMemo(() => columns(step < 60 ? smooth(data, step, MEAN, ['handled', 'failed']) : data, step, [(p) => p.handled / step, (p) => p.failed / step]), [data])} />
       <${Plot} title="How long messages stay" format=${(n) => ms(n)} range=${range} series=${[{ label: 'p50', colour: '--accent' }, { label: 'p95', colour: '--warn' }, { label: 'p99', colour: '--bad' }]}
         data=${useMemo(() => columns(data, step, [(p) => p.p50_ms, (p) => p.p95_ms, (p) => p.p99_ms]), [data])} />
       ${durable && html`<${Plot} title="Stored" format=${(n) => short(n)} range=${range} series=${[{ label: 'stored', colour: '--ok' }]}

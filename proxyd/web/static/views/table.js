@@ -3,7 +3,7 @@ import { html } from '../html.js'
 import { useGet } from '../rest.js'
 import { address, refine } from '../router.js'
 import { workerCommands } from '../commands.js'
-import { Commands, Field, Page, Scroll, Trouble, When } from '../parts.js'
+import { Commands, Field, Mpu, Page, Scroll, Trouble, When } from '../parts.js'
 
 const number = (v) => (v === undefined || v === '' ? '' : String(v))
 
@@ -13,7 +13,7 @@ export function Table({ rest, query, fabric }) {
   const matches = (w) => !words || JSON.stringify(w).toLowerCase().includes(words)
   const workers = (data?.workers ?? []).filter(matches)
   const one = rest[0] && data?.workers.find((w) => w.name === rest[0])
-  return html`<${Page} wide title="Table" note="Each row: messages of this type that the worker sends go there."
+  return html`<${Page} title="Table" note="Each row: messages of this type that the worker sends go there."
     tools=${html`<${Field} label="Filter" type="search" value=${query.q ?? ''} onInput=${(q) => refine({ q }, { replace: true })} placeholder="any text" />`}>
     <${Trouble} error=${error} what="the table" />
     ${rest[0] && data && html`<section class="card"><div class="panel-head"><h2>${rest[0]}</h2><a class="button quiet" aria-label="Close" href=${address(['table'], query)}>×</a></div>
@@ -30,7 +30,7 @@ function Rows({ worker: w, query }) {
   const commands = w.commands?.length ? w.commands : [null]
   return html`<tbody>${commands.map((c, i) => html`<tr key=${i}>
     ${i === 0 && html`<th scope="rowgroup" rowspan=${commands.length}><a href=${address(['table', w.name], query)}>${w.name}</a>${w.paused && html` <span class="badge">paused</span>`}</th>
-      <td class="n" rowspan=${commands.length}>${number(w.mpu)}</td><td rowspan=${commands.length}>${w.agent || 'any'}</td>`}
+      <td class="n" rowspan=${commands.length}><${Mpu} mpu=${w.mpu} /></td><td rowspan=${commands.length}>${w.agent || 'any'}</td>`}
     ${c ? html`<td>${c.name}</td><td><a href=${address([], { edge: `${w.name}→${c.worker}` })}>${c.worker}</a>${c.paused && html` <span class="badge">paused</span>`}</td><td>${c.delivery || 'direct'}${detail(c)}</td>`
       : html`<td class="muted" colspan="3">sends nothing</td>`}
     ${i === 0 && html`<td class="n" rowspan=${commands.length}>${w.revision}</td><td rowspan=${commands.length}><${When} at=${w.updated} /></td>`}

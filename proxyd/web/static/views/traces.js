@@ -29,6 +29,22 @@ function List({ query }) {
   <//>`
 }
 
+const kinds = ['send', 'forward', 'wait', 'handle'] // the order of what began in one moment
+
+// beginOf is in milliseconds with their fraction, which a Date leaves out.
+function beginOf(span) {
+  const digits = /\.\d{3}(\d+)/.exec(span.begin)?.[1]
+  return new Date(span.begin).getTime() + (digits ? Number('0.' + digits) : 0)
+}
+
+const failed = (span) => Boolean(span.error) || !['ok', 'stop'].includes(span.outcome)
+
+// firstFailure is the span that failed before all others: who waits for it fails after it.
+export function firstFailure(rows) {
+  const end = (r) => beginOf(r) + r.duration_ms
+  return rows.filter(failed).sort((a, b) => Number(!a.error) - Number(!b.error) || end(a) - end(b) || b.depth - a.depth)[0]
+}
+
 // arrange puts every span below the one that it is part of; one whose parent is missing stands at the left.
 export function arrange(path) {
   const ids = new Set(path.map((s) => s.id)), children = new Map()
@@ -38,7 +54,7 @@ export function arrange(path) {
   }
   const rows = [], seen = new Set()
   const walk = (id, depth) => {
-    const below = (children.get(id) ?? []).sort((a, b) => new Date(a.begin) - new Date(b.begin) || a.hop - b.hop)
+    const below = (children.get(id) ?? []).sort((a, b) => beginOf(a) - beginOf(b) || kinds.indexOf(a.kind) - kinds.indexOf(b.kind) || a.hop - b.hop)
     for (const span of below) {
       if (seen.has(span.id)) continue
       seen.add(span.id)
@@ -65,17 +81,19 @@ function slowest(rows) {
 function One({ id, fabric }) {
   const { data, error } = useGet('/v1/traces/' + encodeURIComponent(id))
   const rows = useMemo(() => arrange(data?.path ?? []), [data])
+  const failure = useMemo(() => firstFailure(rows), [rows])
   const slow = useMemo(() => slowest(rows), [rows])
   const begin = Math.min(...rows.map((r) => new Date(r.begin).getTime()))
   const end = Math.max(...rows.map((r) => new Date(r.begin).getTime() + r.duration_ms))
   const [open, toggle] = useState('')
-  return html`<${Page} wide title="Line" note=${html`<a href=${address(['traces'])}>all lines</a> · <code>${id}</code>`}>
+  return html`<${Page} title="Line" note=${html`<a href=${address(['traces'])}>all lines</a> · <code>${id}</code>`}>
     <${Trouble} error=${error} what="this trace" />
     ${data && html`
       <dl class="facts across"><div><dt>route</dt><dd>${data.route}</dd></div><div><dt>outcome</dt><dd><span class=${'badge ' + outcome(data.outcome)}>${data.outcome}</span></dd></div>
         <div><dt>took</dt><dd>${ms(data.duration_ms)}</dd></div><div><dt>began</dt><dd>${clock(data.begin)}</dd></div><div><dt>kept as</dt><dd>${data.kept}</dd></div>
         ${slow && html`<div><dt>most time in</dt><dd>${slow.worker} ${slow.kind} (${ms(slow.own)})</dd></div>`}</dl>
-      <ol class="waterfall" aria-label="Spans by their begin">${rows.map((r) => html`<${Row} key=${r.id} row=${r} begin=${begin} whole=${Math.max(end - begin, 0.001)}
+      ${failure && html`<div class="first-failure"><h2>First failure: ${failure.worker} ${failure.kind}</h2><pre class="error">${failure.error || failure.outcome}</pre></div>`}
+      <ol class="waterfall" aria-label="Spans, each below the one that it is part of">${rows.map((r) => html`<${Row} key=${r.id} row=${r} begin=${begin} whole=${Math.max(end - begin, 0.001)}
         slow=${slow?.id === r.id} open=${open === r.id} onOpen=${() => toggle(open === r.id ? '' : r.id)} />`)}</ol>
       <p class="note">Begins are by each machine's own clock; where clocks differ, bars are shifted.</p>
       <h2>The same in a terminal</h2><${Commands} lines=${traceCommands(id, fabric)} />`}
@@ -85,12 +103,13 @@ function One({ id, fabric }) {
 function Row({ row, begin, whole, slow, open, onOpen }) {
   const x = ((new Date(row.begin).getTime() - begin) / whole) * 1000
   const width = Math.max(3, (row.duration_ms / whole) * 1000)
-  const bad = row.outcome !== 'ok'
+  const bad = failed(row)
   return html`<li class=${(bad ? 'bad' : row.kind) + (slow ? ' slow' : '')}>
     <button type="button" aria-expanded=${open} onClick=${onOpen}>
       <span class=${'span-name depth-' + Math.min(row.depth, 8)}><b>${row.worker}</b> ${row.kind} <span class="muted">${row.kind === 'handle' || row.kind === 'wait' ? row.type : `${row.type} → ${row.to}`}</span></span>
       <svg viewBox="0 0 1000 10" preserveAspectRatio="none" aria-hidden="true"><rect x=${Math.min(x, 997)} width=${Math.min(width, 1000)} y="1" height="8" /></svg>
       <span class="span-time">${ms(row.duration_ms)}</span>
+      ${row.error && html`<span class=${'span-error depth-' + Math.min(row.depth, 8)}>${row.error}</span>`}
     </button>
     ${open && html`<dl class="facts across"><div><dt>route</dt><dd>${row.from}→${row.type}→${row.to}</dd></div><div><dt>hop</dt><dd>${row.hop}</dd></div><div><dt>instance</dt><dd>${row.instance}</dd></div>
       <div><dt>began</dt><dd>${clock(row.begin)}</dd></div><div><dt>outcome</dt><dd>${row.outcome}</dd></div>${row.error && html`<div class="whole"><dt>error</dt><dd><pre class="error" tabindex="0">${row.error}</pre></dd></div>`}</dl>`}

@@ -1,21 +1,22 @@
 // Workers and their instances.
 import { html, useMemo } from '../html.js'
+import { FURTHER } from '../graph.js'
 import { useLive } from '../live.js'
 import { useGet } from '../rest.js'
 import { address, refine } from '../router.js'
 import { ago, count, ms, percent, rate, seconds } from '../format.js'
-import { Field, Health, Page, Scroll, Trouble, When } from '../parts.js'
+import { Field, Health, Mpu, Page, Scroll, Trouble, When } from '../parts.js'
 
 export function Workers({ query }) {
   const { network } = useLive()
   const { data, error } = useGet('/v1/instances', 5000)
   const agents = useGet('/v1/agents', 10000)
   const words = (query.q ?? query.worker ?? '').toLowerCase()
-  const nodes = (network?.nodes ?? []).filter((n) => n.name.toLowerCase().includes(words) && (!query.health || n.health === query.health))
+  const nodes = (network?.nodes ?? []).filter((n) => n.name !== FURTHER && n.name.toLowerCase().includes(words) && (!query.health || n.health === query.health))
   const instances = useMemo(() => (data?.instances ?? []).filter((i) =>
     (!words || [i.worker, i.id, i.host, i.agent].join(' ').toLowerCase().includes(words)) && (!query.state || i.state === query.state)), [data, words, query.state])
   const chosen = query.id && data?.instances.find((i) => i.id === query.id && (!query.worker || i.worker === query.worker))
-  return html`<${Page} title="Workers and instances" wide
+  return html`<${Page} title="Workers and instances"
     tools=${html`<${Field} label="Filter" type="search" value=${query.q ?? query.worker ?? ''} onInput=${(q) => refine({ q, worker: '', id: '' }, { replace: true })} placeholder="name, host, id" />
       ${query.health && html`<button type="button" onClick=${() => refine({ health: '' })}>${query.health} only ×</button>`}`}>
     ${chosen && html`<${One} instance=${chosen} />`}
@@ -24,7 +25,7 @@ export function Workers({ query }) {
       <th>worker</th><th>health</th><th class="n">ready</th><th class="n">rate</th><th class="n">errors</th><th class="n">in flight</th><th class="n">queued</th><th class="n">mpu</th><th>what is wrong</th></tr></thead>
       <tbody>${nodes.map((n) => html`<tr key=${n.name}><td><a href=${address([], { node: n.name })}>${n.name}</a></td><td><${Health} health=${n.health} /></td>
         <td class="n">${n.ready}/${n.instances}</td><td class="n">${rate(n.rate)}</td><td class="n">${percent(n.error_share)}</td><td class="n">${count(n.in_flight)}</td><td class="n">${count(n.queued)}</td>
-        <td class="n">${n.mpu ?? '–'}</td><td class="words">${n.why ?? ''}</td></tr>`)}</tbody></table><//>`}
+        <td class="n">${n.registered ? html`<${Mpu} mpu=${n.mpu} />` : '–'}</td><td class="words">${n.why ?? ''}</td></tr>`)}</tbody></table><//>`}
     <h2>Instances</h2>
     <${Trouble} error=${error} what="the list of instances" />
     ${data && html`<${Scroll} label="Instances"><table><thead><tr>
