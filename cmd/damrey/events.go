@@ -16,7 +16,8 @@ import (
 )
 
 const eventsHelp = `Follow what happens: instances and agents that come and go, changes of the table, messages that nobody
-took, alarms. It goes on after a break where it was.
+took, alarms. After a break it goes on where it was; an event gap says
+so when something may be missing.
 
   damrey events
   damrey events --kind instance.lost,alarm.firing
@@ -95,6 +96,8 @@ func (f *eventsFlags) wants(e api.Event, since time.Time) bool {
 	return len(f.kinds) == 0 || slices.ContainsFunc(f.kinds, func(kind string) bool { return isOfKind(e.Kind, kind) })
 }
 
+const brokeEarly = "the connection broke before the first event; of what happened meanwhile, what the proxy remembers follows"
+
 const (
 	firstAgain = 250 * time.Millisecond
 	lastAgain  = 5 * time.Second
@@ -117,6 +120,16 @@ func (a *app) runEvents(ctx context.Context, client *api.Client, f *eventsFlags)
 	if !since.IsZero() {
 		from.Past = allPast
 	}
+	broke := false
+	from.Opened = func() {
+		if broke {
+			broke = false
+			fmt.Fprintln(a.stderr, "connected again")
+			if from.ID == "" {
+				printed = a.printEvent(&f.out, api.Event{At: time.Now().UTC(), Kind: api.EventGap, Text: brokeEarly})
+			}
+		}
+	}
 	for pause := firstAgain; ; pause = min(2*pause, lastAgain) {
 		err := client.FollowEvents(ctx, from, func(e api.Event) bool {
 			from.ID, pause = e.ID, firstAgain
@@ -135,6 +148,7 @@ func (a *app) runEvents(ctx context.Context, client *api.Client, f *eventsFlags)
 			return noView(err)
 		}
 		fmt.Fprintf(a.stderr, "%v; trying again\n", err)
+		broke = true
 		if !waitUntil(ctx, time.Now().Add(pause)) {
 			return printed
 		}

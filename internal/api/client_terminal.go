@@ -42,6 +42,8 @@ func (c *Client) SeeInstances(ctx context.Context) (InstanceList, error) {
 type EventsPlace struct {
 	ID   string
 	Past int
+	// Opened, if any, is called when the stream is there, before its first event.
+	Opened func()
 }
 
 // FollowEvents calls take with event after event until ctx ends, take says false, or the stream breaks off, which is
@@ -73,6 +75,9 @@ func (c *Client) followOne(ctx context.Context, base *url.URL, from EventsPlace,
 		return err
 	}
 	defer resp.Body.Close()
+	if from.Opened != nil {
+		from.Opened()
+	}
 	s := eventStream{lines: bufio.NewScanner(resp.Body)}
 	s.lines.Buffer(nil, maxEvent)
 	s.heard = func() { alive.Reset(quiet) }
