@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"slices"
 	"strconv"
@@ -56,6 +55,7 @@ type webhook struct {
 
 	mu      sync.Mutex // guards all below
 	queue   []notice
+	inHand  int // the one that is tried
 	more    chan struct{}
 	done    api.WebhookDelivery
 	dropped uint64
@@ -72,7 +72,6 @@ func newWebhooks(cfg Config, url func() string) (*webhooks, error) {
 	if err != nil {
 		return nil, err
 	}
-	dialer := &net.Dialer{Timeout: hookTime / 2, Control: a.control}
 	return &webhooks{
 		allowed: a, log: cfg.Log, version: cfg.Version, url: url, running: make(map[string]*webhook),
 		client: &http.Client{
@@ -80,7 +79,7 @@ func newWebhooks(cfg Config, url func() string) (*webhooks, error) {
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 			// No proxy of the environment: the address that is looked at would be the proxy's.
 			Transport: &http.Transport{
-				DialContext: dialer.DialContext, TLSHandshakeTimeout: hookTime / 2, ResponseHeaderTimeout: hookTime,
+				DialContext: a.dial, TLSHandshakeTimeout: hookTime / 2, ResponseHeaderTimeout: hookTime,
 				IdleConnTimeout: time.Minute, MaxIdleConnsPerHost: 1, MaxResponseHeaderBytes: 64 << 10, ForceAttemptHTTP2: true,
 			},
 		},
@@ -145,7 +144,7 @@ func (w *webhooks) delivery(name string) *api.WebhookDelivery {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	d := h.done
-	d.Waiting = len(h.queue)
+	d.Waiting = len(h.queue) + h.inHand
 	return &d
 }
 
@@ -166,16 +165,17 @@ func (h *webhook) add(n notice) {
 	}
 }
 
-// first is what has waited longest, and stays in the queue while it is tried.
+// first takes what has waited longest out of the queue. It counts as waiting until it is told or given up.
 func (h *webhook) first() (notice, bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	h.inHand = 0
 	if len(h.queue) == 0 {
 		h.dropped = 0
 		return notice{}, false
 	}
 	n := h.queue[0]
-	h.queue = h.queue[1:]
+	h.queue, h.inHand = h.queue[1:], 1
 	return n, true
 }
 
@@ -230,6 +230,7 @@ func (h *webhook) note(err error) {
 		return
 	}
 	now := time.Now().UTC()
+	h.inHand = 0
 	h.done.Delivered++
 	h.done.LastError, h.done.LastAt = "", &now
 }
@@ -237,6 +238,7 @@ func (h *webhook) note(err error) {
 func (h *webhook) giveUp() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	h.inHand = 0
 	h.done.Failed++
 }
 

@@ -1,11 +1,12 @@
 package proxyd
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
 	"net/url"
-	"path"
 	"strings"
 	"syscall"
 )
@@ -14,7 +15,7 @@ import (
 type allowed struct {
 	raw     []string
 	places  []place
-	private []netip.Prefix // addresses that may be reached though they are of this machine or of a private network
+	private []netip.Prefix // addresses that may be reached, on any port, though they are of this machine or of a private network
 }
 
 // place is a URL prefix, or a host.
@@ -40,14 +41,19 @@ func parseAllowed(raw []string) (a allowed, err error) {
 
 func (a *allowed) add(text string) error {
 	if prefix, err := netip.ParsePrefix(text); err == nil {
-		a.private = append(a.private, prefix.Masked())
+		a.private = append(a.private, unmapped(prefix).Masked())
+		return nil
+	}
+	if ip, err := netip.ParseAddr(text); err == nil {
+		if ip.Zone() != "" {
+			return fmt.Errorf("leave the zone %q out", ip.Zone())
+		}
+		ip = ip.Unmap()
+		a.private = append(a.private, netip.PrefixFrom(ip, ip.BitLen()))
 		return nil
 	}
 	full := text
 	if !strings.Contains(text, "://") {
-		if ip, err := netip.ParseAddr(text); err == nil && ip.Is6() {
-			text = "[" + text + "]"
-		}
 		full = "any://" + text
 	}
 	u, err := url.Parse(full)
@@ -62,24 +68,60 @@ func (a *allowed) add(text string) error {
 		return fmt.Errorf("no user, query or fragment can be in it")
 	case u.Scheme == "any" && u.Path != "":
 		return fmt.Errorf("a path needs http:// or https:// before it")
+	case !isClean(u.Path):
+		return errUnclean
 	}
 	p := placeOf(u)
 	if u.Scheme == "any" {
 		p.scheme, p.port = "", u.Port()
 	}
 	a.places = append(a.places, p)
-	if ip, err := netip.ParseAddr(p.host); err == nil {
-		a.private = append(a.private, netip.PrefixFrom(ip.Unmap(), ip.Unmap().BitLen()))
-	}
 	return nil
 }
 
+// unmapped is a network of IPv4 also when it is written as one of IPv6.
+func unmapped(p netip.Prefix) netip.Prefix {
+	if p.Addr().Is4In6() && p.Bits() >= 96 {
+		return netip.PrefixFrom(p.Addr().Unmap(), p.Bits()-96)
+	}
+	return p
+}
+
 func placeOf(u *url.URL) place {
-	p := place{scheme: u.Scheme, host: strings.ToLower(u.Hostname()), port: u.Port(), path: strings.TrimSuffix(u.EscapedPath(), "/")}
+	p := place{scheme: u.Scheme, host: hostOf(u.Hostname()), port: u.Port(), path: strings.TrimSuffix(u.EscapedPath(), "/")}
 	if p.port == "" {
 		p.port = map[string]string{"http": "80", "https": "443"}[u.Scheme]
 	}
 	return p
+}
+
+// hostOf is a host as it is compared.
+func hostOf(name string) string {
+	if ip, err := netip.ParseAddr(name); err == nil {
+		return ip.String()
+	}
+	return strings.ToLower(name)
+}
+
+var errUnclean = errors.New("the path is not clean; leave . and .. and double slashes and backslashes out, also encoded ones")
+
+// isClean says whether every server takes a path for the same one, also one that decodes it once more than it should.
+func isClean(p string) bool {
+	for {
+		if strings.Contains(p, "\\") || strings.Contains(p, "//") {
+			return false
+		}
+		for segment := range strings.SplitSeq(p, "/") {
+			if name, _, _ := strings.Cut(segment, ";"); name == "." || name == ".." {
+				return false
+			}
+		}
+		decoded, err := url.PathUnescape(p)
+		if err != nil || decoded == p {
+			return true
+		}
+		p = decoded
+	}
 }
 
 // check says why nothing may be posted to a URL.
@@ -96,8 +138,8 @@ func (a allowed) check(text string) (*url.URL, error) {
 		return nil, fmt.Errorf("no user or password may be in it; use a secret")
 	case u.Fragment != "":
 		return nil, fmt.Errorf("no fragment may be in it")
-	case u.Path != "" && path.Clean(u.Path) != strings.TrimSuffix(u.Path, "/") && u.Path != "/":
-		return nil, fmt.Errorf("the path is not clean; leave . and .. and double slashes out")
+	case !isClean(u.Path):
+		return nil, errUnclean
 	}
 	asked := placeOf(u)
 	for _, p := range a.places {
@@ -105,8 +147,12 @@ func (a allowed) check(text string) (*url.URL, error) {
 			return u, nil
 		}
 	}
-	if ip, err := netip.ParseAddr(asked.host); err == nil && a.listed(ip.Unmap()) {
+	ip, err := netip.ParseAddr(asked.host)
+	switch ip = ip.Unmap(); {
+	case err == nil && a.listed(ip):
 		return u, nil
+	case err == nil && ip.IsLinkLocalUnicast():
+		return nil, fmt.Errorf("the proxy's configuration does not allow it: %s is a link-local address, where clouds give out credentials", ip)
 	}
 	return nil, fmt.Errorf("the proxy's configuration does not allow it: start the proxy with --webhook %s://%s/", u.Scheme, u.Host)
 }
@@ -125,9 +171,15 @@ func (a allowed) listed(ip netip.Addr) bool {
 	return false
 }
 
-// control looks at the address that a name was resolved to, just before a connection to it is made: what it was a moment
+// dial connects to the host and port of a URL that check has let through.
+func (a allowed) dial(ctx context.Context, network, asked string) (net.Conn, error) {
+	dialer := net.Dialer{Timeout: hookTime / 2, Control: func(_, address string, _ syscall.RawConn) error { return a.reach(asked, address) }}
+	return dialer.DialContext(ctx, network, asked)
+}
+
+// reach looks at the address that a name was resolved to, just before a connection to it is made: what it was a moment
 // before may have been another.
-func (a allowed) control(_, address string, _ syscall.RawConn) error {
+func (a allowed) reach(asked, address string) error {
 	host, _, err := net.SplitHostPort(address)
 	if err != nil {
 		return err
@@ -137,13 +189,36 @@ func (a allowed) control(_, address string, _ syscall.RawConn) error {
 		return err
 	}
 	ip = ip.Unmap().WithZone("")
-	if a.listed(ip) {
+	if a.listed(ip) || a.names(asked, ip) {
 		return nil
 	}
-	if why := notPublic(ip); why != "" {
-		return fmt.Errorf("%s is %s, which webhooks do not reach; start the proxy with --webhook %s too if it is meant", ip, why, ip)
+	why := notPublic(ip)
+	switch {
+	case why == "":
+		return nil
+	case ip.IsLinkLocalUnicast():
+		return fmt.Errorf("%s is %s, which webhooks do not reach", ip, why)
 	}
-	return nil
+	return fmt.Errorf("%s is %s, which webhooks do not reach; start the proxy with --webhook %s too if it is meant", ip, why, ip)
+}
+
+// names says whether what was asked for is an address itself, not a name for it, and stands in a URL of the configuration
+// with this port.
+func (a allowed) names(asked string, ip netip.Addr) bool {
+	host, port, err := net.SplitHostPort(asked)
+	if err != nil {
+		return false
+	}
+	literal, err := netip.ParseAddr(host)
+	if err != nil || literal.Unmap().WithZone("") != ip {
+		return false
+	}
+	for _, p := range a.places {
+		if p.host == literal.String() && (p.port == "" || p.port == port) {
+			return true
+		}
+	}
+	return false
 }
 
 // special are addresses that are not of the public network, besides those that netip knows.

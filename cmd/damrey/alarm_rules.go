@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -185,8 +186,11 @@ func (f *ruleFlags) apply(cmd *cobra.Command, change *api.AlarmRuleChange) (chan
 		for _, text := range f.limits {
 			name, value, ok := strings.Cut(text, "=")
 			number, err := strconv.ParseFloat(value, 64)
+			if err == nil && (math.IsNaN(number) || math.IsInf(number, 0)) {
+				err = strconv.ErrRange
+			}
 			if !ok || name == "" || err != nil {
-				return false, usageError("--limit %q: use NAME=VALUE, such as share=0.1; `damrey alarm rules ls` shows the names", text)
+				return false, usageError("--limit %q: use NAME=VALUE with a number that is finite, such as share=0.1; `damrey alarm rules ls` shows the names", text)
 			}
 			change.Limits[name] = number
 		}

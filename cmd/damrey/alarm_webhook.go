@@ -104,7 +104,7 @@ func newWebhookAddCommand(a *app) *cobra.Command {
 	}
 	proxy.add(cmd)
 	flags := cmd.Flags()
-	flags.Var(&format, "format", "what is posted: the alarm as `damrey alarm ls -o json` has it, or as Alertmanager tells webhooks")
+	flags.Var(&format, "format", "what is posted: the alarm as damrey alarm ls -o json has it, or as Alertmanager tells webhooks")
 	flags.Var(&severity, "severity", "told of this severity and worse")
 	flags.StringVar(&secretFile, "secret-file", "", "`FILE` of the secret that signs what is posted, - for stdin; without it, the one it has")
 	return cmd

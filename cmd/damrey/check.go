@@ -62,6 +62,9 @@ func newCheckCommand(a *app) *cobra.Command {
 				defer cancel()
 				filter.State = api.AlarmFiring
 				list, err := client.Alarms(ctx, filter)
+				if err == nil && len(list.Alarms) == 0 {
+					err = known(ctx, client, filter)
+				}
 				if err != nil {
 					result = unknownResult(err)
 					return nil
@@ -86,6 +89,23 @@ func newCheckCommand(a *app) *cobra.Command {
 	flags.DurationVar(&timeout, "timeout", timeout, "how long the proxy may take")
 	flags.Var(&format, "format", "how the result is printed")
 	return cmd
+}
+
+// known says why nothing can be wrong with a rule or a worker: there is none of this name.
+func known(ctx context.Context, client *api.Client, f api.AlarmFilter) error {
+	if f.Rule != "" {
+		if _, err := client.AlarmRule(ctx, f.Rule); err != nil {
+			return err
+		}
+	}
+	if f.Worker == "" {
+		return nil
+	}
+	network, err := client.SeeNetwork(ctx)
+	if err != nil || slices.ContainsFunc(network.Nodes, func(n api.Node) bool { return n.Name == f.Worker }) {
+		return err
+	}
+	return fmt.Errorf("worker %s is neither in the table nor was it seen; `damrey worker list` shows those that are", oneLine(f.Worker, 64))
 }
 
 func (r checkResult) exit() error {

@@ -53,7 +53,7 @@ meanwhile, nothing is changed. --retry sends it at once.`,
 	flags.StringArrayVar(&edit.args, "arg", nil, "one `ARG` of the new arguments; each has a flag, and together they replace all")
 	flags.StringVar(&edit.message, "message", "", "the new message, as `JSON`: [\"REQUEST\",\"add\",\"1\"]")
 	flags.StringVarP(&edit.file, "file", "f", "", "`FILE` with the new type and args, as the editor gets them; - is stdin")
-	flags.BoolVar(&edit.retry, "retry", false, "send it at once, as `damrey dead retry` does")
+	flags.BoolVar(&edit.retry, "retry", false, "send it at once, as damrey dead retry does")
 	cmd.MarkFlagsMutuallyExclusive("message", "type", "file")
 	cmd.MarkFlagsMutuallyExclusive("message", "arg", "file")
 	return cmd

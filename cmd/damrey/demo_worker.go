@@ -48,7 +48,7 @@ func (a *app) runDemoWorker(ctx context.Context, name string, nats natsFlags, pr
 		cancel()
 	}()
 	nats.config.Log = a.log
-	w := damrey.New(damrey.Config{Name: name}, a.log, damrey.WithConnect(nats.config), damrey.WithPrefix(prefix), damrey.WithDrainTime(2*time.Second))
+	w := damrey.New(damrey.Config{Name: name}, a.log, damrey.WithConnect(nats.config), damrey.WithPrefix(prefix), damrey.WithDrainTime(2*time.Second), damrey.WithTraceSampling(demoSampling))
 	traffic := demoRoles[name](w)
 	g := newGroup(ctx)
 	err := g.start("worker", w.Serve, w.Ready())
@@ -74,6 +74,9 @@ var demoRoles = map[string]func(*damrey.Instance) func(context.Context) error{
 
 // demoPace is the time between two orders.
 const demoPace = 250 * time.Millisecond
+
+// demoSampling is the share of orders that are traced: one in a few seconds.
+const demoSampling = 0.1
 
 // demoShop orders without end. It does not wait for one to be done before the next.
 func demoShop(w *damrey.Instance) func(context.Context) error {

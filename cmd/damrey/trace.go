@@ -227,9 +227,9 @@ func (t *tracing) publish(s api.Span) {
 
 // line is one span as it ends.
 func (t *tracing) line(s api.Span) string {
-	text := fmt.Sprintf("%10s  %s%-7s  %s  %s", "+"+shortTime(s.End().Sub(t.begin)), strings.Repeat("  ", min(s.Hop, 20)), s.Kind, oneLine(s.Route(), 200), shortMS(s.Duration))
+	text := fmt.Sprintf("%10s  %s%-7s  %s  %s", "+"+shortTime(s.End().Sub(t.begin)), strings.Repeat("  ", min(s.Hop, 20)), s.Kind, oneLine(routeText(s.Route()), 200), shortMS(s.Duration))
 	if s.Outcome != report.OK {
-		text += "  " + oneLine(s.Outcome+": "+s.Error, 200)
+		text += "  " + oneLine(outcomeText(s), 200)
 	}
 	return text
 }

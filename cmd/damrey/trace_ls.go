@@ -69,7 +69,7 @@ func (a *app) printTraces(list api.TraceList) error {
 		{Name: "SPANS", Align: text.AlignRight, AlignHeader: text.AlignRight},
 	})
 	for _, h := range list.Traces {
-		t.AppendRow(table.Row{h.ID, h.Begin.Local().Format(time.DateTime), oneLine(h.Route, 200), h.Outcome, shortMS(h.Duration), h.Spans, h.Kept})
+		t.AppendRow(table.Row{h.ID, h.Begin.Local().Format(time.DateTime), oneLine(routeText(h.Route), 200), h.Outcome, shortMS(h.Duration), h.Spans, h.Kept})
 	}
 	return printTable(a.stdout, t)
 }

@@ -18,7 +18,7 @@ const barWidth = 32
 
 // printTrace draws a trace as a waterfall, and marks the span with the largest own share.
 func (a *app) printTrace(t api.Trace) error {
-	fmt.Fprintf(a.stdout, "\ntrace %s  %s  %s  %s\n", t.ID, oneLine(t.Route, 200), t.Outcome, t.Begin.Local().Format("2006-01-02 15:04:05.000"))
+	fmt.Fprintf(a.stdout, "\ntrace %s  %s  %s  %s\n", t.ID, oneLine(routeText(t.Route), 200), t.Outcome, t.Begin.Local().Format("2006-01-02 15:04:05.000"))
 	own, depths, slowest := t.Own(), t.Depths(), t.Slowest()
 	w := newTable("SPAN", "INSTANCE", "BEGIN", "TIME", "OWN", "")
 	var right []table.ColumnConfig
@@ -33,10 +33,10 @@ func (a *app) printTrace(t api.Trace) error {
 			note = "  ◀ slowest"
 		}
 		if s.Outcome != report.OK {
-			note += "  " + oneLine(strings.TrimSuffix(s.Outcome+": "+s.Error, ": "), 100)
+			note += "  " + oneLine(outcomeText(s), 100)
 		}
 		w.AppendRow(table.Row{
-			strings.Repeat("  ", min(depths[s.ID], 30)) + oneLine(s.Kind, 20) + " " + oneLine(s.Route(), 200), shortID(s.Instance),
+			strings.Repeat("  ", min(depths[s.ID], 30)) + oneLine(s.Kind, 20) + " " + oneLine(routeText(s.Route()), 200), shortID(s.Instance),
 			shortMS(begin), shortMS(s.Duration), shortMS(own[s.ID]), bar(begin, s.Duration, t.Duration) + note,
 		})
 	}
@@ -47,10 +47,27 @@ func (a *app) printTrace(t api.Trace) error {
 	return err
 }
 
+// outcomeText says once how a span ended: its error may begin with the tag of the answer.
+func outcomeText(s api.Span) string {
+	text := s.Error
+	if tag, rest, ok := strings.Cut(text, ": "); ok && strings.EqualFold(tag, s.Outcome) {
+		text = rest
+	}
+	return strings.TrimSuffix(s.Outcome+": "+text, ": ")
+}
+
+// routeText has a ? where nobody knows to whom.
+func routeText(route string) string {
+	if strings.HasSuffix(route, "→") {
+		return route + "?"
+	}
+	return route
+}
+
 func slowText(t api.Trace, own map[string]float64, slowest string) string {
 	for _, s := range t.Path {
 		if s.ID == slowest && t.Duration > 0 {
-			return fmt.Sprintf(", %.0f %% of it in: %s %s", math.Min(100, 100*own[s.ID]/t.Duration), s.Kind, oneLine(s.Route(), 200))
+			return fmt.Sprintf(", %.0f %% of it in: %s %s", math.Min(100, 100*own[s.ID]/t.Duration), s.Kind, oneLine(routeText(s.Route()), 200))
 		}
 	}
 	return ""

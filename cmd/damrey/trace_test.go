@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/damrey/damrey/internal/api"
 )
 
 // capture keeps the first group of what the last stdout matches: capture NAME PATTERN
@@ -27,5 +29,23 @@ func TestBar_StaysInItsWidth(t *testing.T) {
 		if n := strings.Count(text, "·") + strings.Count(text, "█"); n != barWidth || !strings.Contains(text, "█") {
 			t.Errorf("%v: %q", c, text)
 		}
+	}
+}
+
+func TestTrace_SaysOnceHowASpanEnded(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ outcome, err, want string }{
+		{"stop", "STOP: nobody took it", "stop: nobody took it"}, {"error", "ERROR: bad", "error: bad"},
+		{"error", "bad: worse", "error: bad: worse"}, {"no_route", "", "no_route"},
+	} {
+		if got := outcomeText(api.Span{Outcome: c.outcome, Error: c.err}); got != c.want {
+			t.Errorf("%q, not %q", got, c.want)
+		}
+	}
+	if got := routeText("nobody→x→"); got != "nobody→x→?" {
+		t.Error(got)
+	}
+	if got := routeText("a→x→b"); got != "a→x→b" {
+		t.Error(got)
 	}
 }

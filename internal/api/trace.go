@@ -28,7 +28,7 @@ type TraceHead struct {
 // Trace is GET /v1/traces/{id}.
 type Trace struct {
 	TraceHead
-	Path []Span `json:"path" nullable:"false" doc:"Its spans by their begin"`
+	Path []Span `json:"path" nullable:"false" doc:"Its spans, each behind its parent, those of one parent by their begin"`
 }
 
 // Span is one part of a trace.

@@ -11,9 +11,7 @@ import (
 // NewTrace puts the spans of one trace together, of which there is at least one. What came twice is in it once.
 func NewTrace(id string, spans []Span) Trace {
 	path := slices.Clone(spans)
-	slices.SortStableFunc(path, func(a, b Span) int {
-		return cmp.Or(a.Begin.Compare(b.Begin), cmp.Compare(rank[a.Kind], rank[b.Kind]), cmp.Compare(a.Hop, b.Hop))
-	})
+	slices.SortStableFunc(path, byBegin)
 	seen := make(map[string]bool, len(path))
 	path = slices.DeleteFunc(path, func(s Span) bool {
 		twice := seen[s.ID]
@@ -28,10 +26,54 @@ func NewTrace(id string, spans []Span) Trace {
 		}
 	}
 	begin := path[0].Begin
-	return Trace{Path: path, TraceHead: TraceHead{
+	return Trace{Path: depthFirst(path), TraceHead: TraceHead{
 		ID: id, Begin: begin, Duration: milliseconds(end.Sub(begin)),
 		Route: routeOf(root, path), Outcome: outcomeOf(root, path), Spans: len(path), Kept: keptOf(path),
 	}}
+}
+
+func byBegin(a, b Span) int {
+	return cmp.Or(a.Begin.Compare(b.Begin), cmp.Compare(rank[a.Kind], rank[b.Kind]), cmp.Compare(a.Hop, b.Hop))
+}
+
+// depthFirst puts every span behind its parent, before the parent's next sibling. A span whose parent is not there, and one
+// of a circle, stands among the first by its begin.
+func depthFirst(path []Span) []Span {
+	there := make(map[string]bool, len(path))
+	for _, s := range path {
+		there[s.ID] = true
+	}
+	below := make(map[string][]Span, len(path))
+	for _, s := range path {
+		if there[s.Parent] {
+			below[s.Parent] = append(below[s.Parent], s)
+		}
+	}
+	ordered := make([]Span, 0, len(path))
+	put := make(map[string]bool, len(path))
+	begin := func(first Span) {
+		for left := []Span{first}; len(left) > 0; {
+			s := left[len(left)-1]
+			left = left[:len(left)-1]
+			if put[s.ID] {
+				continue
+			}
+			put[s.ID] = true
+			ordered = append(ordered, s)
+			for _, child := range slices.Backward(below[s.ID]) {
+				left = append(left, child)
+			}
+		}
+	}
+	for _, s := range path {
+		if !there[s.Parent] {
+			begin(s)
+		}
+	}
+	for _, s := range path { // what is left goes round in circles
+		begin(s)
+	}
+	return ordered
 }
 
 // rank is the order of spans that began in one moment.

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"slices"
 	"testing"
 	"time"
 )
@@ -72,5 +73,31 @@ func TestNewTrace_Outcome(t *testing.T) {
 		}
 		trace.Depths()
 		trace.Slowest()
+	}
+}
+
+// Two branches that overlap in time do not mix.
+func TestNewTrace_KeepsBranchesTogether(t *testing.T) {
+	t.Parallel()
+	trace := NewTrace("x", []Span{
+		part("s", "", "send", 0, 0, 100),
+		part("right", "s", "forward", 1, 20, 1),
+		part("left", "s", "forward", 1, 10, 1),
+		part("right.h", "right", "handle", 1, 25, 5),
+		part("left.w", "left", "wait", 1, 11, 20),
+		part("left.h", "left", "handle", 1, 31, 30),
+		part("left.f", "left.h", "forward", 2, 40, 1),
+		part("lost", "gone", "handle", 3, 15, 1),
+		part("lost.f", "lost", "forward", 4, 16, 1),
+		part("round", "round.f", "handle", 5, 50, 1),
+		part("round.f", "round", "forward", 5, 51, 1),
+	})
+	var got []string
+	for _, s := range trace.Path {
+		got = append(got, s.ID)
+	}
+	want := []string{"s", "left", "left.w", "left.h", "left.f", "right", "right.h", "lost", "lost.f", "round", "round.f"}
+	if !slices.Equal(got, want) {
+		t.Errorf("%v, not %v", got, want)
 	}
 }
