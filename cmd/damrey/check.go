@@ -101,7 +101,7 @@ func known(ctx context.Context, client *api.Client, f api.AlarmFilter) error {
 	if f.Worker == "" {
 		return nil
 	}
-	network, err := client.SeeNetwork(ctx)
+	network, err := client.Network(ctx)
 	if err != nil || slices.ContainsFunc(network.Nodes, func(n api.Node) bool { return n.Name == f.Worker }) {
 		return err
 	}
