@@ -13,25 +13,31 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// timesOut makes a request that does, and gives what is known of it.
-func (f *fabric) timesOut(w *damrey.Instance, budget time.Duration, typ string) *damrey.TimeoutError {
+// timesOut makes requests that do until one is known to have been somewhere. On
+// a machine that is short of cores the answers may come too late for one.
+func (f *fabric) timesOut(w *damrey.Instance, budget time.Duration, typ, where, state string) *damrey.TimeoutError {
 	f.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), budget)
-	defer cancel()
-	_, err := w.Request(ctx, typ, "1")
-	timeout, ok := errors.AsType[*damrey.TimeoutError](err)
-	if !ok {
-		f.t.Fatalf("%v is no TIMEOUT", err)
+	for end := time.Now().Add(patience); ; {
+		ctx, cancel := context.WithTimeout(context.Background(), budget)
+		_, err := w.Request(ctx, typ, "1")
+		cancel()
+		timeout, ok := errors.AsType[*damrey.TimeoutError](err)
+		if !ok {
+			f.t.Fatalf("%v is no TIMEOUT", err)
+		}
+		f.t.Log(err)
+		var sum time.Duration
+		for _, h := range timeout.Path {
+			sum += h.Spent
+		}
+		n := len(timeout.Path)
+		if n > 0 && timeout.Where == where && timeout.Path[n-1].State == state && sum >= budget*9/10 && sum <= timeout.Spent+budget/10 {
+			return timeout
+		}
+		if time.Now().After(end) {
+			f.t.Fatalf("%v: %+v; it was %s at %s, and the hops make up the budget", err, timeout.Path, state, where)
+		}
 	}
-	var sum time.Duration
-	for _, h := range timeout.Path {
-		sum += h.Spent
-	}
-	if len(timeout.Path) == 0 || sum < budget*9/10 || sum > timeout.Spent+budget/10 {
-		f.t.Errorf("the hops do not make up the budget: %v (%+v)", err, timeout.Path)
-	}
-	f.t.Log(err)
-	return timeout
 }
 
 func hang(ctx context.Context, _ damrey.Msg) (damrey.Msg, error) {
@@ -50,8 +56,8 @@ func TestTimeout_NamesTheHandlerThatIsSlow(t *testing.T) {
 	add := f.worker("add", forward("square"))
 	square := f.worker("square", hang)
 	f.worker("log", echo)
-	got := f.timesOut(f.worker("entry", echo), 2*time.Second, "add")
-	if got.Where != "add→square→square" || len(got.Path) != 2 {
+	got := f.timesOut(f.worker("entry", echo), 2*time.Second, "add", "add→square→square", damrey.HopHandling)
+	if len(got.Path) != 2 {
 		t.Fatalf("%v: %+v", got, got.Path)
 	}
 	first, last := got.Path[0], got.Path[1]
@@ -88,9 +94,9 @@ func TestTimeout_NamesTheQueueAtTheThirdHop(t *testing.T) {
 	entry := f.worker("entry", echo)
 	must(t, entry.Send(f.context(), "block"))
 	await(t, "the worker is busy", entered)
-	got := f.timesOut(entry, 2*time.Second, "add")
+	got := f.timesOut(entry, 2*time.Second, "add", "square→log→log", damrey.HopQueued)
 	last := got.Path[len(got.Path)-1]
-	if got.Where != "square→log→log" || len(got.Path) != 3 || last.State != damrey.HopQueued || last.Instance != log.ID() || last.For < time.Second {
+	if len(got.Path) != 3 || last.Instance != log.ID() || last.For < time.Second {
 		t.Errorf("%v: %+v", got, got.Path)
 	}
 }
@@ -106,8 +112,8 @@ func TestTimeout_SaysThatNobodyHasIt(t *testing.T) {
 	_, err := nc.QueueSubscribe("damrey.msg.add.*.*", "add", func(*nats.Msg) {})
 	must(t, err)
 	must(t, nc.Flush())
-	got := f.timesOut(f.worker("entry", echo), time.Second, "add")
-	if got.Where != "entry→add→add" || got.Path[0].State != damrey.HopUnknown || !strings.Contains(got.Error(), "no instance there says that it has it") {
+	got := f.timesOut(f.worker("entry", echo), time.Second, "add", "entry→add→add", damrey.HopUnknown)
+	if !strings.Contains(got.Error(), "no instance there says that it has it") {
 		t.Errorf("%v: %+v", got, got.Path)
 	}
 }
@@ -123,15 +129,9 @@ func TestTimeout_FollowsADurableHop(t *testing.T) {
 	f.register("square")
 	f.worker("add", forward("square"))
 	entry := f.worker("entry", echo)
-	got := f.timesOut(entry, 2*time.Second, "add")
-	if last := got.Path[len(got.Path)-1]; got.Where != "add→square→square" || last.State != damrey.HopStored {
-		t.Errorf("%v: %+v", got, got.Path)
-	}
+	f.timesOut(entry, 2*time.Second, "add", "add→square→square", damrey.HopStored)
 	f.worker("square", hang)
-	got = f.timesOut(entry, 3*time.Second, "add")
-	if last := got.Path[len(got.Path)-1]; got.Where != "add→square→square" || last.State != damrey.HopHandling {
-		t.Errorf("%v: %+v", got, got.Path)
-	}
+	f.timesOut(entry, 3*time.Second, "add", "add→square→square", damrey.HopHandling)
 }
 
 func TestTimeout_StoredAtTheFirstHopSaysSo(t *testing.T) {
@@ -142,8 +142,8 @@ func TestTimeout_StoredAtTheFirstHopSaysSo(t *testing.T) {
 	command.Delivery = damrey.Durable
 	f.register("entry", command)
 	f.register("add")
-	got := f.timesOut(f.worker("entry", echo), time.Second, "add")
-	if !got.Stored || got.Path[0].State != damrey.HopStored || !strings.Contains(got.Error(), "the message is stored and will be handled") {
+	got := f.timesOut(f.worker("entry", echo), time.Second, "add", "entry→add→add", damrey.HopStored)
+	if !got.Stored || !strings.Contains(got.Error(), "the message is stored and will be handled") {
 		t.Errorf("%v: %+v", got, got.Path)
 	}
 }
@@ -239,9 +239,7 @@ func TestTimeout_ForgedQuestionsAndAnswers(t *testing.T) {
 	must(t, err)
 	must(t, nc.Flush())
 	entry := f.worker("entry", echo)
-	if got := f.timesOut(entry, time.Second, "add"); got.Where != "entry→add→add" || got.Path[0].State != damrey.HopUnknown {
-		t.Errorf("%v: %+v", got, got.Path)
-	}
+	f.timesOut(entry, time.Second, "add", "entry→add→add", damrey.HopUnknown)
 	f.worker("add", echo)
 	for _, question := range []string{``, `{`, `{"message":"","hop":0}`, `{"message":"x","hop":-5}`, strings.Repeat("[", 10000)} {
 		must(t, nc.Publish("damrey.where.entry", []byte(question)))
