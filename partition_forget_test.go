@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -183,6 +184,16 @@ func TestPartition_LooksWhatIsStored(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	copies := atomic.Int64{}
+	copies.Store(1)
+	_, err = o.nc.Subscribe("$JS.API.STREAM.INFO.DAMREY_JOBS_w", func(m *nats.Msg) {
+		if err := m.Respond(fmt.Appendf(nil, `{"config":{"num_replicas":%d}}`, copies.Load())); err != nil {
+			t.Error(err)
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
 	o.mu.Lock()
 	o.p.held[5] = &inbound{job: &job{sequence: 5}}
 	o.mu.Unlock()
@@ -207,6 +218,11 @@ func TestPartition_LooksWhatIsStored(t *testing.T) {
 	if o.p.hasAll(copied) {
 		t.Error("with copies, a floor and time say nothing")
 	}
+	copies.Store(3)
+	if o.p.hasAll(handedOut(9, 20)) {
+		t.Error("the stream has copies, of which the consumer does not know in an election")
+	}
+	copies.Store(1)
 	o.mu.Lock()
 	o.p.lose()
 	o.mu.Unlock()

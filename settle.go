@@ -73,19 +73,26 @@ func (p *partition) mayBeAll(out, held, ended int) bool {
 // and nothing may be taken for granted: after an election the consumer's new
 // leader has been seen to have a floor above messages that it hands out later.
 func (p *partition) hasAll(info *jetstream.ConsumerInfo) bool {
-	floor, alone := uint64(0), info.Cluster == nil || len(info.Cluster.Replicas) == 0
-	if alone {
-		floor = info.AckFloor.Stream
+	missing, err := p.missing(0, info.Delivered.Stream, 1)
+	if err != nil || len(missing) == 0 {
+		return err == nil
 	}
-	most := 1 // one is enough to know
-	if alone {
-		most = bucket.KeyWindow
-	}
-	missing, err := p.missing(floor, info.Delivered.Stream, most)
-	if err != nil || len(missing) > 0 && !alone {
+	if info.Cluster != nil && len(info.Cluster.Replicas) > 0 || !p.k.withoutCopies() {
 		return false
 	}
-	return p.allDone(missing)
+	missing, err = p.missing(info.AckFloor.Stream, info.Delivered.Stream, bucket.KeyWindow)
+	return err == nil && p.allDone(missing)
+}
+
+// withoutCopies says that the stream surely has none. What a consumer says of
+// its copies is not enough: in an election it may know of none.
+func (k *keyedWork) withoutCopies() bool {
+	m, err := k.nc.Request(jetstream.DefaultAPIPrefix+"STREAM.INFO."+k.stream, nil, askTime)
+	if err != nil {
+		return false
+	}
+	var info jetstream.StreamInfo
+	return json.Unmarshal(m.Data, &info) == nil && info.Config.Replicas == 1
 }
 
 // allDone says that all of what is missing has been so for so long.
