@@ -170,7 +170,7 @@ func retriesADeadLetter(t *testing.T, f *fabric) {
 }
 
 func seesAWorkerDie(t *testing.T, f *fabric) {
-	for _, rule := range []string{"no_instance", "instance_lost"} {
+	for _, rule := range []string{"no_instance", "instance_lost", "undelivered", "timeouts", "errors"} {
 		f.put("/v1/alarm-rules/"+rule, api.AlarmRuleChange{For: "1s", Keep: "1s"})
 	}
 	b := f.visit(t, 1280, 800, "")
