@@ -120,9 +120,8 @@ func (p *partition) allDone(missing []uint64) bool {
 // missing are the first sequences after floor and up to another that are stored
 // for the partition and not in hand.
 func (p *partition) missing(floor, upTo uint64, most int) (missing []uint64, err error) {
-	filter := p.k.w.jobHead + "*.*." + strconv.Itoa(p.number)
 	for next := floor + 1; next <= upTo && len(missing) < most; {
-		next, err = p.nextStored(next, filter)
+		next, err = p.nextStored(next)
 		if err != nil || next == 0 || next > upTo {
 			return missing, err
 		}
@@ -134,13 +133,13 @@ func (p *partition) missing(floor, upTo uint64, most int) (missing []uint64, err
 	return missing, nil
 }
 
-// nextStored is the first sequence from one on that is stored under a filter, 0
-// when none is.
-func (p *partition) nextStored(from uint64, filter string) (uint64, error) {
+// nextStored is the first sequence from one on that is stored for the partition,
+// 0 when none is.
+func (p *partition) nextStored(from uint64) (uint64, error) {
 	request, err := json.Marshal(struct {
 		Sequence uint64 `json:"seq"`
 		Subject  string `json:"next_by_subj"`
-	}{from, filter})
+	}{from, p.k.w.jobHead + "*.*." + strconv.Itoa(p.number)})
 	if err != nil {
 		return 0, err
 	}
@@ -223,11 +222,8 @@ func (p *partition) sift() {
 
 // stored says that the broker has a message still, or does not say.
 func (p *partition) stored(sequence uint64) bool {
-	m, err := p.k.nc.Request(jetstream.DefaultAPIPrefix+"STREAM.MSG.GET."+p.k.stream, []byte(`{"seq":`+strconv.FormatUint(sequence, 10)+`}`), askTime)
-	var answer struct {
-		Error *jetstream.APIError `json:"error"`
-	}
-	return err != nil || json.Unmarshal(m.Data, &answer) != nil || answer.Error == nil || answer.Error.ErrorCode != jetstream.JSErrCodeMessageNotFound
+	next, err := p.nextStored(sequence)
+	return err != nil || next == sequence
 }
 
 func pinnedTo(info *jetstream.ConsumerInfo) string {
