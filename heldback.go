@@ -2,7 +2,6 @@ package damrey
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"sync"
@@ -91,21 +90,14 @@ func (l *link) nothingAside(ctx context.Context, r *Route, deadline moment) bool
 	ctx, cancel := context.WithTimeout(ctx, min(askTime, deadline.left()))
 	defer cancel()
 	request := fmt.Appendf(nil, `{"subjects_filter":"%s.held.%s.%s.%s.>"}`, l.prefix, r.To, r.Type, r.From)
-	m, err := l.nc.RequestWithContext(ctx, jetstream.DefaultAPIPrefix+"STREAM.INFO."+bucket.JobsStream(l.prefix, r.To), request)
-	if err != nil {
-		return false
-	}
 	var info struct {
-		Error *jetstream.APIError `json:"error"`
 		State struct {
 			Subjects map[string]uint64 `json:"subjects"`
 		} `json:"state"`
 	}
-	if json.Unmarshal(m.Data, &info) != nil {
-		return false
-	}
-	if info.Error != nil {
-		return info.Error.ErrorCode == jetstream.JSErrCodeStreamNotFound
+	err := askJetStream(ctx, l.nc, "STREAM.INFO."+bucket.JobsStream(l.prefix, r.To), request, &info)
+	if err != nil {
+		return errors.Is(err, jetstream.ErrStreamNotFound)
 	}
 	return len(info.State.Subjects) == 0
 }

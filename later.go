@@ -157,21 +157,12 @@ func purge(ctx context.Context, js jetstream.JetStream, stream, subject string) 
 	if err != nil {
 		return 0, err
 	}
-	m, err := js.Conn().RequestWithContext(ctx, jetstream.DefaultAPIPrefix+"STREAM.PURGE."+stream, body)
-	if err != nil {
-		return 0, err
-	}
 	var got struct {
-		Purged uint64              `json:"purged"`
-		Error  *jetstream.APIError `json:"error"`
+		Purged uint64 `json:"purged"`
 	}
-	switch err := json.Unmarshal(m.Data, &got); {
-	case err != nil:
-		return 0, err
-	case got.Error == nil:
-		return got.Purged, nil
-	case got.Error.ErrorCode == jetstream.JSErrCodeStreamNotFound:
+	err = askJetStream(ctx, js.Conn(), "STREAM.PURGE."+stream, body, &got)
+	if errors.Is(err, jetstream.ErrStreamNotFound) {
 		return 0, nil // and so nothing waits
 	}
-	return 0, got.Error
+	return got.Purged, err
 }

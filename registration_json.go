@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strconv"
 	"time"
+
+	"github.com/damrey/damrey/internal/syntax"
 )
 
 // FieldError says which field of a document is wrong and how. Field is a path
@@ -121,9 +123,8 @@ func decodeObject(data []byte, at, under string, known map[string]any) (map[stri
 }
 
 func objectError(data []byte, at string, err error) error {
-	if syntax, ok := errors.AsType[*json.SyntaxError](err); ok {
-		line, column := position(data, syntax.Offset)
-		return &FieldError{Field: at, Problem: fmt.Sprintf("broken JSON at line %d, column %d: %s", line, column, syntax)}
+	if words, ok := syntax.JSON(data, err); ok {
+		return &FieldError{Field: at, Problem: words}
 	}
 	return &FieldError{Field: at, Problem: fmt.Sprintf("an object is needed, not %s", clip(string(bytes.TrimSpace(data))))}
 }
@@ -142,15 +143,6 @@ func valueProblem(raw json.RawMessage, err error) string {
 		want = "true or false"
 	}
 	return fmt.Sprintf("%s is needed, not %s", want, clip(string(raw)))
-}
-
-// position turns the count of bytes read until an error into line and column,
-// both from 1.
-func position(data []byte, offset int64) (line, column int) {
-	before := data[:max(0, min(int(offset)-1, len(data)))]
-	line = 1 + bytes.Count(before, []byte{'\n'})
-	column = 1 + len(before) - (bytes.LastIndexByte(before, '\n') + 1)
-	return line, column
 }
 
 func (r Registration) refuseUnknown() error {

@@ -1,7 +1,9 @@
 package damrey
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"maps"
 	"slices"
 	"strconv"
@@ -25,10 +27,7 @@ const (
 func (p *partition) settle() {
 	held, ended, gaps := p.count()
 	var info jetstream.ConsumerInfo
-	m, err := p.k.nc.Request(jetstream.DefaultAPIPrefix+"CONSUMER.INFO."+p.k.stream+"."+bucket.KeyConsumer(p.number), nil, askTime)
-	if err == nil {
-		err = json.Unmarshal(m.Data, &info)
-	}
+	err := p.k.askBroker("CONSUMER.INFO."+p.k.stream+"."+bucket.KeyConsumer(p.number), nil, &info)
 	// Counts may agree by chance: after an election the new leader of the consumer
 	// may not know that some was handed out, and one was lost on its way.
 	known := err == nil && p.mayBeAll(info.NumAckPending, held, ended) && p.hasAll(&info)
@@ -65,6 +64,8 @@ func (p *partition) mayBeAll(out, held, ended int) bool {
 
 // hasAll says that everything that is stored for the partition, up to the last
 // that was handed out, is in hand: what is acknowledged is not stored any more.
+// It goes by what is in hand, too, and not by the consumer alone, which may know
+// of less after an election.
 //
 // A broker whose streams have no copies and that ends between writing an
 // acknowledgement down and removing the message keeps the message for ever, and
@@ -73,26 +74,43 @@ func (p *partition) mayBeAll(out, held, ended int) bool {
 // and nothing may be taken for granted: after an election the consumer's new
 // leader has been seen to have a floor above messages that it hands out later.
 func (p *partition) hasAll(info *jetstream.ConsumerInfo) bool {
-	missing, err := p.missing(0, info.Delivered.Stream, 1)
-	if err != nil || len(missing) == 0 {
-		return err == nil
-	}
-	if info.Cluster != nil && len(info.Cluster.Replicas) > 0 || !p.k.withoutCopies() {
-		return false
-	}
-	missing, err = p.missing(info.AckFloor.Stream, info.Delivered.Stream, bucket.KeyWindow)
-	return err == nil && p.allDone(missing)
-}
-
-// withoutCopies says that the stream surely has none. What a consumer says of
-// its copies is not enough: in an election it may know of none.
-func (k *keyedWork) withoutCopies() bool {
-	m, err := k.nc.Request(jetstream.DefaultAPIPrefix+"STREAM.INFO."+k.stream, nil, askTime)
+	last := max(info.Delivered.Stream, p.newest())
+	missing, err := p.missing(0, last, 1)
 	if err != nil {
 		return false
 	}
-	var info jetstream.StreamInfo
-	return json.Unmarshal(m.Data, &info) == nil && info.Config.Replicas == 1
+	var stream jetstream.StreamInfo
+	err = p.k.askBroker("STREAM.INFO."+p.k.stream, nil, &stream)
+	if err != nil || stream.State.LastSeq < last {
+		return false // who has answered was a leader once, and does not know of all
+	}
+	if len(missing) == 0 {
+		return true
+	}
+	// What a consumer says of its copies is not enough: in an election it may know
+	// of none.
+	if stream.Config.Replicas != 1 {
+		return false
+	}
+	missing, err = p.missing(info.AckFloor.Stream, last, bucket.KeyWindow)
+	return err == nil && p.allDone(missing)
+}
+
+// newest is the highest sequence in hand.
+func (p *partition) newest() (sequence uint64) {
+	p.k.mu.Lock()
+	defer p.k.mu.Unlock()
+	for s := range p.held {
+		sequence = max(sequence, s)
+	}
+	return sequence
+}
+
+// askBroker asks JetStream's API, and not for long.
+func (k *keyedWork) askBroker(api string, body []byte, answer any) error {
+	ctx, cancel := context.WithTimeout(context.Background(), askTime)
+	defer cancel()
+	return askJetStream(ctx, k.nc, api, body, answer)
 }
 
 // allDone says that all of what is missing has been so for so long.
@@ -143,26 +161,16 @@ func (p *partition) nextStored(from uint64) (uint64, error) {
 	if err != nil {
 		return 0, err
 	}
-	m, err := p.k.nc.Request(jetstream.DefaultAPIPrefix+"STREAM.MSG.GET."+p.k.stream, request, askTime)
-	if err != nil {
-		return 0, err
-	}
 	var answer struct {
-		Error   *jetstream.APIError `json:"error"`
 		Message struct {
 			Sequence uint64 `json:"seq"`
 		} `json:"message"`
 	}
-	if err := json.Unmarshal(m.Data, &answer); err != nil {
-		return 0, err
-	}
-	if answer.Error != nil && answer.Error.ErrorCode == jetstream.JSErrCodeMessageNotFound {
+	err = p.k.askBroker("STREAM.MSG.GET."+p.k.stream, request, &answer)
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
 		return 0, nil
 	}
-	if answer.Error != nil {
-		return 0, answer.Error
-	}
-	return answer.Message.Sequence, nil
+	return answer.Message.Sequence, err
 }
 
 func (p *partition) has(sequence uint64) bool {

@@ -28,6 +28,7 @@ func TestProxy_NamesWhatIsWrong(t *testing.T) {
 		"no body to put":      {"PUT", worker, "", "", 400, "", []string{"send a registration, such as"}},
 		"no rule":             {"PUT", "/v1/alarm-rules/errors", "", "", 400, "", []string{"the body is empty; send JSON"}},
 		"no rules":            {"PUT", "/v1/alarm-rules", "", "", 400, "", []string{"the body is empty; send JSON"}},
+		"a broken rule":       {"PUT", "/v1/alarm-rules/errors", "{\n \"limits\": {\"share\": NaN}}", "", 400, "body", []string{"broken JSON at line 2, column 22"}},
 		"a rule as a form":    {"PUT", "/v1/alarm-rules/errors", "for=1s", "Content-Type: application/x-www-form-urlencoded", 415, "", []string{"send Content-Type: application/json"}},
 		"unknown event":       {"GET", "/v1/events?kind=gap,instance.gone", "", "", 422, "query.kind", []string{`"instance.gone"`, "instance.lost", "alarm.firing"}},
 		"no claim":            {"PUT", "/v1/agents/a:1", "", "", 400, "", []string{"the body is empty", `"pid":4711`}},

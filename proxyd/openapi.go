@@ -24,11 +24,13 @@ func (p *Proxy) routes() (*http.ServeMux, error) {
 	config.SchemasPath = ""
 	config.CreateHooks = nil // else a $schema member stands in every answer
 	config.Transformers = []huma.Transformer{withInstance}
+	config.Formats = map[string]huma.Format{"application/json": jsonFormat, "json": jsonFormat}
 
 	a := humago.New(mux, config)
 	a.OpenAPI().Components.Schemas.RegisterTypeAlias(reflect.TypeFor[damrey.MPU](), reflect.TypeFor[mpuSchema]())
 	p.routeClassic(a)
 	p.routeWorkers(a)
+	p.routeHistory(a)
 	p.routeFabric(a)
 	p.routeAgents(a)
 	p.routeDead(a)

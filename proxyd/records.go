@@ -111,8 +111,17 @@ func (s *store) unreadable(ctx context.Context, name string, missing []string) (
 
 // lastMessages fetches the last message of each subject that the stream has at this moment.
 func lastMessages(ctx context.Context, stream jetstream.Stream, filter string) ([]jetstream.Msg, error) {
+	return messagesNow(ctx, stream, filter, jetstream.DeliverLastPerSubjectPolicy)
+}
+
+// allMessages fetches every message that the stream has at this moment, the oldest first.
+func allMessages(ctx context.Context, stream jetstream.Stream, filter string) ([]jetstream.Msg, error) {
+	return messagesNow(ctx, stream, filter, jetstream.DeliverAllPolicy)
+}
+
+func messagesNow(ctx context.Context, stream jetstream.Stream, filter string, which jetstream.DeliverPolicy) ([]jetstream.Msg, error) {
 	consumer, err := stream.CreateConsumer(ctx, jetstream.ConsumerConfig{
-		DeliverPolicy:     jetstream.DeliverLastPerSubjectPolicy,
+		DeliverPolicy:     which,
 		AckPolicy:         jetstream.AckNonePolicy,
 		FilterSubject:     filter,
 		MemoryStorage:     true,

@@ -102,7 +102,10 @@ func (a *app) runEvents(ctx context.Context, client *api.Client, f *eventsFlags)
 	ctx, release := a.untilSignal(ctx, func() {})
 	defer release()
 	since, left := f.since.time(), f.count
-	from := api.EventsFrom{Broke: func(err error) { fmt.Fprintf(a.stderr, "%v; trying again\n", err) }}
+	from := api.EventsFrom{
+		Broke: func(err error) { fmt.Fprintf(a.stderr, "%v; trying again\n", err) },
+		Again: func() { fmt.Fprintln(a.stderr, "connected again") },
+	}
 	if !since.IsZero() {
 		from.Last = api.AllPast
 	}

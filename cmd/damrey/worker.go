@@ -12,6 +12,8 @@ const workerHelp = `Look at the routing table and change it, through the proxy's
   damrey worker get entry -o yaml > entry.yaml
   damrey worker chg -f entry.yaml
   damrey worker del entry
+  damrey worker history entry
+  damrey worker undo entry
   damrey worker pause add
   damrey worker resume add
 
@@ -22,6 +24,6 @@ or run any program as a worker:
 func newWorkerCommand(a *app) *cobra.Command {
 	cmd := newGroupCommand("worker", "Look at the routing table and change it, or run a program as a worker", workerHelp)
 	cmd.AddCommand(newWorkerListCommand(a), newWorkerGetCommand(a), newWorkerAddCommand(a), newWorkerChgCommand(a),
-		newWorkerDelCommand(a), newWorkerPauseCommand(a), newWorkerResumeCommand(a), newWorkerRunCommand(a))
+		newWorkerDelCommand(a), newWorkerHistoryCommand(a), newWorkerUndoCommand(a), newWorkerPauseCommand(a), newWorkerResumeCommand(a), newWorkerRunCommand(a))
 	return cmd
 }

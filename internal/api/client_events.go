@@ -32,6 +32,7 @@ type EventsFrom struct {
 	After string      // the id of the last event that was read
 	Last  int         // without one: so many that happened before
 	Broke func(error) // hears why the events broke off, each time before they are asked for again; nil: nobody does
+	Again func()      // hears that they go on after that; nil: nobody does
 }
 
 // Events calls take with every event until ctx ends or take returns an error, which it returns. When the events break off
@@ -127,6 +128,8 @@ func (f *follower) read(ctx context.Context, base *url.URL) (began bool, err err
 	}
 	if f.opened.IsZero() {
 		f.opened = proxyTime(resp)
+	} else if f.from.Again != nil {
+		f.from.Again()
 	}
 	lines := bufio.NewScanner(resp.Body)
 	lines.Buffer(nil, maxEvent)

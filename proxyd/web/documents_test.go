@@ -92,6 +92,15 @@ func someWorkers() api.WorkerList {
 	}}
 }
 
+func someHistory() api.WorkerHistory {
+	was := damrey.Registration{Name: "square", MPU: 5}
+	is := damrey.Registration{Name: "square", MPU: 7, Commands: []damrey.Command{{Name: "pay", Worker: "bank", Delivery: damrey.Durable}}}
+	return api.WorkerHistory{Worker: "square", Revisions: []api.WorkerRevision{
+		{Revision: 12, At: time.Now().Add(-time.Hour), Changes: []string{"mpu 5 → 7", "route pay → bank added"}, Registration: &is},
+		{Revision: 2, At: time.Now().Add(-2 * time.Hour), Changes: []string{"added", "mpu default → 5"}, Registration: &was},
+	}}
+}
+
 // forge puts a text wherever somebody could have put one.
 func forge(s *stage, text string) {
 	instances := someInstances()

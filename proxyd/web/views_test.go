@@ -192,15 +192,23 @@ func TestPage_TableAndEvents(t *testing.T) {
 	s.show(fewWorkers())
 	list := someWorkers()
 	list.Workers[0].MPU = 0
-	s.set(func() { s.docs["/v1/workers"] = list })
+	s.set(func() { s.docs["/v1/workers"], s.docs["/v1/workers/square/history"] = list, someHistory() })
 	b := visit(t, s, 1280, 800, "#/table")
 	b.Until("document.querySelectorAll('table.routes tbody tr').length === 4")
 	b.Shows("durable")
 	b.Shows("100 default")
 	b.ClickText("th a", "square")
 	b.Shows("kv history damrey_workers square")
+	b.Shows("mpu 5 → 7; route pay → bank added")
 	b.Shoot("table")
 	b.Accessible("table")
+	b.ClickText("table.history button", "Put back")
+	b.Shows("Put back revision 2 of square")
+	b.Click("dialog button[type=submit]")
+	if asked := s.wasAsked("PUT /v1/workers/square"); !strings.Contains(asked, `"mpu":"5"`) {
+		t.Errorf("asked %q", asked)
+	}
+	b.Until("!document.querySelector('dialog')")
 
 	browser.Eval[chromedp.Void](b, "location.hash = '#/events'")
 	s.wasAsked("GET /v1/events")
@@ -240,14 +248,15 @@ func TestPage_ReadOnly(t *testing.T) {
 	s.set(func() {
 		s.docs["/v1/fabric"] = api.Fabric{Prefix: "damrey", ReadOnly: true}
 		s.docs["/v1/alarms"], s.dead = someAlarms(), someLetters()
+		s.docs["/v1/workers"], s.docs["/v1/workers/square/history"] = someWorkers(), someHistory()
 	})
 	b := visit(t, s, 1280, 800, "#/dead")
 	b.Shows("read-only")
 	b.Until("document.querySelectorAll('.dead-group').length === 3")
-	for view, want := range map[string]string{"dead": "no such account", "dead/2": "Letter 2", "alarms": "no_instance"} {
+	for view, want := range map[string]string{"dead": "no such account", "dead/2": "Letter 2", "alarms": "no_instance", "table/square": "route pay → bank added"} {
 		browser.Eval[chromedp.Void](b, "location.hash = '#/"+view+"'")
 		b.Shows(want)
-		if got := browser.Eval[string](b, "[...document.querySelectorAll('main button')].map((b) => b.innerText).filter((t) => /Retry|Edit|Purge|Acknowledge|Silence|Lift|Take/.test(t)).join()"); got != "" {
+		if got := browser.Eval[string](b, "[...document.querySelectorAll('main button')].map((b) => b.innerText).filter((t) => /Retry|Edit|Purge|Acknowledge|Silence|Lift|Take|Put back/.test(t)).join()"); got != "" {
 			t.Errorf("%s offers %s", view, got)
 		}
 	}

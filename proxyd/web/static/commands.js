@@ -20,6 +20,7 @@ export function workerCommands(name, fabric, { durable = false } = {}) {
   const { proxy, nats, prefix } = where(fabric)
   return [
     line('damrey', 'worker', 'get', name, ...proxy),
+    line('damrey', 'worker', 'history', name, ...proxy),
     line('nats', ...nats, 'micro', 'stats', name),
     line('nats', ...nats, 'kv', 'history', `${prefix}_workers`, name),
     ...(durable ? [line('nats', ...nats, 'stream', 'info', streamName(prefix, name))] : []),

@@ -38,8 +38,8 @@ async function ask(path, options) {
 
 export const get = (path, signal) => ask(path, { signal, headers: { Accept: 'application/json' } })
 
-export const send = (method, path, body) =>
-  ask(path, { method, headers: body === undefined ? {} : { 'Content-Type': 'application/json' }, body: body && JSON.stringify(body) })
+export const send = (method, path, body, headers = {}) =>
+  ask(path, { method, headers: body === undefined ? headers : { ...headers, 'Content-Type': 'application/json' }, body: body && JSON.stringify(body) })
 
 export function query(parameters) {
   const kept = Object.entries(parameters).filter(([, v]) => v !== undefined && v !== null && v !== '' && v !== false)

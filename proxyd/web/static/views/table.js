@@ -1,14 +1,14 @@
 // The routing table: who sends which messages where.
-import { html } from '../html.js'
-import { useGet } from '../rest.js'
+import { html, useState } from '../html.js'
+import { send, useGet } from '../rest.js'
 import { address, refine } from '../router.js'
 import { workerCommands } from '../commands.js'
-import { Commands, Field, Mpu, Page, Scroll, Trouble, When } from '../parts.js'
+import { Commands, Confirm, Field, Mpu, Page, Scroll, Trouble, When } from '../parts.js'
 
 const number = (v) => (v === undefined || v === '' ? '' : String(v))
 
-export function Table({ rest, query, fabric }) {
-  const { data, error } = useGet('/v1/workers', 4000)
+export function Table({ rest, query, fabric, readOnly }) {
+  const { data, error, reload } = useGet('/v1/workers', 4000)
   const words = (query.q ?? '').toLowerCase()
   const matches = (w) => !words || JSON.stringify(w).toLowerCase().includes(words)
   const workers = (data?.workers ?? []).filter(matches)
@@ -18,12 +18,31 @@ export function Table({ rest, query, fabric }) {
     <${Trouble} error=${error} what="the table" />
     ${rest[0] && data && html`<section class="card"><div class="panel-head"><h2>${rest[0]}</h2><a class="button quiet" aria-label="Close" href=${address(['table'], query)}>×</a></div>
       ${one ? html`<pre tabindex="0">${JSON.stringify(one, null, 2)}</pre>` : html`<p class="note">It is not registered now.</p>`}
-      <h3>Who was routed where, and when</h3><${Commands} lines=${workerCommands(rest[0], fabric)} /></section>`}
+      <${History} key=${rest[0]} worker=${rest[0]} now=${one} readOnly=${readOnly} onUndone=${reload} /><${Commands} lines=${workerCommands(rest[0], fabric)} /></section>`}
     ${data?.damaged?.map((d) => html`<p class="trouble" key=${d.name}>The entry ${d.name} cannot be read: ${d.problem}</p>`)}
     ${data && workers.length === 0 && html`<p class="note">${data.workers.length ? 'None matches.' : 'The table is empty.'}</p>`}
     ${workers.length > 0 && html`<${Scroll} label="Table"><table class="routes"><thead><tr><th>worker</th><th class="n">mpu</th><th>agent</th><th>type</th><th>goes to</th><th>delivery</th><th class="n">revision</th><th>changed</th></tr></thead>
       ${workers.map((w) => html`<${Rows} key=${w.name} worker=${w} query=${query} />`)}</table><//>`}
   <//>`
+}
+
+// History is what the entry was before. Each revision can be put back, also of a worker that was deleted.
+function History({ worker, now, readOnly, onUndone }) {
+  const { data, error, reload } = useGet(`/v1/workers/${encodeURIComponent(worker)}/history`, 4000)
+  const [asking, ask] = useState(null)
+  const undo = async () => {
+    await send('PUT', `/v1/workers/${encodeURIComponent(worker)}`, asking.registration, now ? { 'If-Match': `"${now.revision}"` } : { 'If-None-Match': '*' })
+    ask(null)
+    reload()
+    onUndone()
+  }
+  return html`<h3>Who was routed where, and when</h3>${error?.status === 404 ? html`<p class="note">${error.message}</p>` : html`<${Trouble} error=${error} what="the history" />`}
+    ${data && html`<${Scroll} label="History"><table class="history"><thead><tr><th class="n">revision</th><th>stored</th><th>change</th><th><span class="unseen">Actions</span></th></tr></thead>
+      <tbody>${data.revisions.map((r, i) => html`<tr key=${r.revision}><td class="n">${r.revision}</td><td><${When} at=${r.at} /></td>
+        <td class="words">${r.problem ? `cannot be read: ${r.problem}` : r.changes.join('; ') || '–'}</td>
+        <td class="row-buttons">${!readOnly && i > 0 && r.registration && html`<button type="button" onClick=${() => ask(r)} aria-label=${'Put back revision ' + r.revision}>Put back</button>`}</td></tr>`)}</tbody></table><//>`}
+    ${asking && html`<${Confirm} title=${`Put back revision ${asking.revision} of ${worker}`} act=${undo} label="Put back" onClose=${() => ask(null)}>
+      <p>Running instances follow at once. To undo it, put back what is there now.</p><pre tabindex="0">${JSON.stringify(asking.registration, null, 2)}</pre><//>`}`
 }
 
 function Rows({ worker: w, query }) {
