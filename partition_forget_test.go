@@ -161,39 +161,77 @@ func TestJob_NotesNeverWaitForRoom(t *testing.T) {
 	}
 }
 
+// answer makes the test JetStream's API, for one question of it.
+func (o *owner) answer(api string, what func(m *nats.Msg) string) {
+	o.t.Helper()
+	_, err := o.nc.Subscribe("$JS.API."+api, func(m *nats.Msg) {
+		if err := m.Respond([]byte(what(m))); err != nil {
+			o.t.Error(err)
+		}
+	})
+	if err != nil {
+		o.t.Fatal(err)
+	}
+}
+
+// While a cluster elects, JetStream refuses to tell of a consumer. Read as what
+// it would tell, the refusal says that nothing was handed out: what had just come
+// began before what was to come again.
+func TestPartition_ARefusalIsNoInformation(t *testing.T) {
+	t.Parallel()
+	o := newOwner(t)
+	refused := atomic.Bool{}
+	refused.Store(true)
+	o.answer("CONSUMER.INFO.DAMREY_JOBS_w.key-3", func(*nats.Msg) string {
+		if refused.Load() {
+			return `{"error":{"code":503,"err_code":10008,"description":"JetStream system temporarily unavailable"}}`
+		}
+		return `{"delivered":{"consumer_seq":1,"stream_seq":5}}`
+	})
+	o.answer("STREAM.MSG.GET.DAMREY_JOBS_w", func(*nats.Msg) string { return `{"error":{"code":404,"err_code":10037}}` })
+	o.answer("STREAM.INFO.DAMREY_JOBS_w", func(*nats.Msg) string { return `{"config":{"num_replicas":3},"state":{"last_seq":5}}` })
+	settles := func() bool {
+		o.mu.Lock()
+		o.p.settled = false
+		o.mu.Unlock()
+		o.p.settle()
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		return o.p.settled
+	}
+	if settles() {
+		t.Error("a refusal was taken for the word that nothing is out")
+	}
+	refused.Store(false)
+	if !settles() {
+		t.Error("nothing is out, and it goes on waiting")
+	}
+}
+
 // Counts may agree by chance; what is stored and was handed out must be in hand.
 func TestPartition_LooksWhatIsStored(t *testing.T) {
 	t.Parallel()
 	o := newOwner(t)
 	stored := []uint64{5, 9}
-	_, err := o.nc.Subscribe("$JS.API.STREAM.MSG.GET.DAMREY_JOBS_w", func(m *nats.Msg) {
+	o.answer("STREAM.MSG.GET.DAMREY_JOBS_w", func(m *nats.Msg) string {
 		var asked struct {
 			Sequence uint64 `json:"seq"`
 			Subject  string `json:"next_by_subj"`
 		}
-		answer := `{"error":{"code":404,"err_code":10037}}`
 		if json.Unmarshal(m.Data, &asked) != nil || asked.Subject != "damrey.job.w.*.*.3" {
-			answer = `{"error":{"code":400,"err_code":10003}}`
-		} else if i := slices.IndexFunc(stored, func(s uint64) bool { return s >= asked.Sequence }); i >= 0 {
-			answer = fmt.Sprintf(`{"message":{"seq":%d}}`, stored[i])
+			return `{"error":{"code":400,"err_code":10003}}`
 		}
-		if err := m.Respond([]byte(answer)); err != nil {
-			t.Error(err)
+		if i := slices.IndexFunc(stored, func(s uint64) bool { return s >= asked.Sequence }); i >= 0 {
+			return fmt.Sprintf(`{"message":{"seq":%d}}`, stored[i])
 		}
+		return `{"error":{"code":404,"err_code":10037}}`
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	copies := atomic.Int64{}
+	var copies, last atomic.Int64
 	copies.Store(1)
-	_, err = o.nc.Subscribe("$JS.API.STREAM.INFO.DAMREY_JOBS_w", func(m *nats.Msg) {
-		if err := m.Respond(fmt.Appendf(nil, `{"config":{"num_replicas":%d}}`, copies.Load())); err != nil {
-			t.Error(err)
-		}
+	last.Store(20)
+	o.answer("STREAM.INFO.DAMREY_JOBS_w", func(*nats.Msg) string {
+		return fmt.Sprintf(`{"config":{"num_replicas":%d},"state":{"last_seq":%d}}`, copies.Load(), last.Load())
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
 	o.mu.Lock()
 	o.p.held[5] = &inbound{job: &job{sequence: 5}}
 	o.mu.Unlock()
@@ -213,14 +251,9 @@ func TestPartition_LooksWhatIsStored(t *testing.T) {
 	if !o.p.hasAll(handedOut(0, 20)) {
 		t.Error("what never comes again stands in the way for ever")
 	}
-	copied := handedOut(9, 20)
-	copied.Cluster = &jetstream.ClusterInfo{Replicas: []*jetstream.PeerInfo{{Name: "n2"}, {Name: "n3"}}}
-	if o.p.hasAll(copied) {
-		t.Error("with copies, a floor and time say nothing")
-	}
 	copies.Store(3)
 	if o.p.hasAll(handedOut(9, 20)) {
-		t.Error("the stream has copies, of which the consumer does not know in an election")
+		t.Error("with copies, a floor and time say nothing: in an election the consumer does not know of all")
 	}
 	copies.Store(1)
 	o.mu.Lock()
@@ -234,6 +267,16 @@ func TestPartition_LooksWhatIsStored(t *testing.T) {
 	o.mu.Unlock()
 	if !o.p.hasAll(handedOut(0, 20)) {
 		t.Error("all that is stored is in hand")
+	}
+	// One that was the stream's leader once does not know of what came since.
+	last.Store(19)
+	if o.p.hasAll(handedOut(0, 20)) {
+		t.Error("what was asked knows of less than was handed out")
+	}
+	last.Store(20)
+	stored = []uint64{5, 7, 9}
+	if o.p.hasAll(handedOut(0, 5)) {
+		t.Error("9 is in hand, and 7 is stored and is not")
 	}
 }
 
