@@ -49,6 +49,8 @@ type alarms struct {
 	flushed time.Time
 	failing string // the failure that was logged last
 
+	kick chan struct{} // look now
+
 	mu       sync.Mutex // guards all below
 	list     []api.Alarm
 	listed   time.Time
@@ -62,9 +64,9 @@ func newAlarms(s *store, cfg Config, hooks *webhooks) *alarms {
 		store: s, hooks: hooks, given: cfg.Alarms, alone: cfg.Node == "", history: alarm.NewHistory(),
 		settings: mirror{store: s, name: bucket.AlarmsName(s.prefix)},
 		state:    mirror{store: s, name: bucket.AlarmStateName(s.prefix)},
-		now:      parseSettings(nil), problem: errNotYet,
+		now:      parseSettings(nil), problem: errNotYet, kick: make(chan struct{}, 1),
 	}
-	a.turn = newAlarmTurn(s, func() {})
+	a.turn = newAlarmTurn(s, a.lookNow)
 	return a
 }
 
@@ -95,9 +97,17 @@ func (a *alarms) run(ctx context.Context, ready <-chan struct{}) {
 		}
 		select {
 		case <-ticker.C:
+		case <-a.kick:
 		case <-ctx.Done():
 			return
 		}
+	}
+}
+
+func (a *alarms) lookNow() {
+	select {
+	case a.kick <- struct{}{}:
+	default:
 	}
 }
 
@@ -199,8 +209,12 @@ func (a *alarms) takeOver(ctx context.Context) error {
 	return nil
 }
 
-// follow shows what another proxy has stored.
+// follow shows what another proxy has stored. Until it is known which one watches, an empty list would say that nothing is
+// wrong, where nobody has looked.
 func (a *alarms) follow(ctx context.Context, settings *alarmSettings) {
+	if !a.turn.known() {
+		return
+	}
 	records, _, err := a.state.read(ctx)
 	if err != nil {
 		a.fail(err)

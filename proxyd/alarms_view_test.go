@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/damrey/damrey"
+	"github.com/damrey/damrey/internal/alarm"
 	"github.com/damrey/damrey/internal/api"
 )
 
@@ -36,5 +37,20 @@ func TestAlarmFacts_TakeWhatInstancesReport(t *testing.T) {
 	f.network = nil
 	if _, err := f.now(t.Context()); !errors.Is(err, errNotYet) {
 		t.Errorf("without a table: %v", err)
+	}
+}
+
+// Before it is known who watches, an empty list would say that nothing is wrong.
+func TestAlarms_AreUnknownUntilSomebodyWatches(t *testing.T) {
+	t.Parallel()
+	a := newAlarms(&store{prefix: damrey.DefaultPrefix}, Config{}, nil)
+	a.follow(t.Context(), a.now)
+	if list, err := a.all(); err == nil || list != nil {
+		t.Errorf("%v, %v", list, err)
+	}
+	a.machine = alarm.NewMachine(nil)
+	a.publish(a.now, time.Now())
+	if list, err := a.all(); err != nil || len(list) != 0 {
+		t.Errorf("%v, %v", list, err)
 	}
 }

@@ -53,6 +53,13 @@ func (t *turn) mine() bool {
 	return t.always || time.Now().Before(t.until)
 }
 
+// known says whether somebody is known to have it.
+func (t *turn) known() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.always || t.revision != 0
+}
+
 // run takes and renews the turn until ctx ends.
 func (t *turn) run(ctx context.Context) {
 	if t.always {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"time"
@@ -25,3 +26,26 @@ func connectNow(c damrey.ConnectConfig, within time.Duration, hint string) (*nat
 	}
 	return nil, err
 }
+
+// connectPatiently waits for a server that nothing answers at yet, and says so. What waiting does not mend is an error at
+// once, such as a login that is refused.
+func connectPatiently(ctx context.Context, c damrey.ConnectConfig, hint string) (*nats.Conn, error) {
+	said := false
+	for {
+		nc, err := connectNow(c, setupTime, hint)
+		away := errors.Is(err, nats.ErrNoServers) || errors.Is(err, nats.ErrTimeout)
+		if err == nil || !away {
+			return nc, err
+		}
+		if !said {
+			said = true
+			c.Log.Warn().Err(err).Msg("NATS is not reachable; waiting for it")
+		}
+		if !waitUntil(ctx, time.Now().Add(connectAgain)) {
+			return nil, errEnds
+		}
+	}
+}
+
+// connectAgain is the pause before another try.
+const connectAgain = time.Second

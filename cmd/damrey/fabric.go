@@ -133,7 +133,7 @@ func reachNATS(ctx context.Context, g *group, cfg *fabricConfig) (*nats.Conn, fa
 }
 
 func reachExternal(ctx context.Context, g *group, cfg *fabricConfig) (*nats.Conn, fabric, error) {
-	nc, err := connectNow(cfg.NATS, setupTime, "is that server running? name another with --nats, or leave it out for the broker inside")
+	nc, err := connectPatiently(ctx, cfg.NATS, "is that server running? name another with --nats, or leave it out for the broker inside")
 	if err != nil {
 		return nil, fabric{}, err
 	}
