@@ -34,11 +34,12 @@ type rule struct {
 var rules = []rule{
 	{room: "internal/api", damrey: []string{".", "internal/…"}, outside: []string{}},
 	{room: "internal/stdio", damrey: []string{".", "internal/…"}, outside: []string{"github.com/rs/zerolog"}},
+	{room: "internal/difference", damrey: []string{"."}, outside: []string{}},
 	{room: "internal/view", damrey: []string{".", "internal/…"}, outside: []string{}},
 	{room: "internal/browser", damrey: []string{}, outside: []string{"github.com/chromedp"}},
 	{room: "internal/…", damrey: []string{"internal/…"},
 		outside: []string{"github.com/nats-io/nats.go", "github.com/tinylib/msgp"}},
-	{room: ".", damrey: []string{"internal/wire", "internal/bucket", "internal/report"},
+	{room: ".", damrey: []string{"internal/wire", "internal/bucket", "internal/report", "internal/syntax"},
 		outside: []string{"github.com/nats-io/nats.go", "github.com/nats-io/nuid", "github.com/rs/zerolog", "go.opentelemetry.io/otel"}},
 	{room: "broker", damrey: []string{".", "internal/…"}},
 	{room: "proxyd/web", damrey: []string{}, outside: []string{}},
