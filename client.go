@@ -150,11 +150,14 @@ func (w *Instance) sendWith(ctx context.Context, deadline moment, budget time.Du
 	if err := w.link.checkSize(*buf, route); err != nil {
 		return err
 	}
-	if o.isLater() {
-		return w.sendLater(ctx, route, *buf, o, done)
-	}
 	sp := w.tracer.sending(ctx, route, hops, len(*buf))
-	err = w.sendNow(ctx, route, *buf, sending{deadline, budget, jobHeader{given: o.id, hops: hops, trace: sp.header()}, done})
+	if o.isLater() {
+		s := o.schedule(route, *buf, time.Now())
+		s.trace = sp.header()
+		err = w.sendLater(ctx, route, s, done)
+	} else {
+		err = w.sendNow(ctx, route, *buf, sending{deadline, budget, jobHeader{given: o.id, hops: hops, trace: sp.header()}, done})
+	}
 	sp.endSend(err)
 	return err
 }

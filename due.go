@@ -97,16 +97,16 @@ func (m *Mover) move(d *due) error {
 	}
 	return m.link.send(context.Background(), push{
 		route: d.route, subject: d.route.subject, payload: d.msg.Data(), count: 1, kind: kindSend,
-		cost: d.route.Cost, budget: moverBudget, settled: tell(func(err error) { m.ended(d, err) }, d.route),
+		cost: d.route.Cost, budget: moverBudget, header: d.schedule.trace, settled: tell(func(err error) { m.ended(d, err) }, d.route),
 	})
 }
 
 var errNoTable = errors.New("the routing table has not been read yet")
 
 func (m *Mover) store(d *due) error {
-	j := jobHeader{id: d.id(), patient: true}
+	j := jobHeader{id: d.id(), trace: d.schedule.trace, patient: true}
 	if d.schedule.ID != "" && d.next.IsZero() {
-		j = jobHeader{given: d.schedule.ID, patient: true}
+		j.id, j.given = "", d.schedule.ID
 	}
 	return m.link.storePayload(context.Background(), d.route, d.msg.Data(), j, clock().add(storeTime), func(err error) { m.ended(d, err) })
 }

@@ -73,13 +73,13 @@ func (o sendOptions) schedule(r *Route, payload []byte, now time.Time) Schedule 
 }
 
 // sendLater stores a message until it is due. A nil done waits for the end.
-func (w *Instance) sendLater(ctx context.Context, r *Route, payload []byte, o sendOptions, done func(error)) error {
+func (w *Instance) sendLater(ctx context.Context, r *Route, s Schedule, done func(error)) error {
 	if err := bucket.NeedsLater(w.link.nc.ConnectedServerVersion()); err != nil {
 		return fmt.Errorf("%w: %w (%s)", ErrNotStored, err, r)
 	}
 	if done == nil {
 		future := newFuture()
-		if err := w.sendLater(ctx, r, payload, o, future.end); err != nil {
+		if err := w.sendLater(ctx, r, s, future.end); err != nil {
 			return err
 		}
 		select {
@@ -89,7 +89,6 @@ func (w *Instance) sendLater(ctx context.Context, r *Route, payload []byte, o se
 			return &fabricError{ErrNotStored, errors.Join(context.Cause(ctx), errNotAcknowledged).Error(), r.String()}
 		}
 	}
-	s := o.schedule(r, payload, time.Now())
 	storeID := w.link.inboxToken() + "-" + strconv.FormatUint(w.link.jobs.Add(1), 36)
 	s.key = storeID
 	w.stats.sends.Add(1)

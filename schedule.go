@@ -3,6 +3,7 @@ package damrey
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -31,6 +32,8 @@ type Schedule struct {
 	Asked string
 	// key is the last token of its subjects.
 	key string
+	// trace are the headers of a traced message.
+	trace nats.Header
 }
 
 const (
@@ -121,6 +124,7 @@ func (s Schedule) Message(prefix, storeID string) *nats.Msg {
 	if s.TimeZone != "" {
 		m.Header.Set(jetstream.ScheduleTimeZoneHeader, s.TimeZone)
 	}
+	maps.Copy(m.Header, s.trace)
 	return m
 }
 
@@ -129,7 +133,7 @@ func (s Schedule) Message(prefix, storeID string) *nats.Msg {
 func ReadSchedule(prefix, subject string, h nats.Header, payload []byte) (Schedule, error) {
 	s := Schedule{
 		ID: h.Get(HeaderOriginalID), Payload: payload, Pattern: h.Get(jetstream.ScheduleHeader),
-		TimeZone: h.Get(jetstream.ScheduleTimeZoneHeader), Asked: h.Get(HeaderAsked),
+		TimeZone: h.Get(jetstream.ScheduleTimeZoneHeader), Asked: h.Get(HeaderAsked), trace: traceHeaders(h),
 	}
 	due := subject
 	if target := h.Get(jetstream.ScheduleTargetHeader); target != "" {

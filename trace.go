@@ -57,6 +57,18 @@ func traceOf(h nats.Header, at time.Time) *incoming {
 	return &incoming{parent: parent, at: at}
 }
 
+// traceHeaders are those of a traced message, to pass on as they are; nil when it
+// is not traced.
+func traceHeaders(h nats.Header) nats.Header {
+	in := traceOf(h, time.Time{})
+	if in == nil {
+		return nil
+	}
+	passed := make(nats.Header, 2)
+	propagation.TraceContext{}.Inject(trace.ContextWithRemoteSpanContext(context.Background(), in.parent), carrier(passed))
+	return passed
+}
+
 // stored is for a message that comes from a stream: it waits since it is there.
 func (t *incoming) stored(m *nats.Msg, handouts uint64) {
 	if meta, err := m.Metadata(); err == nil && meta.Timestamp.Before(t.at) {

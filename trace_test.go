@@ -164,6 +164,36 @@ func TestTrace_OneTreeAlongADurableRoute(t *testing.T) {
 	mustBeTree(t, seen.trace(t, 9))
 }
 
+// A message that waits until it is due is still of its trace, on both kinds of route.
+func TestTrace_GoesOnWhenItIsDue(t *testing.T) {
+	t.Parallel()
+	f := newFabric(t)
+	f.jobs("square")
+	f.mover()
+	durable := to("square", "square")
+	durable.Delivery = damrey.Durable
+	f.register("entry", to("add", "add"), durable)
+	f.register("add")
+	f.register("square")
+	f.worker("add", echo)
+	f.worker("square", echo)
+	entry := f.worker("entry", echo, damrey.WithTraceSampling(1))
+	for _, typ := range []string{"add", "square"} {
+		seen := f.spans()
+		must(t, entry.With(damrey.WithDelay(50*time.Millisecond)).Send(f.context(), typ, "1"))
+		all := seen.trace(t, 3) // a send, a wait, a handler
+		root := mustBeTree(t, all)
+		if root.Kind != report.KindSend || root.Route() != "entry→"+typ+"→"+typ {
+			t.Errorf("the first span is %+v", root)
+		}
+		for _, s := range all {
+			if s.Kind == report.KindHandle && s.Begin.Sub(root.Begin) < 50*time.Millisecond {
+				t.Errorf("handled after %v", s.Begin.Sub(root.Begin))
+			}
+		}
+	}
+}
+
 // What a handler asks and sends itself is part of the trace.
 func TestTrace_GoesThroughAHandlersOwnRequests(t *testing.T) {
 	t.Parallel()
