@@ -23,6 +23,7 @@ const settleTime = 5 * time.Second
 type embedded struct {
 	log       zerolog.Logger
 	login     []nats.Option // what Connect needs to be let in
+	before    func() error  // is done before each start; nil: nothing is
 	ready     chan struct{} // closed when clients can connect
 	ran       atomic.Bool
 	clientURL atomic.Value // string, set before ready closes
@@ -129,6 +130,11 @@ func (e *embedded) serve(ctx context.Context, opts *server.Options, started func
 func (e *embedded) serveOnce(ctx context.Context, opts *server.Options, started func(*server.Server, *server.Options), look time.Duration) error {
 	if ctx.Err() != nil {
 		return nil
+	}
+	if e.before != nil {
+		if err := e.before(); err != nil {
+			return err
+		}
 	}
 	srv, err := server.NewServer(opts)
 	if err != nil {
