@@ -98,7 +98,10 @@ func (p *partition) look() (due []func()) {
 		pin := p.pin
 		due = append(due, func() { p.k.ask(p.number, room, pin) })
 	}
-	if !p.settled && !p.settling && p.pin != "" && now.since(p.settledAt) >= settleEvery {
+	// A message that left as its pin was taken away says none. Once all that the
+	// broker may hand out is in hand, no other message comes to bring the next pin.
+	owns := p.pin != "" || len(p.held) > 0
+	if !p.settled && !p.settling && owns && now.since(p.settledAt) >= settleEvery {
 		p.settling, p.settledAt = true, now
 		due = append(due, func() { go p.settle() })
 	}

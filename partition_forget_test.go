@@ -208,6 +208,32 @@ func TestPartition_ARefusalIsNoInformation(t *testing.T) {
 	}
 }
 
+// A message that the broker hands out while it takes the pin away has none. All
+// that may be out was in hand then, and waited for a pin that never came.
+func TestPartition_SettlesWithoutAPin(t *testing.T) {
+	t.Parallel()
+	o := newOwner(t)
+	o.answer("CONSUMER.INFO.DAMREY_JOBS_w.key-3", func(*nats.Msg) string { return `{"num_ack_pending":1,"delivered":{"consumer_seq":1,"stream_seq":5}}` })
+	o.answer("STREAM.MSG.GET.DAMREY_JOBS_w", func(*nats.Msg) string { return `{"message":{"seq":5}}` })
+	o.answer("STREAM.INFO.DAMREY_JOBS_w", func(*nats.Msg) string { return `{"config":{"num_replicas":3},"state":{"last_seq":5}}` })
+	o.mu.Lock()
+	o.p.settled, o.p.pin = false, "gone"
+	o.mu.Unlock()
+	o.handOut(5, 1, 1)
+	o.until("it is in hand, without a pin", func() bool { return o.p.pin == "" && len(o.p.early) == 1 })
+	o.mu.Lock()
+	due := o.p.look()
+	o.mu.Unlock()
+	for _, do := range due {
+		do()
+	}
+	select {
+	case <-o.ran:
+	case <-time.After(10 * time.Second):
+		t.Error("it waits for ever")
+	}
+}
+
 // Counts may agree by chance; what is stored and was handed out must be in hand.
 func TestPartition_LooksWhatIsStored(t *testing.T) {
 	t.Parallel()
