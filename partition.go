@@ -40,6 +40,7 @@ type partition struct {
 	settling  bool              // the broker is being asked
 	doubt     bool              // more was in hand than the broker had handed out
 	absent    map[uint64]moment // stored and handed out, but not in hand, since when
+	below     moment            // since when all of them are below the consumer's floor; 0: they are not
 	gone      int               // of held: they run, and the broker has them no more
 	settledAt moment
 	sure      moment // what came before was surely this one's then
@@ -127,7 +128,7 @@ func (p *partition) came(in *inbound) bool {
 		}
 	}
 	if pin := pinOf(j.msg.Header); pin != p.pin {
-		p.pin, p.settled, p.absent = pin, false, nil
+		p.pin, p.settled, p.absent, p.below = pin, false, nil, 0
 	}
 	if j.handout != p.next {
 		p.settled = false
@@ -166,7 +167,9 @@ func (p *partition) pullOver() {
 }
 
 // lose forgets what was asked: something may be lost on its way. mu is held.
-func (p *partition) lose() { p.asks, p.left, p.settled, p.absent = nil, 0, false, nil }
+func (p *partition) lose() {
+	p.asks, p.left, p.settled, p.absent, p.below = nil, 0, false, nil, 0
+}
 
 // place queues a message behind those of its key. mu is held.
 func (p *partition) place(in *inbound) {

@@ -279,7 +279,21 @@ func TestPartition_LooksWhatIsStored(t *testing.T) {
 	}
 	copies.Store(3)
 	if o.p.hasAll(handedOut(9, 20)) {
-		t.Error("with copies, a floor and time say nothing: in an election the consumer does not know of all")
+		t.Error("with copies, a floor alone says nothing: in an election the consumer does not know of all")
+	}
+	ago := func() {
+		o.mu.Lock()
+		o.p.below = clock().add(-absentTime - time.Second)
+		o.mu.Unlock()
+	}
+	if ago(); !o.p.hasAll(handedOut(9, 20)) {
+		t.Error("the leader has what the other copies have not, and it stands in the way for minutes")
+	}
+	if ago(); o.p.hasAll(handedOut(8, 20)) {
+		t.Error("with copies, time alone says nothing of what is above the floor")
+	}
+	if o.p.hasAll(handedOut(9, 20)) {
+		t.Error("it was above the floor a moment ago")
 	}
 	copies.Store(1)
 	o.mu.Lock()

@@ -70,9 +70,11 @@ func (p *partition) mayBeAll(out, held, ended int) bool {
 // A broker whose streams have no copies and that ends between writing an
 // acknowledgement down and removing the message keeps the message for ever, and
 // never hands it out. Below the consumer's floor such are known; above, it is one
-// that has not come for so long. With copies the broker removes them by itself,
-// and nothing may be taken for granted: after an election the consumer's new
-// leader has been seen to have a floor above messages that it hands out later.
+// that has not come for so long. With copies the stream's leader may have some
+// that the others have not, and looks for them every two minutes only. There the
+// floor alone is not believed: after an election the consumer's new leader has
+// been seen to have one above messages that it handed out later. What stays below
+// it, and does not come for so long, is done.
 func (p *partition) hasAll(info *jetstream.ConsumerInfo) bool {
 	last := max(info.Delivered.Stream, p.newest())
 	missing, err := p.missing(0, last, 1)
@@ -87,13 +89,32 @@ func (p *partition) hasAll(info *jetstream.ConsumerInfo) bool {
 	if len(missing) == 0 {
 		return true
 	}
+	missing, err = p.missing(info.AckFloor.Stream, last, bucket.KeyWindow)
+	switch {
+	case err != nil:
+		return false
 	// What a consumer says of its copies is not enough: in an election it may know
 	// of none.
-	if stream.Config.Replicas != 1 {
-		return false
+	case stream.Config.Replicas == 1:
+		return p.allDone(missing)
 	}
-	missing, err = p.missing(info.AckFloor.Stream, last, bucket.KeyWindow)
-	return err == nil && p.allDone(missing)
+	return p.stayBelow(len(missing) == 0)
+}
+
+// stayBelow says that all that is missing has been below the floor for so long.
+func (p *partition) stayBelow(below bool) bool {
+	p.k.mu.Lock()
+	defer p.k.mu.Unlock()
+	now := clock()
+	switch {
+	case !below:
+		p.below = 0
+		return false
+	case p.below == 0:
+		p.below = now
+	}
+	p.settledAt = now.add(absentLook)
+	return now.since(p.below) > absentTime
 }
 
 // newest is the highest sequence in hand.
