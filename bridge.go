@@ -54,6 +54,9 @@ type BridgeConfig struct {
 	// Tracer takes the spans of traced messages that are passed on, as [WithTracer]
 	// does. Nil: nobody wants them.
 	Tracer trace.TracerProvider
+	// Sampling is the share, 0 to 1, of the lines that programs without the library
+	// begin which are traced and kept, as [WithTraceSampling] has it.
+	Sampling float64
 	// Log tells of trouble. The zero value is silent.
 	Log zerolog.Logger
 }
@@ -67,7 +70,7 @@ func NewBridge(nc *nats.Conn, cfg BridgeConfig) *Bridge {
 	}
 	b := &Bridge{cfg: cfg, nc: nc, log: newThrottledLog(cfg.Log), ready: make(chan struct{})}
 	b.link = newLink(nc, cfg.Prefix, cfg.Rc, cfg.ReplyPrefixes, b.log, &b.stats, newOutRoutes())
-	b.trace.init(cfg.Prefix, BridgeWorker, b.link.inboxToken(), 0, cfg.Tracer)
+	b.trace.init(cfg.Prefix, BridgeWorker, b.link.inboxToken(), cfg.Sampling, cfg.Tracer)
 	b.trace.l = b.link
 	return b
 }

@@ -10,11 +10,14 @@ import (
 )
 
 // bridge serves a bridge with its own view of the table.
-func (f *fabric) bridge() *damrey.Bridge {
+func (f *fabric) bridge() *damrey.Bridge { return f.bridgeWith(damrey.BridgeConfig{}) }
+
+func (f *fabric) bridgeWith(cfg damrey.BridgeConfig) *damrey.Bridge {
 	f.t.Helper()
 	nc := f.connect()
 	w := damrey.NewWatcher(nc, damrey.WatchConfig{})
-	b := damrey.NewBridge(nc, damrey.BridgeConfig{Table: w.Table})
+	cfg.Table = w.Table
+	b := damrey.NewBridge(nc, cfg)
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 2)
 	go func() { ended <- w.Run(ctx) }()

@@ -176,15 +176,26 @@ func (t *tracer) sending(ctx context.Context, r *Route, hops, size int) *span {
 	switch {
 	case parent.IsValid():
 		kept = keptOf(parent)
-	case t.share == 0 || hops > 0 || rand.Float64() >= t.share || !t.sampled.take(time.Now()):
+	case !t.samples(hops):
 		return nil
 	default:
 		kept = report.Sampled
 	}
-	if limit := t.l.state.maxPayload.Load(); limit > 0 && int64(size) > limit-traceRoom {
+	if !t.hasRoom(size) {
 		return nil
 	}
 	return t.begin(ctx, parent, report.KindSend, legOf(r, hops), time.Now(), false, kept)
+}
+
+// samples says whether a line that begins here is traced.
+func (t *tracer) samples(hops int) bool {
+	return t.share > 0 && hops == 0 && rand.Float64() < t.share && t.sampled.take(time.Now())
+}
+
+// hasRoom says whether a message has room for the headers of a trace.
+func (t *tracer) hasRoom(size int) bool {
+	limit := t.l.state.maxPayload.Load()
+	return limit <= 0 || int64(size) <= limit-traceRoom
 }
 
 // endRequest ends the span of a request with its answer.

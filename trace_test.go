@@ -465,6 +465,23 @@ func TestTrace_GoesOnAcrossTheBridge(t *testing.T) {
 	}
 }
 
+// The line of a program without the library begins at the bridge.
+func TestTrace_SamplesAtTheBridge(t *testing.T) {
+	t.Parallel()
+	f := newFabric(t)
+	seen := f.spans()
+	f.register("entry", to("add", "add"))
+	f.register("add")
+	f.worker("add", echo)
+	f.bridgeWith(damrey.BridgeConfig{Sampling: 1})
+	_, err := f.connect().Request("damrey.out.entry.add", []byte("1"), patience)
+	must(t, err)
+	all := seen.trace(t, 3) // a send, a wait, a handler
+	if root := mustBeTree(t, all); root.Kind != report.KindSend || root.Worker != damrey.BridgeWorker || root.Kept != report.Sampled || root.Route() != "entry→add→add" {
+		t.Errorf("the first span is %+v", root)
+	}
+}
+
 func TestWithTraceSampling_RefusesNoShare(t *testing.T) {
 	t.Parallel()
 	for _, share := range []float64{-0.1, 1.1, 100} {

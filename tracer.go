@@ -97,10 +97,13 @@ func (t *tracer) publishNow(k kept) {
 }
 
 // passing begins the span of a message that a bridge passes on; nil when it is
-// not traced.
+// not traced. The line of a program without the library begins at the bridge.
 func (t *tracer) passing(o *outgoing) *span {
 	if o.trace == nil {
-		return nil
+		if !t.samples(o.push.hops) || !t.hasRoom(len(o.push.payload)) {
+			return nil
+		}
+		return t.begin(context.Background(), trace.SpanContext{}, report.KindSend, legOf(o.push.route, o.push.hops), time.Now(), false, report.Sampled)
 	}
 	p := o.trace.parent
 	return t.begin(context.Background(), p, report.KindForward, legOf(o.push.route, o.push.hops), o.trace.at, false, keptOf(p))

@@ -40,7 +40,7 @@ func New(nc *nats.Conn, m *Membership, cfg Config) *Agent {
 	})
 	a.bridge = damrey.NewBridge(nc, damrey.BridgeConfig{
 		Prefix: m.Fabric.Prefix, Rc: cfg.Rc, Timeout: cfg.Timeout, Table: a.watcher.Table,
-		ReplyPrefixes: cfg.ReplyPrefixes, Tracer: cfg.Tracer, Log: cfg.Log,
+		ReplyPrefixes: cfg.ReplyPrefixes, Tracer: cfg.Tracer, Sampling: cfg.Sampling, Log: cfg.Log,
 	})
 	return a
 }

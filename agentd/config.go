@@ -42,6 +42,8 @@ type Config struct {
 	Relink func(leaf []string) error
 	// Tracer takes the spans of traced messages of such programs; see damrey.BridgeConfig. Nil: nobody wants them.
 	Tracer trace.TracerProvider
+	// Sampling is the share, 0 to 1, of the lines that such programs begin which are traced and kept.
+	Sampling float64
 	// Log tells what happens. The zero value is silent.
 	Log zerolog.Logger
 }

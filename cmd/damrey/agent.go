@@ -103,7 +103,7 @@ func (f *agentFlags) complete() error {
 func (a *app) runAgent(ctx context.Context, f *agentFlags) (err error) {
 	ctx, release := a.untilSignal(ctx, func() {})
 	defer release()
-	cfg := agentd.Config{Name: f.name, Proxy: f.proxy, Dir: f.data, Rc: f.rc, Log: a.log}
+	cfg := agentd.Config{Name: f.name, Proxy: f.proxy, Dir: f.data, Rc: f.rc, Sampling: f.otlp.share, Log: a.log}
 	member, err := agentd.Join(ctx, cfg)
 	if err != nil {
 		if ctx.Err() != nil { // a signal while it waited

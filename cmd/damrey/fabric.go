@@ -79,7 +79,7 @@ func startFabric(ctx context.Context, g *group, cfg fabricConfig) (fabric, error
 	if err != nil {
 		return f, err
 	}
-	cfg.Proxy.Bridge = damrey.NewBridge(nc, damrey.BridgeConfig{Prefix: cfg.Proxy.Prefix, Table: watcher.Table, Tracer: spans, Log: cfg.Log})
+	cfg.Proxy.Bridge = damrey.NewBridge(nc, damrey.BridgeConfig{Prefix: cfg.Proxy.Prefix, Table: watcher.Table, Tracer: spans, Sampling: cfg.OTLP.sampling(), Log: cfg.Log})
 	if cfg.Broker.Cluster.Name != "" {
 		if f.rest, err = startProxy(g, nc, cfg); err != nil {
 			return f, err

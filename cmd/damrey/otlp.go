@@ -20,17 +20,23 @@ import (
 	"github.com/damrey/damrey"
 )
 
-// otlp is where spans are sent to: a collector of OpenTelemetry's, over HTTP.
+// otlp says which lines are traced, and where spans are sent to: a collector of OpenTelemetry's, over HTTP.
 type otlp struct {
 	url    string
+	share  float64
 	lookup func(string) (string, bool)
 }
 
 func (o *otlp) add(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&o.url, "otlp", "", "`URL` of an OpenTelemetry collector that takes spans over HTTP, such as http://127.0.0.1:4318 (default: OTEL_EXPORTER_OTLP_ENDPOINT)")
+	cmd.Flags().Float64Var(&o.share, "trace-sampling", 0, "`SHARE` of the lines beginning here that are traced and kept, such as 0.01")
+	inRange(cmd.Flags(), "trace-sampling", "0 to 1")
 }
 
 func (o *otlp) check() error {
+	if !(o.share >= 0 && o.share <= 1) { // NaN is in no range
+		return usageError("--trace-sampling %v; use 0 to 1", o.share)
+	}
 	if o.url == "" {
 		return nil
 	}
@@ -39,6 +45,14 @@ func (o *otlp) check() error {
 		return usageError("--otlp %q is no URL of a collector; use one such as http://127.0.0.1:4318", o.url)
 	}
 	return nil
+}
+
+// sampling of nobody is none.
+func (o *otlp) sampling() float64 {
+	if o == nil {
+		return 0
+	}
+	return o.share
 }
 
 // from says where the variables are found.

@@ -36,7 +36,6 @@ type workerRunFlags struct {
 	timeout time.Duration
 	drain   time.Duration
 	procs   int
-	share   float64
 	otlp    otlp
 }
 
@@ -65,8 +64,6 @@ func newWorkerRunCommand(a *app) *cobra.Command {
 	inRange(flags, "drain", "more than 0")
 	flags.IntVar(&f.procs, "procs", 1, "processes of the program, each with one message at a time")
 	inRange(flags, "procs", "1 or more")
-	flags.Float64Var(&f.share, "trace-sampling", 0, "`SHARE` of the lines beginning here that are traced and kept, such as 0.01")
-	inRange(flags, "trace-sampling", "0 to 1")
 	f.otlp.add(cmd)
 	return cmd
 }
@@ -96,8 +93,6 @@ func (f *workerRunFlags) check(name string) error {
 		return usageError("--rc %d; use 1 or more", f.rc)
 	case f.timeout < time.Millisecond || f.timeout > time.Hour:
 		return usageError("--timeout %v is out of range; use 1ms to 1h", f.timeout)
-	case !(f.share >= 0 && f.share <= 1): // NaN is in no range
-		return usageError("--trace-sampling %v; use 0 to 1", f.share)
 	case f.drain <= 0:
 		return usageError("--drain %v; use more than 0", f.drain)
 	}
@@ -126,7 +121,7 @@ func (a *app) runWorker(ctx context.Context, f *workerRunFlags, name string, arg
 	}
 	instance := damrey.New(damrey.Config{Name: name, Rc: f.rc, Timeout: f.timeout}, a.log,
 		damrey.WithConnect(f.nats.config), damrey.WithPrefix(f.prefix), damrey.WithDrainTime(f.drain),
-		damrey.WithTraceSampling(f.share), damrey.WithTracer(spans))
+		damrey.WithTraceSampling(f.otlp.share), damrey.WithTracer(spans))
 	instance.Handle("*", pool.Do)
 	err = g.start("program", pool.Run, pool.Ready())
 	if err == nil {
