@@ -148,12 +148,6 @@ func (o *observer) countAlarms() {
 	o.view.SetAlarms(firing, of)
 }
 
-// documents are what instances report.
-func (o *observer) documents(context.Context) (api.Network, api.InstanceList, error) {
-	now := o.clock.Now()
-	return o.view.Network(now), o.view.Instances(now), nil
-}
-
 // publish tells on NATS of instances and agents that come and go, while it is this proxy's turn.
 func (o *observer) publish(ctx context.Context) {
 	journal := o.view.Journal()

@@ -58,6 +58,11 @@ func (s *streams) network() api.Network {
 	return s.networkNow()
 }
 
+// documents are what instances report.
+func (s *streams) documents(context.Context) (api.Network, api.InstanceList, error) {
+	return s.network(), s.seen.view.Instances(s.seen.clock.Now()), nil
+}
+
 // networkNow is network with mu held.
 func (s *streams) networkNow() api.Network {
 	if now := s.seen.clock.Now(); s.doc.At.IsZero() || now.Run-s.at >= networkEvery {
