@@ -16,7 +16,7 @@ func newLeased(t *testing.T) *Instance {
 	w := New(Config{Name: "w"}, zerolog.Nop())
 	w.link = &link{replies: []string{natsInbox}, count: &w.stats, log: w.log}
 	w.taps.w = w
-	w.taps.copies, w.taps.done = make(chan tapped, maxCopies), make(chan struct{})
+	w.taps.copies, w.taps.done = make(chan *tapped, maxCopies), make(chan struct{})
 	t.Cleanup(w.taps.close)
 	return w
 }

@@ -40,7 +40,6 @@ type partition struct {
 	settling  bool              // the broker is being asked
 	doubt     bool              // more was in hand than the broker had handed out
 	absent    map[uint64]moment // stored and handed out, but not in hand, since when
-	below     moment            // since when all of them are below the consumer's floor; 0: they are not
 	gone      int               // of held: they run, and the broker has them no more
 	settledAt moment
 	sure      moment // what came before was surely this one's then
@@ -128,7 +127,7 @@ func (p *partition) came(in *inbound) bool {
 		}
 	}
 	if pin := pinOf(j.msg.Header); pin != p.pin {
-		p.pin, p.settled, p.absent, p.below = pin, false, nil, 0
+		p.pin, p.settled, p.absent = pin, false, nil
 	}
 	if j.handout != p.next {
 		p.settled = false
@@ -167,9 +166,7 @@ func (p *partition) pullOver() {
 }
 
 // lose forgets what was asked: something may be lost on its way. mu is held.
-func (p *partition) lose() {
-	p.asks, p.left, p.settled, p.absent, p.below = nil, 0, false, nil, 0
-}
+func (p *partition) lose() { p.asks, p.left, p.settled, p.absent = nil, 0, false, nil }
 
 // place queues a message behind those of its key. mu is held.
 func (p *partition) place(in *inbound) {

@@ -69,12 +69,12 @@ func (p *partition) mayBeAll(out, held, ended int) bool {
 //
 // A broker whose streams have no copies and that ends between writing an
 // acknowledgement down and removing the message keeps the message for ever, and
-// never hands it out. Below the consumer's floor such are known; above, it is one
-// that has not come for so long. With copies the stream's leader may have some
-// that the others have not, and looks for them every two minutes only. There the
-// floor alone is not believed: after an election the consumer's new leader has
-// been seen to have one above messages that it handed out later. What stays below
-// it, and does not come for so long, is done.
+// never hands it out. With copies the stream's leader may have some that the
+// others have not, and looks for them every two minutes only. The consumer counts
+// none of them as out. Below its floor they are done where there are no copies;
+// with copies the floor is not believed, since after an election the consumer's
+// new leader has been seen to have one above messages that it handed out later.
+// What does not come for so long, though the counts agree, is done in any case.
 func (p *partition) hasAll(info *jetstream.ConsumerInfo) bool {
 	last := max(info.Delivered.Stream, p.newest())
 	missing, err := p.missing(0, last, 1)
@@ -87,34 +87,17 @@ func (p *partition) hasAll(info *jetstream.ConsumerInfo) bool {
 		return false // who has answered was a leader once, and does not know of all
 	}
 	if len(missing) == 0 {
+		p.allDone(nil)
 		return true
 	}
-	missing, err = p.missing(info.AckFloor.Stream, last, bucket.KeyWindow)
-	switch {
-	case err != nil:
-		return false
 	// What a consumer says of its copies is not enough: in an election it may know
 	// of none.
-	case stream.Config.Replicas == 1:
-		return p.allDone(missing)
+	from := uint64(0)
+	if stream.Config.Replicas == 1 {
+		from = info.AckFloor.Stream
 	}
-	return p.stayBelow(len(missing) == 0)
-}
-
-// stayBelow says that all that is missing has been below the floor for so long.
-func (p *partition) stayBelow(below bool) bool {
-	p.k.mu.Lock()
-	defer p.k.mu.Unlock()
-	now := clock()
-	switch {
-	case !below:
-		p.below = 0
-		return false
-	case p.below == 0:
-		p.below = now
-	}
-	p.settledAt = now.add(absentLook)
-	return now.since(p.below) > absentTime
+	missing, err = p.missing(from, last, bucket.KeyWindow)
+	return err == nil && p.allDone(missing)
 }
 
 // newest is the highest sequence in hand.
@@ -134,7 +117,8 @@ func (k *keyedWork) askBroker(api string, body []byte, answer any) error {
 	return askJetStream(ctx, k.nc, api, body, answer)
 }
 
-// allDone says that all of what is missing has been so for so long.
+// allDone says that all of what is missing has been so for so long. What is not
+// missing any more is forgotten.
 func (p *partition) allDone(missing []uint64) bool {
 	p.k.mu.Lock()
 	defer p.k.mu.Unlock()
@@ -203,7 +187,7 @@ func (p *partition) has(sequence uint64) bool {
 // goOn queues what came while the partition was not settled, which it is now. mu
 // is held.
 func (p *partition) goOn() {
-	p.settled = true
+	p.settled, p.absent = true, nil
 	early := p.early
 	p.early = nil
 	slices.SortFunc(early, bySequence)

@@ -31,7 +31,7 @@ type taps struct {
 	w      *Instance
 	leases atomic.Pointer[[]*lease] // nil: none. Replaced, never changed
 	sub    *nats.Subscription
-	copies chan tapped
+	copies chan *tapped
 
 	mu      sync.Mutex // guards what follows, and replacing leases
 	sending bool       // a goroutine sends copies, as long as there are leases
@@ -62,7 +62,7 @@ type tapped struct {
 // open hears of leases.
 func (t *taps) open(w *Instance, nc *nats.Conn) (err error) {
 	t.w = w
-	t.copies, t.done = make(chan tapped, maxCopies), make(chan struct{})
+	t.copies, t.done = make(chan *tapped, maxCopies), make(chan struct{})
 	t.sub, err = nc.Subscribe(report.TapSubject(w.opts.prefix), t.hear)
 	return err
 }
@@ -300,7 +300,7 @@ func (t *taps) give(c *tapped, in *inbound, how ending, came, began, over moment
 		Wait: milliseconds(began.since(came)), Work: milliseconds(over.since(began)),
 	}
 	select {
-	case t.copies <- *c:
+	case t.copies <- c:
 	default:
 		for i, l := range c.to {
 			l.leaveOut(1 + c.skipped[i])
@@ -335,7 +335,7 @@ func (t *taps) send() {
 	}
 }
 
-func (t *taps) publish(c tapped) {
+func (t *taps) publish(c *tapped) {
 	for i, l := range c.to {
 		one := c.copy
 		one.Skipped = c.skipped[i]

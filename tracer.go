@@ -34,7 +34,7 @@ type tracer struct {
 	otel     trace.Tracer // nil: nobody wants them
 	spare    allowance    // of spans that are kept without being asked for
 	sampled  allowance    // of lines
-	queue    chan kept
+	queue    chan *kept
 }
 
 type kept struct {
@@ -45,7 +45,7 @@ type kept struct {
 func (t *tracer) init(prefix, worker, instance string, share float64, p trace.TracerProvider) {
 	t.prefix, t.worker, t.instance, t.share = prefix, worker, instance, share
 	t.spare.each, t.sampled.each = spareSpans, sampledEach
-	t.queue = make(chan kept, spanQueue)
+	t.queue = make(chan *kept, spanQueue)
 	if p != nil {
 		t.otel = p.Tracer("github.com/damrey/damrey", trace.WithInstrumentationVersion(Version))
 	}
@@ -54,7 +54,7 @@ func (t *tracer) init(prefix, worker, instance string, share float64, p trace.Tr
 // publish leaves a span to run. What finds no room is dropped and told.
 func (t *tracer) publish(id trace.TraceID, s report.Span) {
 	select {
-	case t.queue <- kept{id, s}:
+	case t.queue <- &kept{id, s}:
 	default:
 		t.l.log.warn("a span could not leave, since too many wait to; trace fewer messages with damrey.WithTraceSampling", nil)
 	}
@@ -86,7 +86,7 @@ func (t *tracer) drain() {
 	}
 }
 
-func (t *tracer) publishNow(k kept) {
+func (t *tracer) publishNow(k *kept) {
 	data, err := report.FormatSpan(k.span)
 	if err == nil {
 		err = t.l.nc.Publish(report.TraceSubject(t.prefix, k.trace.String()), data)

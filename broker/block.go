@@ -25,6 +25,9 @@ const (
 	subjectOffset  = 20
 )
 
+// compressed is how a block begins that is.
+var compressed = []byte("cmp")
+
 // soundLength is how many bytes of a block hold sound records, from its beginning.
 func soundLength(stream string, number int, block []byte) (sound int, err error) {
 	key := sha256.Sum256(fmt.Appendf(nil, "%s-%d", stream, number))

@@ -1,6 +1,8 @@
 package broker
 
 import (
+	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -29,34 +31,42 @@ type damage struct {
 // misses what was between: once this copy's server leads the stream or one of its consumers, the consumer passes over it,
 // and then it is removed from all copies as though it had been handled.
 //
-// What is taken out is kept beside the streams.
-func (b *Broker) rollBack(dir string) error {
+// What is taken out is kept beside the streams, unless there is no room. Should no server have a whole copy, a file of the name
+// leaveDamage keeps what is there as it is.
+func (b *Broker) rollBack(ctx context.Context, dir string) error {
 	if b.cfg.Cluster.Name == "" {
 		return nil // there is no other copy; the server keeps what it can read
 	}
-	found, err := findDamage(filepath.Join(dir, "jetstream"))
+	kept := filepath.Join(dir, "damaged")
+	if _, err := os.Stat(filepath.Join(kept, leaveDamage)); err == nil {
+		b.log.Warn().Str("file", filepath.Join(kept, leaveDamage)).Msg("copies of streams are not looked at for damage, since this file says so")
+		return nil
+	}
+	found, err := findDamage(ctx, filepath.Join(dir, "jetstream"))
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrDir, err)
 	}
 	for _, d := range found {
-		aside := filepath.Join(dir, "damaged", d.stream+"-"+time.Now().UTC().Format("20060102T150405.000"))
+		aside := filepath.Join(kept, d.stream+"-"+time.Now().UTC().Format("20060102T150405.000"))
+		b.log.Error().Str("stream", d.stream).Int("block", d.block).Int("byte", d.sound).Str("kept", aside).
+			Msg("a block of this copy of a stream is damaged; the copy goes back to before that, and gets the rest from the other servers")
 		if err := d.moveAside(aside); err != nil {
 			return fmt.Errorf("%w: stream %s is damaged: %w", ErrDir, d.stream, err)
 		}
-		b.log.Error().Str("stream", d.stream).Int("block", d.block).Int("byte", d.sound).Str("kept", aside).
-			Msg("a block of this copy of a stream is damaged; the copy goes back to before that, and gets the rest from the other servers")
 	}
 	return nil
 }
 
+const leaveDamage = "leave"
+
 // findDamage reads every block of every stream that has copies.
-func findDamage(root string) (found []damage, err error) {
-	streams, err := filepath.Glob(filepath.Join(root, "*", "streams", "*"))
+func findDamage(ctx context.Context, root string) (found []damage, err error) {
+	streams, err := fs.Glob(os.DirFS(root), "*/streams/*")
 	if err != nil {
 		return nil, err
 	}
 	for _, stream := range streams {
-		d, err := inspect(stream)
+		d, err := inspect(ctx, filepath.Join(root, filepath.FromSlash(stream)))
 		if err != nil {
 			return nil, err
 		}
@@ -68,7 +78,7 @@ func findDamage(root string) (found []damage, err error) {
 }
 
 // inspect is nil for a copy that is sound, and for one that cannot be judged.
-func inspect(dir string) (*damage, error) {
+func inspect(ctx context.Context, dir string) (*damage, error) {
 	var config struct {
 		Name        string `json:"name"`
 		Replicas    int    `json:"num_replicas"`
@@ -89,9 +99,15 @@ func inspect(dir string) (*damage, error) {
 	}
 	known := false // records are written as they are read here
 	for i, number := range numbers {
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
 		block, err := os.ReadFile(d.path(number))
 		if err != nil {
 			return nil, err
+		}
+		if bytes.HasPrefix(block, compressed) {
+			return nil, nil // it was once
 		}
 		sound, err := soundLength(d.stream, number, block)
 		if err != nil {
@@ -145,8 +161,9 @@ func (d *damage) moveAside(aside string) error {
 	if err != nil {
 		return err
 	}
-	if err := os.WriteFile(filepath.Join(aside, filepath.Base(d.path(d.block))), block, 0o600); err != nil {
-		return err
+	rest := filepath.Join(aside, fmt.Sprintf("%d.blk.from-%d", d.block, d.sound))
+	if os.WriteFile(rest, block[d.sound:], 0o600) != nil {
+		_ = os.Remove(rest) // the other copies have what is in it
 	}
 	if d.sound == 0 {
 		return os.Remove(d.path(d.block))

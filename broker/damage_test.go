@@ -111,7 +111,7 @@ func TestBroker_DamagedCopyIsMadeWhole(t *testing.T) {
 		t.Fatal(err)
 	}
 	nodes[0].start()
-	if kept, err := filepath.Glob(filepath.Join(nodes[0].cfg.Dir, "damaged", "S-*", "*.blk")); err != nil || len(kept) < 2 {
+	if kept, err := filepath.Glob(filepath.Join(nodes[0].cfg.Dir, "damaged", "S-*", "*.blk*")); err != nil || len(kept) < 2 {
 		t.Errorf("what was taken out is not kept: %v, %v", kept, err)
 	}
 	eventually(t, "the copy is whole again", func() bool { return nodes[0].stored() >= count*size })

@@ -22,9 +22,9 @@ const settleTime = 5 * time.Second
 // embedded is a nats-server in this process, started once. Broker and Leaf say with which options.
 type embedded struct {
 	log       zerolog.Logger
-	login     []nats.Option // what Connect needs to be let in
-	before    func() error  // is done before each start; nil: nothing is
-	ready     chan struct{} // closed when clients can connect
+	login     []nats.Option               // what Connect needs to be let in
+	before    func(context.Context) error // is done before each start; nil: nothing is
+	ready     chan struct{}               // closed when clients can connect
 	ran       atomic.Bool
 	clientURL atomic.Value // string, set before ready closes
 
@@ -132,7 +132,12 @@ func (e *embedded) serveOnce(ctx context.Context, opts *server.Options, started 
 		return nil
 	}
 	if e.before != nil {
-		if err := e.before(); err != nil {
+		switch err := e.before(ctx); {
+		case ctx.Err() != nil:
+			return nil
+		case passes(err):
+			return e.awaitWrites(ctx, opts.StoreDir, err, look, make(chan struct{}))
+		case err != nil:
 			return err
 		}
 	}

@@ -3,6 +3,7 @@ package proxyd
 import (
 	"context"
 	"net/http"
+	"reflect"
 	"strings"
 	"time"
 
@@ -11,8 +12,6 @@ import (
 	"github.com/damrey/damrey/internal/api"
 	"github.com/damrey/damrey/internal/view"
 )
-
-type networkAnswer struct{ Body api.Network }
 
 type instancesAnswer struct{ Body api.InstanceList }
 
@@ -24,9 +23,16 @@ type askStats struct {
 	Route string `query:"route" doc:"from→type→to or from.type.to, where * stands for any; default everything together" example:"entry.add.add"`
 }
 
-// network is GET /v1/network.
-func (p *Proxy) network(context.Context, *struct{}) (*networkAnswer, error) {
-	return &networkAnswer{Body: p.streams.network()}, nil
+// network is GET /v1/network: one document for all who ask, written as it is.
+func (p *Proxy) network(context.Context, *struct{}) (*huma.StreamResponse, error) {
+	data, err := p.streams.networkJSON()
+	if err != nil {
+		return nil, problemOf(err)
+	}
+	return &huma.StreamResponse{Body: func(hc huma.Context) {
+		hc.SetHeader("Content-Type", "application/json")
+		_, _ = hc.BodyWriter().Write(data) // the caller has gone; there is nobody to tell
+	}}, nil
 }
 
 // instances is GET /v1/instances.
@@ -89,8 +95,13 @@ func (p *Proxy) routeNetwork(a huma.API) {
 	huma.Register(a, huma.Operation{
 		OperationID: "get-network", Method: http.MethodGet, Path: "/v1/network", Tags: []string{"network"},
 		Summary:     "The fabric as it was in the last seconds",
-		Description: "Workers and routes, declared in the table or observed, each with its health and what is wrong in words. Made anew every second.",
-	}, answer(p.network))
+		Description: "Workers and routes, declared in the table or observed, each with its health and what is wrong in words. Made anew every two seconds.",
+		Responses: map[string]*huma.Response{"200": {
+			Description: "OK", Content: map[string]*huma.MediaType{"application/json": {
+				Schema: a.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[api.Network](), true, ""),
+			}},
+		}},
+	}, p.network)
 	huma.Register(a, huma.Operation{
 		OperationID: "list-instances", Method: http.MethodGet, Path: "/v1/instances", Tags: []string{"network"},
 		Summary:     "List the instances of all workers",

@@ -27,7 +27,7 @@ const (
 	// aliveEvery is how often a quiet stream says that it is alive.
 	aliveEvery = 15 * time.Second
 	// networkEvery is how often the network is made anew while somebody asks for it.
-	networkEvery = time.Second
+	networkEvery = 2 * time.Second
 	// liveEvery is how often the network is sent.
 	liveEvery = 2 * time.Second
 )
@@ -51,7 +51,7 @@ func newStreams(o *observer) *streams {
 	return s
 }
 
-// network is made once for all who ask within a second.
+// network is made once for all who ask within two seconds.
 func (s *streams) network() api.Network {
 	s.mu.Lock()
 	defer s.mu.Unlock()

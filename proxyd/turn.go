@@ -79,8 +79,28 @@ func (t *turn) run(ctx context.Context) {
 		select {
 		case <-ticker.C:
 		case <-ctx.Done():
+			t.release(context.WithoutCancel(ctx))
 			return
 		}
+	}
+}
+
+// release gives it up, so that the next one need not wait until it is over.
+func (t *turn) release(ctx context.Context) {
+	t.mu.Lock()
+	revision, mine := t.revision, time.Now().Before(t.until)
+	t.until = time.Time{}
+	t.mu.Unlock()
+	if !mine {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	err := t.store.use(ctx, bucket.ProxiesName(t.store.prefix), func(ctx context.Context, kv jetstream.KeyValue) error {
+		return kv.Delete(ctx, t.key, jetstream.LastRevision(revision))
+	})
+	if err != nil {
+		t.store.log.Debug().Err(err).Msg("another proxy has to wait until it is over that this one " + t.what)
 	}
 }
 

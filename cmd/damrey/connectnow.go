@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -33,8 +35,7 @@ func connectPatiently(ctx context.Context, c damrey.ConnectConfig, hint string) 
 	said := false
 	for {
 		nc, err := connectNow(c, setupTime, hint)
-		away := errors.Is(err, nats.ErrNoServers) || errors.Is(err, nats.ErrTimeout)
-		if err == nil || !away {
+		if err == nil || !isAway(err) {
 			return nc, err
 		}
 		if !said {
@@ -45,6 +46,13 @@ func connectPatiently(ctx context.Context, c damrey.ConnectConfig, hint string) 
 			return nil, errEnds
 		}
 	}
+}
+
+// isAway says that there is no server yet: nothing answers, it has no name, or what listens there ends the connection.
+func isAway(err error) bool {
+	_, dialing := errors.AsType[*net.OpError](err)
+	_, looking := errors.AsType[*net.DNSError](err)
+	return dialing || looking || errors.Is(err, nats.ErrNoServers) || errors.Is(err, nats.ErrTimeout) || errors.Is(err, io.EOF)
 }
 
 // connectAgain is the pause before another try.

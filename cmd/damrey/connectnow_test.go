@@ -77,8 +77,10 @@ func TestConnectPatiently_EndsWithItsContext(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()
-	if _, err := connectPatiently(ctx, damrey.ConnectConfig{URL: "nats://127.0.0.1:1"}, "is it running?"); !errors.Is(err, errEnds) {
-		t.Error(err)
+	for _, url := range []string{"nats://127.0.0.1:1", "nats://nobody.invalid:4222"} {
+		if _, err := connectPatiently(ctx, damrey.ConnectConfig{URL: url}, "is it running?"); !errors.Is(err, errEnds) {
+			t.Errorf("%s: %v", url, err)
+		}
 	}
 	if _, err := connectPatiently(t.Context(), damrey.ConnectConfig{URL: "nats://127.0.0.1:1", Creds: "no such file"}, "is it running?"); err == nil || errors.Is(err, errEnds) {
 		t.Errorf("what waiting does not mend: %v", err)

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"reflect"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -79,18 +80,27 @@ func TestHistogram_Quantile(t *testing.T) {
 	}
 }
 
-// What encoding/json reads as a list of numbers is read the same; what it does not is refused.
-func TestHistogram_ReadsListsAsJSONDoes(t *testing.T) {
+func TestHistogram_Text(t *testing.T) {
 	t.Parallel()
-	for _, doc := range []string{
-		`[]`, `[ ]`, `null`, `[1,2]`, ` [ 1 , 2 , 30,400 ] `, `[0,0]`,
-		``, `[`, `]`, `[1,2`, `1,2]`, `[1,,2]`, `[,1,2]`, `[1,2,]`, `[1]2`, `[[1,2]]`, `[1,-2]`, `[1,2.5]`, `[1,"2"]`, `{}`, `[1,99999999999999999999]`,
+	for text, want := range map[string]Histogram{
+		"":             nil,
+		"5":            {{0, 5}},
+		"17:5 12 2:7":  {{16, 5}, {17, 12}, {19, 7}},
+		"1:1 0 1:2":    {{0, 1}, {1, 0}, {2, 2}},
+		"201:18446744": {{200, 18446744}},
 	} {
-		var want []uint64
-		wrong := json.Unmarshal([]byte(doc), &want) != nil || len(want)%2 != 0
-		got, err := readList([]byte(doc))
-		if (err != nil) != wrong || err == nil && !slices.Equal(got, want) {
-			t.Errorf("%q is read as %v, %v; want %v", doc, got, err, want)
+		var got Histogram
+		if err := got.UnmarshalText([]byte(text)); err != nil || !slices.Equal(got, want) {
+			t.Errorf("%q is read as %v, %v", text, got, err)
+		}
+	}
+	for _, text := range []string{
+		" ", "5 ", " 5", "5  6", ":5", "5:", "0:5", "1:2:3", "-1", "1.5", "x", "9999:1", "18446744073709551615:1", "99999999999999999999", "200:1 100:1",
+		strings.Repeat("1 ", Buckets) + "1",
+	} {
+		h := Histogram{{3, 3}}
+		if err := h.UnmarshalText([]byte(text)); err == nil || h != nil {
+			t.Errorf("%q is read as %v", text, h)
 		}
 	}
 }
@@ -120,7 +130,7 @@ func TestParse_WrongBeats(t *testing.T) {
 			t.Errorf("%s is taken: %+v", name, b)
 		}
 	}
-	if _, err := Parse("w", "i", []byte(`{"worker":"w","instance":"i","state":"ready","in":[{"from":"a","type":"b","handled":1,"stay":[5,1]}],"new":1}`)); err != nil {
+	if _, err := Parse("w", "i", []byte(`{"worker":"w","instance":"i","state":"ready","in":[{"from":"a","type":"b","handled":1,"stay":"6:1"}],"new":1}`)); err != nil {
 		t.Error(err)
 	}
 }

@@ -18,7 +18,7 @@ export function Table({ rest, query, fabric, readOnly }) {
     <${Trouble} error=${error} what="the table" />
     ${rest[0] && data && html`<section class="card"><div class="panel-head"><h2>${rest[0]}</h2><a class="button quiet" aria-label="Close" href=${address(['table'], query)}>×</a></div>
       ${one ? html`<pre tabindex="0">${JSON.stringify(one, null, 2)}</pre>` : html`<p class="note">It is not registered now.</p>`}
-      <${History} key=${rest[0]} worker=${rest[0]} now=${one} readOnly=${readOnly} onUndone=${reload} /><${Commands} lines=${workerCommands(rest[0], fabric)} /></section>`}
+      <${History} key=${rest[0]} worker=${rest[0]} readOnly=${readOnly} onUndone=${reload} /><${Commands} lines=${workerCommands(rest[0], fabric)} /></section>`}
     ${data?.damaged?.map((d) => html`<p class="trouble" key=${d.name}>The entry ${d.name} cannot be read: ${d.problem}</p>`)}
     ${data && workers.length === 0 && html`<p class="note">${data.workers.length ? 'None matches.' : 'The table is empty.'}</p>`}
     ${workers.length > 0 && html`<${Scroll} label="Table"><table class="routes"><thead><tr><th>worker</th><th class="n">mpu</th><th>agent</th><th>type</th><th>goes to</th><th>delivery</th><th class="n">revision</th><th>changed</th></tr></thead>
@@ -26,12 +26,14 @@ export function Table({ rest, query, fabric, readOnly }) {
   <//>`
 }
 
-// History is what the entry was before. Each revision can be put back, also of a worker that was deleted.
-function History({ worker, now, readOnly, onUndone }) {
+// History is what the entry was before. Each revision can be put back, also of a worker that was deleted; not over what
+// somebody has changed since it was chosen.
+function History({ worker, readOnly, onUndone }) {
   const { data, error, reload } = useGet(`/v1/workers/${encodeURIComponent(worker)}/history`, 4000)
   const [asking, ask] = useState(null)
   const undo = async () => {
-    await send('PUT', `/v1/workers/${encodeURIComponent(worker)}`, asking.registration, now ? { 'If-Match': `"${now.revision}"` } : { 'If-None-Match': '*' })
+    const { registration, newest } = asking
+    await send('PUT', `/v1/workers/${encodeURIComponent(worker)}`, registration, newest.deleted ? { 'If-None-Match': '*' } : { 'If-Match': `"${newest.revision}"` })
     ask(null)
     reload()
     onUndone()
@@ -40,7 +42,7 @@ function History({ worker, now, readOnly, onUndone }) {
     ${data && html`<${Scroll} label="History"><table class="history"><thead><tr><th class="n">revision</th><th>stored</th><th>change</th><th><span class="unseen">Actions</span></th></tr></thead>
       <tbody>${data.revisions.map((r, i) => html`<tr key=${r.revision}><td class="n">${r.revision}</td><td><${When} at=${r.at} /></td>
         <td class="words">${r.problem ? `cannot be read: ${r.problem}` : r.changes.join('; ') || '–'}</td>
-        <td class="row-buttons">${!readOnly && i > 0 && r.registration && html`<button type="button" onClick=${() => ask(r)} aria-label=${'Put back revision ' + r.revision}>Put back</button>`}</td></tr>`)}</tbody></table><//>`}
+        <td class="row-buttons">${!readOnly && i > 0 && r.registration && html`<button type="button" onClick=${() => ask({ ...r, newest: data.revisions[0] })} aria-label=${'Put back revision ' + r.revision}>Put back</button>`}</td></tr>`)}</tbody></table><//>`}
     ${asking && html`<${Confirm} title=${`Put back revision ${asking.revision} of ${worker}`} act=${undo} label="Put back" onClose=${() => ask(null)}>
       <p>Running instances follow at once. To undo it, put back what is there now.</p><pre tabindex="0">${JSON.stringify(asking.registration, null, 2)}</pre><//>`}`
 }
