@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -28,13 +29,17 @@ type observer struct {
 	stores storeReader
 	// alarms are those that are known now.
 	alarms func() ([]api.Alarm, error)
+	tables atomic.Uint64 // how many the view was given
 }
 
 func newObserver(s *store, k *keeper) *observer {
 	o := &observer{store: s, keeper: k, clock: view.StartClock()}
 	o.view = view.New(o.clock.Now(), view.RunName(time.Now()))
 	o.stores = storeReader{store: s, table: k.current}
-	k.tell = o.view.SetTable
+	k.tell = func(t *damrey.Table) {
+		o.view.SetTable(t)
+		o.tables.Add(1)
+	}
 	return o
 }
 

@@ -39,10 +39,11 @@ type streams struct {
 	close   func()
 	open    atomic.Int64
 
-	mu   sync.Mutex // guards what follows
-	at   time.Duration
-	doc  api.Network // as it was then; nobody changes it
-	data []byte      // its JSON; nil before somebody needed it
+	mu     sync.Mutex // guards what follows
+	at     time.Duration
+	tables uint64      // of the view then
+	doc    api.Network // as it was then; nobody changes it
+	data   []byte      // its JSON; nil before somebody needed it
 }
 
 func newStreams(o *observer) *streams {
@@ -51,7 +52,7 @@ func newStreams(o *observer) *streams {
 	return s
 }
 
-// network is made once for all who ask within two seconds.
+// network is made once for all who ask within two seconds, unless the table has changed.
 func (s *streams) network() api.Network {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -65,8 +66,9 @@ func (s *streams) documents(context.Context) (api.Network, api.InstanceList, err
 
 // networkNow is network with mu held.
 func (s *streams) networkNow() api.Network {
-	if now := s.seen.clock.Now(); s.doc.At.IsZero() || now.Run-s.at >= networkEvery {
-		s.doc, s.data, s.at = s.seen.view.Network(now), nil, now.Run
+	now, tables := s.seen.clock.Now(), s.seen.tables.Load()
+	if s.doc.At.IsZero() || now.Run-s.at >= networkEvery || tables != s.tables {
+		s.doc, s.data, s.at, s.tables = s.seen.view.Network(now), nil, now.Run, tables
 	}
 	return s.doc
 }
