@@ -17,6 +17,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/damrey/damrey/internal/report"
+	"github.com/damrey/damrey/internal/api"
 	"github.com/damrey/damrey/proxyd"
 )
 
@@ -110,9 +111,13 @@ func TestMetrics_AsPrometheusReadsThem(t *testing.T) {
 	if fill := samples["damrey_store_fill_ratio"][0].Value; fill != 0.7 {
 		t.Errorf("fill %v", fill)
 	}
-	e := edgeOf(r.network(), "entry", "add", "add")
-	if d := e.Durable; d == nil || d.Stored != 7 || d.Pending != 7 || d.Limit != 10 || d.Fill != 0.7 || d.OldestAge <= 0 || d.Dead == 0 {
-		t.Errorf("%+v", e.Durable)
+	var d *api.Backlog
+	eventually(t, "the network has it too, which is made every two seconds", func() bool {
+		d = edgeOf(r.network(), "entry", "add", "add").Durable
+		return d != nil && d.Stored == 7
+	})
+	if d.Pending != 7 || d.Limit != 10 || d.Fill != 0.7 || d.OldestAge <= 0 || d.Dead == 0 {
+		t.Errorf("%+v", d)
 	}
 }
 

@@ -123,5 +123,8 @@ func forge(s *stage, text string) {
 	a.Rule, a.About, a.Worker, a.Text, a.Do = text, text, text, text, text
 	a.Acked, a.Silenced = &api.Ack{By: text, Why: text}, &api.Silence{By: text, Why: text, Until: time.Now()}
 	s.docs["/v1/alarms"] = alarms
+	history := someHistory()
+	history.Revisions[0].Changes, history.Revisions[1].Problem = []string{text}, text
+	s.docs["/v1/workers/"+text+"/history"] = history
 	s.docs["/v1/workers"] = api.WorkerList{Damaged: []api.Damaged{{Name: text, Problem: text}}, Workers: []api.Worker{}}
 }

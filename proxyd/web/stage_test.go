@@ -67,6 +67,7 @@ func newStage(t *testing.T) *stage {
 	s.routes.HandleFunc("POST /v1/dead/{sequence}/retry", s.retryDead)
 	s.routes.HandleFunc("PATCH /v1/dead/{sequence}", s.editDead)
 	s.routes.HandleFunc("DELETE /v1/dead/{sequence}", s.purgeDead)
+	s.routes.HandleFunc("GET /v1/workers/{name}/history", s.history)
 	s.routes.HandleFunc("/v1/", s.document)
 	s.start()
 	t.Cleanup(s.stop)
@@ -287,6 +288,17 @@ func (s *stage) document(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	answer(w, http.StatusOK, json.RawMessage(data))
+}
+
+// history of a worker that no test has made one for is empty.
+func (s *stage) history(w http.ResponseWriter, r *http.Request) {
+	s.mu.Lock()
+	history, ok := s.docs[r.URL.Path].(api.WorkerHistory)
+	s.mu.Unlock()
+	if !ok {
+		history = api.WorkerHistory{Worker: r.PathValue("name"), Revisions: []api.WorkerRevision{}}
+	}
+	answer(w, http.StatusOK, history)
 }
 
 func (s *stage) listDead(w http.ResponseWriter, r *http.Request) {
