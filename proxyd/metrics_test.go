@@ -16,8 +16,8 @@ import (
 	"github.com/prometheus/common/model"
 	"go.yaml.in/yaml/v3"
 
-	"github.com/damrey/damrey/internal/report"
 	"github.com/damrey/damrey/internal/api"
+	"github.com/damrey/damrey/internal/report"
 	"github.com/damrey/damrey/proxyd"
 )
 
