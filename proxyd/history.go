@@ -74,20 +74,18 @@ func (t *table) history(ctx context.Context, name string) (list []record, err er
 		if err != nil {
 			return err
 		}
-		subject := "$KV." + t.name + "." + name
-		messages, err := allMessages(ctx, stream, subject)
+		under := "$KV." + t.name + "."
+		messages, err := allMessages(ctx, stream, under+name)
 		if err != nil {
 			return err
 		}
 		list = make([]record, 0, len(messages))
 		for _, m := range messages {
-			meta, err := m.Metadata()
+			r, err := recordOf(m, under)
 			if err != nil {
 				return err
 			}
-			list = append(list, record{
-				key: name, value: m.Data(), revision: meta.Sequence.Stream, created: meta.Timestamp, deleted: removed(m.Headers()),
-			})
+			list = append(list, r)
 		}
 		return nil
 	})

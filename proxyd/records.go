@@ -64,21 +64,29 @@ func (s *store) snapshot(ctx context.Context, name string) (list []record, missi
 	}
 	byKey := make(map[string]record, len(messages))
 	for _, m := range messages {
-		meta, err := m.Metadata()
+		r, err := recordOf(m, under)
 		if err != nil {
 			return nil, nil, err
 		}
-		key := strings.TrimPrefix(m.Subject(), under)
-		byKey[key] = record{
-			key: key, value: m.Data(), revision: meta.Sequence.Stream, created: meta.Timestamp,
-			deleted: removed(m.Headers()),
-		}
+		byKey[r.key] = r
 	}
 	for _, r := range byKey {
 		list = append(list, r)
 	}
 	missing, err = notGiven(ctx, stream, under, byKey)
 	return list, missing, err
+}
+
+// recordOf reads a message of a bucket; under is what stands before the key in its subject.
+func recordOf(m jetstream.Msg, under string) (record, error) {
+	meta, err := m.Metadata()
+	if err != nil {
+		return record{}, err
+	}
+	return record{
+		key: strings.TrimPrefix(m.Subject(), under), value: m.Data(), revision: meta.Sequence.Stream, created: meta.Timestamp,
+		deleted: removed(m.Headers()),
+	}, nil
 }
 
 // removed says whether a record is the mark that the bucket keeps of a deleted one.

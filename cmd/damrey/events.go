@@ -23,13 +23,6 @@ took, alarms. It goes on after a break where it was.
 
 Kinds: `
 
-// eventKinds are those that there are.
-var eventKinds = []api.EventKind{
-	api.EventInstanceJoined, api.EventInstanceLeft, api.EventInstanceLost, api.EventInstanceState,
-	api.EventAgentJoined, api.EventAgentLeft, api.EventAgentLost, api.EventTableChanged, api.EventUndelivered,
-	api.EventAlarmFiring, api.EventAlarmResolved, api.EventBeatRefused, api.EventGap,
-}
-
 type eventsFlags struct {
 	proxy proxyFlag
 	kinds []string
@@ -40,10 +33,7 @@ type eventsFlags struct {
 
 func newEventsCommand(a *app) *cobra.Command {
 	var f eventsFlags
-	names := make([]string, len(eventKinds))
-	for i, kind := range eventKinds {
-		names[i] = string(kind)
-	}
+	names := api.EventKindNames()
 	cmd := &cobra.Command{
 		Use:   "events",
 		Short: "Follow what happens in the network",
@@ -72,7 +62,7 @@ func (f *eventsFlags) check() error {
 		return usageError("--count %d; use 0 or more", f.count)
 	}
 	for _, kind := range f.kinds {
-		if !slices.ContainsFunc(eventKinds, func(k api.EventKind) bool { return isOfKind(k, kind) }) {
+		if !slices.ContainsFunc(api.EventKinds, func(k api.EventKind) bool { return isOfKind(k, kind) }) {
 			return usageError("--kind %q is none of the kinds that the help lists", kind)
 		}
 	}
