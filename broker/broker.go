@@ -53,7 +53,7 @@ func (b *Broker) Run(ctx context.Context) (err error) {
 	if st.temp {
 		opts.JetStreamMaxStore = memoryStore
 	}
-	b.before = func(ctx context.Context) error { return b.rollBack(ctx, st.dir) }
+	b.before = func(ctx context.Context) error { return errors.Join(b.rollBack(ctx, st.dir), b.beginAfresh(st.dir)) }
 	return b.serve(ctx, opts, func(_ *server.Server, opts *server.Options) {
 		b.leafURL.Store(urlOf("nats-leaf", b.cfg.LeafHost, opts.LeafNode.Port)) // Start has put the chosen port there
 	})

@@ -3,7 +3,6 @@ package broker
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -85,8 +84,7 @@ func inspect(ctx context.Context, dir string) (*damage, error) {
 		Storage     string `json:"storage"`
 		Compression string `json:"compression"`
 	}
-	data, err := os.ReadFile(filepath.Join(dir, "meta.inf"))
-	if err != nil || json.Unmarshal(data, &config) != nil {
+	if !readMeta(dir, &config) {
 		return nil, nil // the server makes this copy anew
 	}
 	if config.Replicas < 2 || config.Storage != "file" || config.Compression != "" && config.Compression != "none" {
