@@ -14,6 +14,7 @@ import (
 
 	"github.com/damrey/damrey"
 	"github.com/damrey/damrey/internal/report"
+	"github.com/damrey/damrey/internal/view"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/micro"
 )
@@ -29,7 +30,7 @@ func (f *fabric) beats(worker string) *beats {
 	b := new(beats)
 	_, err := f.nc.Subscribe(report.Subject("damrey", worker, "*"), func(m *nats.Msg) {
 		instance := m.Subject[strings.LastIndexByte(m.Subject, '.')+1:]
-		beat, err := report.Parse(worker, instance, m.Data)
+		beat, err := view.Parse(worker, instance, m.Data)
 		if err != nil {
 			f.t.Errorf("a beat of %s: %v", worker, err)
 			return

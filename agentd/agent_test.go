@@ -15,6 +15,7 @@ import (
 	"github.com/damrey/damrey"
 	"github.com/damrey/damrey/agentd"
 	"github.com/damrey/damrey/internal/report"
+	"github.com/damrey/damrey/internal/view"
 )
 
 func TestAgent_RoutesForProgramsWithoutTheLibrary(t *testing.T) {
@@ -166,7 +167,7 @@ func TestAgent_SendsBeatsToTheBroker(t *testing.T) {
 	for {
 		select {
 		case m := <-heard:
-			b, err := report.Parse(report.AgentWorker, m.Subject[strings.LastIndexByte(m.Subject, '.')+1:], m.Data)
+			b, err := view.Parse(report.AgentWorker, m.Subject[strings.LastIndexByte(m.Subject, '.')+1:], m.Data)
 			must(t, err)
 			if b.State != report.Ready || b.Name != "10.1.2.3:8080" || b.PID == 0 || b.Started.IsZero() {
 				t.Fatalf("%s", m.Data)

@@ -10,6 +10,7 @@ import (
 	"github.com/nats-io/nats.go/micro"
 
 	"github.com/damrey/damrey/internal/report"
+	"github.com/damrey/damrey/internal/view"
 	"github.com/damrey/damrey/proxyd"
 )
 
@@ -107,7 +108,7 @@ func TestProxy_SendsBeats(t *testing.T) {
 		t.Fatal(err)
 	}
 	id := m.Subject[strings.LastIndexByte(m.Subject, '.')+1:]
-	b, err := report.Parse(report.ProxyWorker, id, m.Data)
+	b, err := view.Parse(report.ProxyWorker, id, m.Data)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -83,7 +83,7 @@ func (o *observer) beat(m *nats.Msg) {
 	now := o.clock.Now()
 	tokens := strings.Split(m.Subject, ".")
 	worker, instance := tokens[len(tokens)-2], tokens[len(tokens)-1]
-	b, err := report.Parse(worker, instance, m.Data)
+	b, err := view.Parse(worker, instance, m.Data)
 	if err != nil {
 		o.view.Refuse(now, worker, instance, err)
 		return

@@ -2,12 +2,7 @@
 // histograms every few seconds, copies of messages for who taps them, and the spans of traces.
 package report
 
-import (
-	"encoding/json"
-	"errors"
-	"fmt"
-	"time"
-)
+import "time"
 
 const (
 	// Every is the time between two beats, but for jitter. A change of state is told at once.
@@ -96,29 +91,6 @@ type Out struct {
 	Timeouts    uint64 `json:"timeouts,omitempty"`    // of requests begun here
 	Stopped     uint64 `json:"stopped,omitempty"`     // of requests begun here: nobody took them
 	Undelivered uint64 `json:"undelivered,omitempty"` // of sends
-}
-
-// Parse reads a beat that came on the subject of a worker's instance. Somebody else's may say anything.
-func Parse(worker, instance string, data []byte) (*Beat, error) {
-	if len(data) > MaxSize {
-		return nil, fmt.Errorf("a beat of %d bytes; at most %d are read", len(data), MaxSize)
-	}
-	b := new(Beat)
-	if err := json.Unmarshal(data, b); err != nil {
-		return nil, fmt.Errorf("a beat that cannot be read: %w", err)
-	}
-	if b.Worker != worker || b.Instance != instance {
-		return nil, fmt.Errorf("a beat of %q %q came as one of %q %q", b.Worker, b.Instance, worker, instance)
-	}
-	switch b.State {
-	case Waiting, Standby, Ready, Draining, Left:
-	default:
-		return nil, fmt.Errorf("a beat with the unknown state %q", b.State)
-	}
-	if len(b.In) > MaxRoutes+1 || len(b.Out) > MaxRoutes+1 {
-		return nil, errors.New("a beat with more routes than an instance tells apart")
-	}
-	return b, nil
 }
 
 // Subject of the beats of one instance; "*" for any.

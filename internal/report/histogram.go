@@ -80,42 +80,17 @@ func (h Histogram) Total() (n uint64) {
 
 // Plus are both together.
 func (h Histogram) Plus(other Histogram) Histogram {
-	return h.merge(other, func(a, b uint64) uint64 { return a + b })
-}
-
-// Minus is what came to a histogram after before. Counts never fall; where one did, another took the name, and all of h is new.
-func (h Histogram) Minus(before Histogram) Histogram {
-	fell := false
-	diff := h.merge(before, func(a, b uint64) uint64 {
-		if a < b {
-			fell = true
-			return 0
-		}
-		return a - b
-	})
-	if fell {
-		return h
-	}
-	return diff
-}
-
-func (h Histogram) merge(other Histogram, with func(a, b uint64) uint64) Histogram {
 	all := make(Histogram, 0, max(len(h), len(other)))
-	add := func(bucket int, a, b uint64) {
-		if n := with(a, b); n > 0 {
-			all = append(all, Count{bucket, n})
-		}
-	}
 	for len(h) > 0 || len(other) > 0 {
 		switch {
 		case len(other) == 0 || len(h) > 0 && h[0].Bucket < other[0].Bucket:
-			add(h[0].Bucket, h[0].N, 0)
+			all = append(all, h[0])
 			h = h[1:]
 		case len(h) == 0 || other[0].Bucket < h[0].Bucket:
-			add(other[0].Bucket, 0, other[0].N)
+			all = append(all, other[0])
 			other = other[1:]
 		default:
-			add(h[0].Bucket, h[0].N, other[0].N)
+			all = append(all, Count{h[0].Bucket, h[0].N + other[0].N})
 			h, other = h[1:], other[1:]
 		}
 	}

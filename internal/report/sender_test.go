@@ -2,6 +2,7 @@ package report
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -27,8 +28,8 @@ func (o *outlet) seen() ([]*Beat, []time.Time) {
 
 func (o *outlet) take(t *testing.T) func(string, []byte) error {
 	return func(subject string, data []byte) error {
-		b, err := Parse("w", "i", data)
-		if err != nil || subject != "damrey.beat.w.i" {
+		b := new(Beat)
+		if err := json.Unmarshal(data, b); err != nil || subject != "damrey.beat.w.i" {
 			t.Errorf("on %s: %v", subject, err)
 			return err
 		}

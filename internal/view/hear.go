@@ -222,12 +222,10 @@ func (v *View) countIn(now Instant, i *instance, p *pair, r *report.In, base boo
 	last := p.sum
 	last[sent], last[timedOut], last[stopped], last[undelivered] = 0, 0, 0, 0
 	more, fell := sum.since(&last)
-	was := reader{p.stay}
-	var stay report.Histogram
-	if fell || len(p.stay) == 0 {
-		stay = r.Stay
-	} else {
-		stay = r.Stay.Minus(was.histogram())
+	stay := r.Stay
+	if !fell {
+		v.came = came(v.came[:0], r.Stay, reader{p.stay})
+		stay = v.came
 	}
 	for k := range more {
 		switch k {

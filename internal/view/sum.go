@@ -65,3 +65,38 @@ func missing(h report.Histogram, from int) report.Histogram {
 	i, _ := slices.BinarySearchFunc(h, from, func(c report.Count, b int) int { return c.Bucket - b })
 	return h[i:]
 }
+
+// came appends to room what came to h after what was packed before. Counts never fall; where one did, another took the name, and
+// all of h is new.
+func came(room, h report.Histogram, before reader) report.Histogram {
+	if len(before.data) == 0 {
+		return append(room, h...)
+	}
+	empty := room
+	left := before.uvarint()
+	last, bucket, n := 0, 0, uint64(0)
+	next := func() {
+		if bucket, n = report.Buckets, 0; left > 0 {
+			bucket, n = last+int(before.uvarint()), before.uvarint()
+			last = bucket
+			left--
+		}
+	}
+	next()
+	for _, c := range h {
+		if bucket < c.Bucket || bucket == c.Bucket && c.N < n {
+			return append(empty, h...)
+		}
+		if bucket == c.Bucket {
+			c.N -= n
+			next()
+		}
+		if c.N > 0 {
+			room = append(room, c)
+		}
+	}
+	if bucket < report.Buckets {
+		return append(empty, h...)
+	}
+	return room
+}

@@ -42,8 +42,9 @@ type View struct {
 	instances map[instanceKey]*instance
 	pairs     int // over all instances
 	routes    map[Key]*route
-	all       *route // everything together
-	sum       sum    // of the beat in hand
+	all       *route           // everything together
+	sum       sum              // of the beat in hand
+	came      report.Histogram // of the route in hand
 	stores    map[string]Store
 	dead      map[Key]uint64
 	firing    int
