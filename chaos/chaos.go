@@ -210,7 +210,7 @@ func (r *run) judge(ctx context.Context, began, ended time.Time) error {
 		r.report.accuse("what is left in the streams: %v", err)
 	}
 	for stream, n := range left {
-		r.report.accuse("%d messages are left in %s after %v: %s", n, stream, emptyTime, r.site.stuck(ctx, stream))
+		r.report.accuse("%d messages are left in %s, and none was done for %v: %s", n, stream, emptyTime, r.site.stuck(ctx, stream))
 	}
 	e := evidence{sent: r.driver.all, faults: r.faults}
 	if e.dead, err = r.deadLetters(ctx); err != nil {

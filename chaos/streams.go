@@ -3,6 +3,7 @@ package chaos
 import (
 	"context"
 	"fmt"
+	"math"
 	"sort"
 	"strings"
 	"time"
@@ -16,7 +17,7 @@ import (
 const (
 	lookTime   = 3 * time.Second
 	settleTime = 60 * time.Second
-	emptyTime  = 90 * time.Second
+	emptyTime  = 90 * time.Second // without any progress
 )
 
 func jobsStream(stage string) string { return bucket.JobsStream(damrey.DefaultPrefix, stage) }
@@ -131,14 +132,26 @@ func (s *site) jobs(ctx context.Context, stage string) (n uint64, err error) {
 	return n, nil
 }
 
-// awaitEmpty waits until every job is done, and returns what is left after a while.
+// awaitEmpty waits until every job is done, and returns what is left when none has been for a while.
 func (s *site) awaitEmpty(ctx context.Context) (left map[string]uint64, err error) {
-	for end := time.Now().Add(emptyTime); ; sleep(ctx, 250*time.Millisecond) {
+	least, moved := uint64(math.MaxUint64), time.Now()
+	for ; ; sleep(ctx, 250*time.Millisecond) {
 		left, err = s.left(ctx)
-		if err == nil && len(left) == 0 || time.Now().After(end) || ctx.Err() != nil {
+		if err == nil && len(left) == 0 || time.Since(moved) > emptyTime || ctx.Err() != nil {
 			return left, err
 		}
+		if steps := stepsOf(left); err == nil && steps < least {
+			least, moved = steps, time.Now()
+		}
 	}
+}
+
+// stepsOf is how many handlers are still to run for what is left.
+func stepsOf(left map[string]uint64) (n uint64) {
+	for i, stage := range line {
+		n += left[jobsStream(stage)] * uint64(len(line)-i)
+	}
+	return n
 }
 
 // stuck says of each consumer of a stream that has something left what it waits for.
