@@ -14,6 +14,7 @@ type Burial struct {
 	Worker, Type, From string // its route
 	ID                 string // under which it was stored
 	Sequence           uint64 // in the worker's stream
+	Stored             time.Time
 	Handouts           uint64
 	Failures           int
 	Why                string
@@ -21,7 +22,8 @@ type Burial struct {
 }
 
 // Letter is a stored message as a dead letter. Whoever writes it, it has one
-// id, so that it is there once.
+// id, so that it is there once. A stream that is made anew counts from 1 again:
+// the time tells its messages from those before.
 func (b Burial) Letter(prefix string, header nats.Header, payload []byte) *nats.Msg {
 	m := &nats.Msg{Subject: DeadSubject(prefix, b.Worker, b.Type, b.From), Data: payload, Header: nats.Header{}}
 	for name, values := range header {
@@ -31,7 +33,7 @@ func (b Burial) Letter(prefix string, header nats.Header, payload []byte) *nats.
 		}
 	}
 	for name, value := range map[string]string{
-		HeaderID:           fmt.Sprintf("dead.%s.%d.%s", b.Worker, b.Sequence, b.ID),
+		HeaderID:           fmt.Sprintf("dead.%s.%d.%x.%s", b.Worker, b.Sequence, b.Stored.UnixNano(), b.ID),
 		HeaderOriginalID:   b.ID,
 		HeaderDeadError:    headerText(b.Why),
 		HeaderDeadFailures: strconv.Itoa(b.Failures),

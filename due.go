@@ -187,7 +187,7 @@ func (m *Mover) remember(ctx context.Context, d *due) bool {
 		return false
 	}
 	var t tried
-	if json.Unmarshal(got.Data, &t) == nil && t.ID == d.id() {
+	if json.Unmarshal(got.Data, &t) == nil && t.ID == d.id() && t.Stored.Equal(d.meta.Timestamp) {
 		d.tried = t
 	}
 	return true
@@ -196,7 +196,7 @@ func (m *Mover) remember(ctx context.Context, d *due) bool {
 // write stores what is known of the failures, and goes on then, also when it
 // cannot be stored.
 func (m *Mover) write(d *due, why string, then func()) {
-	d.tried.ID, d.tried.Error, d.tried.Instance, d.tried.At = d.id(), why, m.cfg.Name, time.Now().UTC()
+	d.tried.ID, d.tried.Stored, d.tried.Error, d.tried.Instance, d.tried.At = d.id(), d.meta.Timestamp.UTC(), why, m.cfg.Name, time.Now().UTC()
 	m.put(triedSubject(m.cfg.Prefix, dueToken, d.meta.Sequence.Stream), d, d.tried, then)
 }
 
@@ -238,7 +238,7 @@ func (m *Mover) bury(d *due, why string) {
 	}
 	sequence := strconv.FormatUint(d.meta.Sequence.Stream, 10)
 	for name, value := range map[string]string{
-		HeaderID:           "dead." + dueToken + "." + sequence + "." + d.id(),
+		HeaderID:           fmt.Sprintf("dead.%s.%s.%x.%s", dueToken, sequence, d.meta.Timestamp.UnixNano(), d.id()),
 		HeaderOriginalID:   d.id(),
 		HeaderDeadError:    headerText(why),
 		HeaderDeadFailures: strconv.Itoa(d.tried.Failures),

@@ -70,11 +70,14 @@ func (l *link) storePayload(ctx context.Context, r *Route, payload []byte, j job
 	switch {
 	case j.given != "":
 		marker = idMarker(l.prefix, r, j.given, payload)
+		// The id may be used again, for another worker or later; what follows from
+		// one of them is not what follows from the other.
 		m.Header.Set(HeaderOriginalID, j.given)
+		m.Header.Set(HeaderLineage, j.given+"."+l.newID())
 	case j.id != "":
 		m.Header.Set(HeaderID, j.id)
 	default:
-		m.Header.Set(HeaderID, l.inboxToken()+"-"+strconv.FormatUint(l.jobs.Add(1), 36))
+		m.Header.Set(HeaderID, l.newID())
 	}
 	if j.reply != "" {
 		m.Header.Set(HeaderReply, j.reply)
@@ -85,6 +88,9 @@ func (l *link) storePayload(ctx context.Context, r *Route, payload []byte, j job
 	maps.Copy(m.Header, j.trace)
 	return l.store(ctx, storing{msg: m, marker: marker, at: r.String(), deadline: deadline, done: done, lane: lane, patient: j.patient})
 }
+
+// newID is an id that no other message has.
+func (l *link) newID() string { return l.inboxToken() + "-" + strconv.FormatUint(l.jobs.Add(1), 36) }
 
 // Job is a message as it is stored on a durable route, but for its id. The
 // error is [ErrMalformed]: the message has no argument that is the route's key.

@@ -33,7 +33,7 @@ const (
 	HeaderDeadTime     = "Damrey-Time"      // RFC 3339
 	HeaderDeadSequence = "Damrey-Sequence"  // in the worker's stream of jobs
 	HeaderDeadHandouts = "Damrey-Delivered" // how often it was handed out
-	HeaderOriginalID   = "Damrey-ID"        // under which it was stored as a job
+	HeaderOriginalID   = "Damrey-ID"        // the application's, or under which it was stored first
 	HeaderDeadEdited   = "Damrey-Edited"    // RFC 3339; when somebody changed the message
 	HeaderDeadReplaces = "Damrey-Replaces"  // the letter's sequence before that
 )
@@ -43,6 +43,7 @@ const (
 type job struct {
 	msg      *nats.Msg
 	sequence uint64
+	stored   time.Time
 	handouts uint64
 	tried    tried
 	attempts int
@@ -68,6 +69,7 @@ type job struct {
 // <prefix>.tried.<to>.<sequence>.
 type tried struct {
 	ID       string    `json:"id"`
+	Stored   time.Time `json:"stored"` // by the stream; one that is made anew counts from 1 again
 	Failures int       `json:"failures"`
 	Excused  uint64    `json:"excused,omitempty"` // hand-outs until the last that was given back on purpose
 	Held     int       `json:"held,omitempty"`    // met something paused, which is no failure
@@ -163,6 +165,7 @@ func (w *Instance) newJob(m *nats.Msg) *job {
 	j := &job{msg: m}
 	if meta, err := m.Metadata(); err == nil { // else its subject is no job's
 		j.sequence, j.handouts, j.handout = meta.Sequence.Stream, meta.NumDelivered, meta.Sequence.Consumer
+		j.stored = meta.Timestamp
 	}
 	return j
 }
@@ -269,7 +272,7 @@ func (w *Instance) remember(ctx context.Context, j *job) bool {
 		return false
 	}
 	var t tried
-	if json.Unmarshal(m.Data, &t) == nil && t.ID == j.id() {
+	if json.Unmarshal(m.Data, &t) == nil && t.ID == j.id() && t.Stored.Equal(j.stored) {
 		j.tried = t
 	}
 	return true
@@ -414,14 +417,14 @@ func (w *Instance) postpone(in *inbound, what, text string, wait time.Duration) 
 // when it cannot be stored. what tells this note of the job from its others.
 func (w *Instance) writeTried(in *inbound, what string, then func()) {
 	j := in.job
-	j.tried.ID, j.tried.Instance, j.tried.At = j.id(), w.id, time.Now().UTC()
+	j.tried.ID, j.tried.Stored, j.tried.Instance, j.tried.At = j.id(), j.stored.UTC(), w.id, time.Now().UTC()
 	data, err := json.Marshal(j.tried)
 	if err != nil {
 		data = nil // strings, numbers and a time always marshal
 	}
 	m := &nats.Msg{
 		Subject: triedSubject(w.opts.prefix, w.cfg.Name, j.sequence), Data: data,
-		Header: nats.Header{HeaderID: {fmt.Sprintf("%s.%d.%s.%s", w.cfg.Name, j.sequence, j.id(), what)}},
+		Header: nats.Header{HeaderID: {fmt.Sprintf("%s.%d.%x.%s.%s", w.cfg.Name, j.sequence, j.stored.UnixNano(), j.id(), what)}},
 	}
 	done := func(err error) {
 		if err != nil {
@@ -456,7 +459,7 @@ func (w *Instance) letComeAgain(in *inbound, wait time.Duration) {
 func (w *Instance) bury(in *inbound, why string) {
 	j := in.job
 	m := Burial{
-		Worker: w.cfg.Name, Type: in.typ, From: in.from, ID: j.id(), Sequence: j.sequence,
+		Worker: w.cfg.Name, Type: in.typ, From: in.from, ID: j.id(), Sequence: j.sequence, Stored: j.stored,
 		Handouts: j.handouts, Failures: j.tried.Failures, Why: why, Instance: w.id,
 	}.Letter(w.opts.prefix, j.msg.Header, j.msg.Data)
 	err := w.link.store(context.Background(), storing{

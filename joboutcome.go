@@ -1,10 +1,10 @@
 package damrey
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
 
 	"github.com/damrey/damrey/internal/wire"
 	"github.com/nats-io/nats.go"
@@ -88,7 +88,7 @@ func (w *Instance) pushOutput(in *inbound, route *Route, payload []byte, header 
 	case route.Durable:
 		w.link.outs.of(route).left(1)
 		w.link.handed.add(route, in.answerTo(), hops)
-		j := jobHeader{id: in.job.outputID(hops), reply: in.answerTo(), hops: hops, patient: true, trace: header}
+		j := jobHeader{id: in.job.outputID(), reply: in.answerTo(), hops: hops, patient: true, trace: header}
 		return w.link.storePayload(context.Background(), route, payload, j, deadline, ended)
 	case in.answerTo() == "":
 		deadline = clock().add(w.cfg.Timeout)
@@ -107,15 +107,11 @@ func (w *Instance) pushOutput(in *inbound, route *Route, payload []byte, header 
 	return err
 }
 
-// outputID is the id of a job's output, hops behind its beginning: the same
-// whenever the job runs, also when the job was stored twice, so that those behind
-// it may know it. An id of the application's own may be used again for another
-// message, and the sequence tells them apart: such a job is stored once.
-func (j *job) outputID(hops int) string {
-	if given := j.msg.Header.Get(HeaderOriginalID); given != "" {
-		return given + "." + strconv.FormatUint(j.sequence, 36)
-	}
-	return j.id() + "-" + strconv.Itoa(hops)
+// outputID is the id of a job's output: the same whenever the job runs, also
+// when it was stored twice, or was a dead letter meanwhile, so that those behind
+// it may know it.
+func (j *job) outputID() string {
+	return cmp.Or(j.msg.Header.Get(HeaderLineage), j.id()) + "-1"
 }
 
 // giveUpJob is for what trying again would not change.

@@ -27,6 +27,7 @@ const (
 	HeaderAttempts = "Damrey-Attempts"     // how often it may fail; absent: DefaultAttempts
 	HeaderBackoff  = "Damrey-Backoff"      // after the first failure; absent: DefaultBackoff
 	HeaderKey      = "Damrey-Key"          // the index of the argument that is the key; absent: none
+	HeaderLineage  = "Damrey-Lineage"      // what the id of its output begins with; absent: its id
 )
 
 const (

@@ -127,7 +127,8 @@ func (b *burial) take(ctx context.Context, consumer jetstream.Consumer, hands *a
 			return 0, err
 		}
 		hands.mark(meta.Sequence.Stream)
-		moving = append(moving, b.letter(ctx, m.Subject(), m.Headers(), m.Data(), meta.Sequence.Stream, meta.NumDelivered, m.Ack))
+		moving = append(moving, b.letter(ctx, m.Subject(), m.Headers(), m.Data(),
+			damrey.Burial{Sequence: meta.Sequence.Stream, Stored: meta.Timestamp, Handouts: meta.NumDelivered}, m.Ack))
 	}
 	n, err := b.moveAll(ctx, moving)
 	return n, errors.Join(err, batch.Error())
@@ -147,7 +148,8 @@ func (b *burial) takePostponed(ctx context.Context, stream jetstream.Stream, han
 		next = m.Sequence + 1
 		if !b.isMarker(m.Subject) && hands.unseen(m.Sequence) {
 			done := func() error { return ignore(remove(ctx, stream, m.Sequence), jetstream.ErrMsgNotFound) }
-			all = append(all, b.letter(ctx, m.Subject, m.Header, m.Data, m.Sequence, 2, done))
+			all = append(all, b.letter(ctx, m.Subject, m.Header, m.Data,
+				damrey.Burial{Sequence: m.Sequence, Stored: m.Time, Handouts: 2}, done))
 		}
 	}
 	_, err := b.moveAll(ctx, all)
@@ -161,19 +163,18 @@ type moving struct {
 	remove func() error
 }
 
-func (b *burial) letter(ctx context.Context, subject string, h nats.Header, payload []byte, sequence, handouts uint64, remove func() error) *moving {
+// letter begins to store one; grave says which message it is.
+func (b *burial) letter(ctx context.Context, subject string, h nats.Header, payload []byte, grave damrey.Burial, remove func() error) *moving {
 	tokens := strings.Split(subject, ".") // the prefix, job or held, the worker, type, from
-	grave := damrey.Burial{
-		Worker: b.worker, Type: "_", From: "_", ID: h.Get(damrey.HeaderOriginalID), Sequence: sequence, Handouts: handouts,
-		Why: fmt.Sprintf("worker %s was deleted", b.worker), Instance: "damrey-proxy",
-	}
+	grave.Worker, grave.Type, grave.From, grave.ID = b.worker, "_", "_", h.Get(damrey.HeaderOriginalID)
+	grave.Why, grave.Instance = fmt.Sprintf("worker %s was deleted", b.worker), "damrey-proxy"
 	if len(tokens) > 4 {
 		grave.Type, grave.From = tokens[3], tokens[4]
 	}
 	if grave.ID == "" {
 		grave.ID = h.Get(damrey.HeaderID)
 	}
-	if handouts > 1 {
+	if grave.Handouts > 1 {
 		b.remember(ctx, &grave)
 	}
 	moving := &moving{remove: remove}
@@ -189,11 +190,12 @@ func (b *burial) remember(ctx context.Context, grave *damrey.Burial) {
 	}
 	m, err := stream.GetLastMsgForSubject(ctx, fmt.Sprintf("%s.tried.%s.%d", b.store.prefix, b.worker, grave.Sequence))
 	var tried struct {
-		ID       string `json:"id"`
-		Failures int    `json:"failures"`
-		Error    string `json:"error"`
+		ID       string    `json:"id"`
+		Stored   time.Time `json:"stored"`
+		Failures int       `json:"failures"`
+		Error    string    `json:"error"`
 	}
-	if err != nil || json.Unmarshal(m.Data, &tried) != nil || tried.ID != grave.ID || tried.Failures == 0 {
+	if err != nil || json.Unmarshal(m.Data, &tried) != nil || tried.ID != grave.ID || !tried.Stored.Equal(grave.Stored) || tried.Failures == 0 {
 		return
 	}
 	grave.Failures = tried.Failures

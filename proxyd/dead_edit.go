@@ -77,7 +77,9 @@ func (d *deadLetters) edited(letter *jetstream.RawStreamMsg, change api.DeadEdit
 			m.Header[name] = values
 		}
 	}
-	m.Header.Set(damrey.HeaderID, "edit."+strconv.FormatUint(letter.Sequence, 10)+"."+letter.Header.Get(damrey.HeaderOriginalID))
+	id := "edit." + strconv.FormatUint(letter.Sequence, 10) + "." + letter.Header.Get(damrey.HeaderOriginalID)
+	m.Header.Set(damrey.HeaderID, id)
+	m.Header.Set(damrey.HeaderLineage, id) // it is another message, and so is what follows from it
 	m.Header.Set(damrey.HeaderDeadReplaces, strconv.FormatUint(letter.Sequence, 10))
 	m.Header.Set(damrey.HeaderDeadEdited, time.Now().UTC().Format(time.RFC3339))
 	return m, nil

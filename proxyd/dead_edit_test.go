@@ -37,7 +37,8 @@ func TestDead_AnEditedLetterKeepsItsHistory(t *testing.T) {
 	if now.ID != was.ID || now.Error != was.Error || now.Instance != was.Instance || now.Failures != was.Failures {
 		t.Errorf("its history changed: %+v\nbefore: %+v", now, was)
 	}
-	if now.Edited.IsZero() || !was.Edited.IsZero() || now.Headers[damrey.HeaderDeadReplaces][0] != "1" {
+	if now.Edited.IsZero() || !was.Edited.IsZero() || now.Headers[damrey.HeaderDeadReplaces][0] != "1" ||
+		now.Headers[damrey.HeaderLineage][0] != "edit.1."+was.ID {
 		t.Errorf("nothing says that it was edited: %+v", now)
 	}
 	// What is not given stays, and it can be edited again and sent.

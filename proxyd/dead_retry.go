@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"regexp"
 	"strconv"
 	"time"
 
@@ -135,24 +134,23 @@ func (d *deadLetters) storeAgain(ctx context.Context, route *damrey.Route, lette
 		"the broker did not say whether it stored the message (%s): %v; the letter stays, and is stored once if you try again within 2 minutes", route, err)
 }
 
-// jobOf is a letter as the library would store it on a route. Its hops are counted anew: one that died in a loop is retried
-// when the loop has been taken out of the table.
+// jobOf is a letter as the library would store it on a route. Handlers know it by the id that it had, and what follows from it
+// has the ids that it would have had. Its hops are counted anew: one that died in a loop is retried when the loop has been
+// taken out of the table.
 func jobOf(route *damrey.Route, letter *jetstream.RawStreamMsg) (*nats.Msg, error) {
 	m, err := route.Job(letter.Data)
 	if err != nil {
 		return nil, stays("%v", err)
 	}
-	m.Header.Set(damrey.HeaderID, retryID(letter.Sequence, letter.Header.Get(damrey.HeaderOriginalID)))
+	id := letter.Header.Get(damrey.HeaderOriginalID)
+	// The same for every retry of one letter, and another when it has become one again.
+	m.Header.Set(damrey.HeaderID, "retry."+strconv.FormatUint(letter.Sequence, 10)+"."+id)
+	for _, name := range []string{damrey.HeaderOriginalID, damrey.HeaderLineage} {
+		if value := letter.Header.Get(name); value != "" {
+			m.Header.Set(name, value)
+		}
+	}
 	return m, nil
-}
-
-// retried is what retryID puts before an id.
-var retried = regexp.MustCompile(`^retry\.[0-9]+\.`)
-
-// retryID is the same for every retry of one letter. The letter's sequence tells it from an earlier retry of the same
-// message, whose mark gives way: an id does not grow.
-func retryID(sequence uint64, id string) string {
-	return "retry." + strconv.FormatUint(sequence, 10) + "." + retried.ReplaceAllString(id, "")
 }
 
 // push publishes a letter on a direct route. NATS keeps the order of a connection, so when a round trip is over, "no

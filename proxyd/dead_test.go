@@ -293,7 +293,7 @@ func TestDead_RetriesOnADurableRouteOfToday(t *testing.T) {
 	}
 	for name, want := range map[string]string{
 		"Nats-Msg-Id": "retry.1." + letter.ID, "Damrey-Cost": "3", "Damrey-Attempts": "2", "Damrey-Backoff": "1m0s",
-		"Damrey-Reply": "", "Damrey-Hops": "", "Damrey-Error": "", "Damrey-ID": "",
+		"Damrey-Reply": "", "Damrey-Hops": "", "Damrey-Error": "", "Damrey-ID": letter.ID, "Damrey-Lineage": "",
 	} {
 		if got := m.Header.Get(name); got != want {
 			t.Errorf("%s: %q, want %q", name, got, want)
@@ -317,14 +317,16 @@ func TestDead_RetriesOnADurableRouteOfToday(t *testing.T) {
 	}
 }
 
-// A retried message that fails again is a new letter, and its id does not grow.
+// A retried message that fails again is a new letter, and keeps its id.
 func TestDead_RetriesAgainAndAgain(t *testing.T) {
 	t.Parallel()
 	r := newDeadRig(t)
 	r.register("src", durably("order", "w"))
 	r.bury(message("order", "stock"))
 	id := r.list(api.DeadFilter{}).Letters[0].ID
-	r.serve("w", func(context.Context, damrey.Msg) (damrey.Msg, error) {
+	ids := make(chan string, 10)
+	r.serve("w", func(ctx context.Context, _ damrey.Msg) (damrey.Msg, error) {
+		ids <- damrey.MessageID(ctx)
 		return nil, damrey.Discard(errors.New("still none"))
 	})
 	for sequence := uint64(1); sequence < 5; sequence++ {
@@ -334,8 +336,8 @@ func TestDead_RetriesAgainAndAgain(t *testing.T) {
 		eventually(t, fmt.Sprintf("it is a letter again after %d retries", sequence), func() bool {
 			return sequences(r.list(api.DeadFilter{})) == fmt.Sprint(sequence+1)
 		})
-		if got, want := r.list(api.DeadFilter{}).Letters[0].ID, fmt.Sprintf("retry.%d.%s", sequence, id); got != want {
-			t.Errorf("id %s, want %s", got, want)
+		if got, seen := r.list(api.DeadFilter{}).Letters[0].ID, <-ids; got != id || seen != id {
+			t.Errorf("id %s, and %s in the handler, not %s", got, seen, id)
 		}
 	}
 }
@@ -346,7 +348,7 @@ func TestDead_CountsHopsAnewAndDropsTheReply(t *testing.T) {
 	r.register("src", durably("x", "w"))
 	m := nats.NewMsg("damrey.dead.w.x.src")
 	m.Data = []byte(`["REQUEST","x"]`)
-	for name, value := range map[string]string{"Damrey-ID": "a", "Damrey-Hops": "12", "Damrey-Reply": "_INBOX.x", "Damrey-Cost": "9"} {
+	for name, value := range map[string]string{"Damrey-ID": "a", "Damrey-Lineage": "a.1", "Damrey-Hops": "12", "Damrey-Reply": "_INBOX.x", "Damrey-Cost": "9"} {
 		m.Header.Set(name, value)
 	}
 	if _, err := r.js.PublishMsg(t.Context(), m); err != nil {
@@ -362,6 +364,9 @@ func TestDead_CountsHopsAnewAndDropsTheReply(t *testing.T) {
 	job, err := stream.GetMsg(t.Context(), 1)
 	if err != nil || job.Header.Get("Damrey-Hops") != "" || job.Header.Get("Damrey-Reply") != "" || job.Header.Get("Damrey-Cost") != "" {
 		t.Errorf("%v, %v", job.Header, err)
+	}
+	if job.Header.Get("Damrey-ID") != "a" || job.Header.Get("Damrey-Lineage") != "a.1" || job.Header.Get("Nats-Msg-Id") != "retry.1.a" {
+		t.Errorf("it is another message now: %v", job.Header)
 	}
 }
 
