@@ -65,6 +65,19 @@ func done(xs []*execution) (at time.Time, ok bool) {
 	return at, ok
 }
 
+// over is when a message had been handled, or had failed for good.
+func over(xs []*execution) (at time.Time, ok bool) {
+	if at, ok = done(xs); ok {
+		return at, ok
+	}
+	for _, x := range xs {
+		if x.failed && (!ok || x.end.After(at)) {
+			at, ok = x.end, true
+		}
+	}
+	return at, ok
+}
+
 // checkFates finds what is lost.
 func (r *Report) checkFates(e evidence, last *stageLedger) {
 	dead := make(map[string]bool)
@@ -89,6 +102,9 @@ func (r *Report) checkFates(e evidence, last *stageLedger) {
 			r.accuse("undecided: %s was never stored: %v", s.id, s.err)
 		case s.fate == unknown:
 			r.Unknown++
+		case doomed(s.number) && processed:
+			r.accuse("handled though it fails: %s", s.id)
+			r.Stored++
 		case !processed && !dead[s.id]:
 			lost = append(lost, s.id)
 			fallthrough
@@ -129,6 +145,10 @@ func (r *Report) checkRepetitions(s *stageLedger, faults []*happened) {
 			if was == nil {
 				continue
 			}
+			if was.failed {
+				r.Retried++
+				continue
+			}
 			r.Repeated++
 			if !explained(was, x, faults) {
 				unexplained = append(unexplained, fmt.Sprintf("%s at %s: began at %s %s, and at %s %v later",
@@ -157,7 +177,7 @@ func (r *Report) checkOrder(s *stageLedger, all []*sent) {
 	last := make(map[string]*sent)
 	for _, m := range all { // of one key in ascending order
 		xs := s.byID[m.id]
-		if m.fate != stored || len(xs) == 0 {
+		if isLoose(m.key) || m.fate != stored || len(xs) == 0 {
 			continue
 		}
 		was := last[m.key]
@@ -165,7 +185,7 @@ func (r *Report) checkOrder(s *stageLedger, all []*sent) {
 		if was == nil {
 			continue
 		}
-		ended, ok := done(s.byID[was.id])
+		ended, ok := over(s.byID[was.id])
 		if !ok || xs[0].at.Before(ended) {
 			wrong = append(wrong, fmt.Sprintf("%s at %s began %s at %s, %s %s", m.id, s.name,
 				xs[0].at.Format("15:04:05.000"), xs[0].instance, was.id, endedText(ended, ok)))

@@ -37,6 +37,12 @@ func (s *scene) run(stage, instance, id, messageID string, begin, end float64) {
 	}
 }
 
+// fail enters an execution that ends with an error.
+func (s *scene) fail(stage, instance, id, messageID string, begin, end float64) {
+	s.run(stage, instance, id, messageID, begin, end)
+	s.entries[len(s.entries)-1].failed = true
+}
+
 // through is a message that goes through the whole line, a second a stage.
 func (s *scene) through(id string, at float64) {
 	for i, stage := range line {
@@ -75,6 +81,36 @@ func TestReport_Check(t *testing.T) {
 		"repeated, nothing happened":      {build: repeat, found: "unexplained repetition: a at one", count: func(r Report) int { return r.Unexplained }},
 		"repeated, it happened elsewhere": {build: func(s *scene) { repeat(s); s.faults = []*happened{elsewhere} }, found: "unexplained repetition: a at one", count: func(r Report) int { return r.Unexplained }},
 		"repeated, it was over":           {build: func(s *scene) { repeat(s); s.faults = []*happened{over} }, found: "unexplained repetition: a at one", count: func(r Report) int { return r.Unexplained }},
+		"failed, and ran again": {build: func(s *scene) {
+			s.store("a", 0, 1)
+			s.fail("two", "two-1", "a", "atwo", 2, 2.5)
+			s.through("a", 3)
+		}, count: func(r Report) int { return r.Retried }},
+		"the one before failed for good": {build: func(s *scene) {
+			s.store("a", 0, 1)
+			s.store("b", 1, 2)
+			s.fail("one", "one-1", "a", "m", 2, 2.5)
+			s.bury("a", "it failed")
+			s.through("b", 3)
+		}, count: func(r Report) int { return r.Processed }},
+		"overtaken one that fails": {build: func(s *scene) {
+			s.store("a", 0, 1)
+			s.store("b", 1, 2)
+			s.fail("one", "one-1", "a", "m", 2, 4.5)
+			s.bury("a", "it failed")
+			s.through("b", 3)
+		}, found: "out of order: b at one began", count: func(r Report) int { return r.OutOfOrder }},
+		"handled though it fails": {build: func(s *scene) { s.store("a", doomEvery/2, 1); s.through("a", 2) },
+			found: "handled though it fails: a", count: func(r Report) int { return r.Processed }},
+		"in no order": {build: func(s *scene) {
+			s.store("a", 0, 1)
+			s.store("b", 1, 2)
+			for _, m := range s.sent {
+				m.key += loose
+			}
+			s.through("b", 3)
+			s.through("a", 3.2)
+		}, count: func(r Report) int { return r.Processed - 1 }},
 		"overtaken": {build: func(s *scene) {
 			s.store("a", 0, 1)
 			s.store("b", 1, 2)

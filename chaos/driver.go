@@ -11,7 +11,8 @@ import (
 )
 
 const (
-	keyCount   = 50
+	keyCount   = 40                     // whose messages stay in order
+	looseCount = 10                     // whose messages do not
 	sendEvery  = 250 * time.Millisecond // of each key, together 200 a second
 	sendTime   = 15 * time.Second       // longer than electing a leader takes
 	lateAnswer = 5 * time.Second        // a Send may be late by, while a link is frozen
@@ -53,6 +54,10 @@ type driver struct {
 func (d *driver) start(ctx, patience context.Context) {
 	for i := range keyCount {
 		d.group.Go(func() { d.run(ctx, patience, fmt.Sprintf("key%02d", i), i%2 == 0) })
+	}
+	for i := range looseCount {
+		// Without ids: their route changes, and an id is known at its target only.
+		d.group.Go(func() { d.run(ctx, patience, fmt.Sprintf("key%02d%s", keyCount+i, loose), false) })
 	}
 }
 
@@ -113,7 +118,7 @@ func (d *driver) sendOnce(patience context.Context, s *sent) error {
 		opts = append(opts, damrey.WithID(s.id))
 	}
 	began := time.Now()
-	err := d.w.With(opts...).Send(ctx, line[0], s.key, fmt.Sprint(s.number), s.id)
+	err := d.w.With(opts...).Send(ctx, typeOf(line[0], s.key), s.key, fmt.Sprint(s.number), s.id)
 	if took := time.Since(began); took > sendTime+lateAnswer {
 		d.accuse("%s: Send returned after %v of %v", s.id, took.Round(time.Millisecond), sendTime)
 	}

@@ -2,10 +2,12 @@ package chaos
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
 	"strconv"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -30,6 +32,7 @@ type Worker struct {
 	cfg     WorkerConfig
 	journal *os.File
 	runs    atomic.Int64
+	failed  sync.Map // the ids that have failed once here
 }
 
 // lateBy is how long after the acknowledgement BreakAckEarly sends.
@@ -68,9 +71,40 @@ func (w *Worker) handler() damrey.HandlerFunc {
 func (w *Worker) pass(ctx context.Context, in damrey.Msg) (damrey.Msg, error) {
 	e := w.begin(ctx, in)
 	work()
+	if err := w.fails(e); err != nil {
+		e.failed = true
+		w.end(e)
+		return nil, err
+	}
 	w.end(e)
 	return w.output(in), nil
 }
+
+// fails says which messages one worker cannot handle, never or at first.
+func (w *Worker) fails(e entry) error {
+	if w.cfg.Stage != failing {
+		return nil
+	}
+	switch {
+	case doomed(e.number) && isLoose(e.key):
+		return errors.New("it cannot be handled, however often it is tried")
+	case doomed(e.number):
+		return damrey.Discard(errors.New("it cannot be handled"))
+	case e.number%stumbleEvery == stumbleEvery/2:
+		if _, again := w.failed.LoadOrStore(e.id, true); !again {
+			return errors.New("it cannot be handled yet")
+		}
+	}
+	return nil
+}
+
+const (
+	failing      = "two" // the worker that fails
+	stumbleEvery = 20    // of the messages of a key fails at first
+	doomEvery    = 150   // fails for good
+)
+
+func doomed(number int) bool { return number%doomEvery == doomEvery/2 }
 
 // acknowledgeEarly is wrong: what it sends later is lost when the process is killed before.
 func (w *Worker) acknowledgeEarly(ctx context.Context, in damrey.Msg) (damrey.Msg, error) {
@@ -96,7 +130,7 @@ func (w *Worker) sendOn(in damrey.Msg) {
 	if w.cfg.Next == "" {
 		return
 	}
-	if err := w.Send(context.Background(), w.cfg.Next, in.Args()...); err != nil {
+	if err := w.Send(context.Background(), typeOf(w.cfg.Next, in.Arg(0)), in.Args()...); err != nil {
 		w.cfg.Log.Error().Err(err).Str("id", in.Arg(2)).Msg("not sent on")
 	}
 }
@@ -105,7 +139,7 @@ func (w *Worker) output(in damrey.Msg) damrey.Msg {
 	if w.cfg.Next == "" {
 		return nil
 	}
-	return damrey.NewRequest(w.cfg.Next, in.Args()...)
+	return damrey.NewRequest(typeOf(w.cfg.Next, in.Arg(0)), in.Args()...)
 }
 
 // work is what a handler does: it takes its time.

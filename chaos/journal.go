@@ -13,6 +13,7 @@ import (
 // entry is one line of a journal: an execution of a handler that begins or ends.
 type entry struct {
 	ends      bool
+	failed    bool   // with that end, and the message is tried again or dead
 	run       string // names the execution
 	stage     string
 	instance  string
@@ -26,12 +27,16 @@ type entry struct {
 const (
 	letterBegin = "B"
 	letterEnd   = "E"
+	letterFail  = "F"
 )
 
 // write appends the entry by one write(2), which a kill -9 does not take back.
 func (e entry) write(w io.Writer) error {
 	letter := letterBegin
-	if e.ends {
+	switch {
+	case e.failed:
+		letter = letterFail
+	case e.ends:
 		letter = letterEnd
 	}
 	_, err := fmt.Fprintf(w, "%s %s %s %s %d %s %s %s %d\n",
@@ -41,7 +46,7 @@ func (e entry) write(w io.Writer) error {
 
 func parseEntry(text string) (entry, error) {
 	words := strings.Fields(text)
-	if len(words) != 9 || words[0] != letterBegin && words[0] != letterEnd {
+	if len(words) != 9 || words[0] != letterBegin && words[0] != letterEnd && words[0] != letterFail {
 		return entry{}, fmt.Errorf("journal: %q is no entry", text)
 	}
 	nanos, err := strconv.ParseInt(words[4], 10, 64)
@@ -53,7 +58,7 @@ func parseEntry(text string) (entry, error) {
 		return entry{}, fmt.Errorf("journal: %q: %w", text, err)
 	}
 	return entry{
-		ends: words[0] == letterEnd, run: words[1], stage: words[2], instance: words[3], at: time.Unix(0, nanos),
+		ends: words[0] != letterBegin, failed: words[0] == letterFail, run: words[1], stage: words[2], instance: words[3], at: time.Unix(0, nanos),
 		messageID: words[5], id: words[6], key: words[7], number: number,
 	}, nil
 }
@@ -82,7 +87,7 @@ func readJournal(path string) ([]entry, error) {
 
 // execution is one call of a handler.
 type execution struct {
-	entry     // as it began
+	entry     // as it began, but for failed
 	end       time.Time
 	completed bool
 }
@@ -99,7 +104,7 @@ func executions(entries []entry) []*execution {
 			continue
 		}
 		if x := byRun[e.run]; x != nil {
-			x.end, x.completed = e.at, true
+			x.end, x.completed, x.failed = e.at, !e.failed, e.failed
 		}
 	}
 	return all

@@ -22,6 +22,8 @@ type Report struct {
 	Dead int `json:"dead"`
 	// Lost were stored, and neither processed nor dead.
 	Lost int `json:"lost"`
+	// Retried are executions after one that failed, as some do on purpose.
+	Retried int `json:"retried"`
 	// Repeated are executions of a stored message after its first; Unexplained those that no fault explains.
 	Repeated    int `json:"repeated"`
 	Unexplained int `json:"unexplained"`

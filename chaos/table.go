@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 
@@ -57,19 +58,38 @@ func (t *table) close() {
 	}
 }
 
-// durable is a command whose messages are stored and kept in order by their first argument.
-func durable(stage string) damrey.Command {
-	return damrey.Command{Name: stage, Worker: stage, Delivery: damrey.Durable, Key: damrey.KeyArg(0)}
+// durable are the commands to a stage, whose messages are stored: some in order by their first argument, some in none.
+func durable(stage string) []damrey.Command {
+	keyed := damrey.Command{Name: stage, Worker: stage, Delivery: damrey.Durable, Key: damrey.KeyArg(0), Backoff: damrey.Duration(backoff)}
+	free := keyed
+	free.Name, free.Key = stage+loose, 0
+	return []damrey.Command{keyed, free}
+}
+
+// backoff after the first failure of a message.
+const backoff = 200 * time.Millisecond
+
+// loose marks what is in no order: in types and keys.
+const loose = "-loose"
+
+func isLoose(key string) bool { return strings.HasSuffix(key, loose) }
+
+// typeOf is the type under which a message of a key goes to a stage.
+func typeOf(stage, key string) string {
+	if isLoose(key) {
+		return stage + loose
+	}
+	return stage
 }
 
 // row of a worker as it must be for the run.
 func row(name string) damrey.Registration {
 	reg := damrey.Registration{Name: name}
 	if name == "entry" {
-		reg.Commands = []damrey.Command{durable(line[0]), {Name: echo, Worker: echo}}
+		reg.Commands = append(durable(line[0]), damrey.Command{Name: echo, Worker: echo})
 	}
 	if next := nextStage(name); next != "" {
-		reg.Commands = []damrey.Command{durable(next)}
+		reg.Commands = durable(next)
 	}
 	return reg
 }
@@ -138,8 +158,11 @@ func (t *table) change(ctx, patience context.Context, random *rand.Rand) {
 		t.deleteAndAdd(ctx, patience, client, echo, gone)
 	case 1:
 		t.deleteAndAdd(ctx, patience, client, line[which], gone)
-	case 2, 3, 4: // a command more for the sender, or none
+	case 2, 3, 4: // a command more for the sender, or none; and a worker out of the line of what is in no order, or back in it
 		reg := row("entry")
+		if mpu%3 == 0 {
+			reg.Commands[1].Worker = line[1]
+		}
 		if mpu%2 == 0 {
 			reg.Commands = append(reg.Commands, damrey.Command{Name: fmt.Sprintf("extra-%d", mpu), Worker: echo})
 		}
