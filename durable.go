@@ -85,6 +85,9 @@ func (l *link) storePayload(ctx context.Context, r *Route, payload []byte, j job
 	if j.hops > 0 {
 		m.Header.Set(HeaderHops, strconv.Itoa(j.hops))
 	}
+	if j.path != "" {
+		m.Header.Set(HeaderPath, j.path)
+	}
 	maps.Copy(m.Header, j.trace)
 	return l.store(ctx, storing{msg: m, marker: marker, at: r.String(), deadline: deadline, done: done, lane: lane, patient: j.patient})
 }
@@ -129,6 +132,7 @@ type jobHeader struct {
 	given string // the application's, instead of id
 	reply string // where an answer goes; empty: none is wanted
 	hops  int
+	path  string // the routes behind it
 	trace nats.Header // nil: it is not traced
 	// patient is of what a stored message leads to: it waits while nothing can be
 	// stored, since the message would only fail.

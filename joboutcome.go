@@ -88,7 +88,7 @@ func (w *Instance) pushOutput(in *inbound, route *Route, payload []byte, header 
 	case route.Durable:
 		w.link.outs.of(route).left(1)
 		w.link.handed.add(route, in.answerTo(), hops)
-		j := jobHeader{id: in.job.outputID(), reply: in.answerTo(), hops: hops, patient: true, trace: header}
+		j := jobHeader{id: in.job.outputID(), reply: in.answerTo(), hops: hops, path: in.path(), patient: true, trace: header}
 		return w.link.storePayload(context.Background(), route, payload, j, deadline, ended)
 	case in.answerTo() == "":
 		deadline = clock().add(w.cfg.Timeout)
@@ -114,6 +114,19 @@ func (j *job) outputID() string {
 	return cmp.Or(j.msg.Header.Get(HeaderLineage), j.id()) + "-1"
 }
 
+// path are the routes behind what follows from the message, as far as they are
+// known: a message that comes directly does not say those before its own.
+func (in *inbound) path() string {
+	own := in.from + "." + in.typ + "." + in.to
+	if in.job == nil {
+		return own
+	}
+	if before := in.job.msg.Header.Get(HeaderPath); before != "" {
+		return before + " " + own
+	}
+	return own
+}
+
 // giveUpJob is for what trying again would not change.
 func (w *Instance) giveUpJob(in *inbound, fe *fabricError) ending {
 	return w.jobFailed(in, fe.message(in.typ), Discard(fe))
@@ -130,7 +143,7 @@ func (w *Instance) forwardStored(in *inbound, route *Route, payload []byte, head
 	}
 	w.link.outs.of(route).left(1)
 	w.link.handed.add(route, in.answerTo(), int(in.hops)+1)
-	return w.link.storePayload(context.Background(), route, payload, jobHeader{reply: in.answerTo(), hops: int(in.hops) + 1, trace: header}, deadline, func(err error) {
+	return w.link.storePayload(context.Background(), route, payload, jobHeader{reply: in.answerTo(), hops: int(in.hops) + 1, path: in.path(), trace: header}, deadline, func(err error) {
 		if err == nil {
 			return
 		}

@@ -83,3 +83,28 @@ func TestDurable_SameIDInAStreamMadeAnew(t *testing.T) {
 		must(t, bucket.EnsureJobs(f.context(), js, damrey.DefaultPrefix, "w", bucket.Limits{}))
 	}
 }
+
+// A dead letter says which way its message had come, also where some of it was direct.
+func TestDurable_ADeadLetterSaysItsPath(t *testing.T) {
+	t.Parallel()
+	f := newFabric(t)
+	f.register("src", to("ask", "a"))
+	f.register("a", durably("go", "b"))
+	f.register("b", durably("on", "c"))
+	f.register("c")
+	js := f.jobs("b", "c")
+	for name, typ := range map[string]string{"a": "go", "b": "on"} {
+		f.worker(name, func(context.Context, damrey.Msg) (damrey.Msg, error) { return damrey.NewRequest(typ), nil })
+	}
+	f.worker("c", func(context.Context, damrey.Msg) (damrey.Msg, error) { return nil, damrey.Discard(errors.New("no")) })
+	src := f.serve(f.instance(damrey.Config{Name: "src"}))
+	must(t, src.Send(f.context(), "ask"))
+	eventually(t, "it is a dead letter", func() bool { return stored(t, js, "DAMREY_DEAD") == 1 })
+	stream, err := js.Stream(f.context(), "DAMREY_DEAD")
+	must(t, err)
+	letter, err := stream.GetMsg(f.context(), 1)
+	must(t, err)
+	if got := letter.Header.Get(damrey.HeaderPath); got != "src.ask.a a.go.b" || letter.Subject != "damrey.dead.c.on.b" {
+		t.Errorf("%q before %s", got, letter.Subject)
+	}
+}

@@ -23,6 +23,7 @@ const (
 	HeaderID       = jetstream.MsgIDHeader // under which a message that is stored twice is known
 	HeaderReply    = "Damrey-Reply"        // where an answer goes; JetStream takes the reply subject for itself
 	HeaderHops     = "Damrey-Hops"         // behind the message; absent: 0
+	HeaderPath     = "Damrey-Path"         // the routes behind the message, as <from>.<type>.<to> with a space between them
 	HeaderCost     = "Damrey-Cost"         // of the receiving instance's mpu; absent: 1
 	HeaderAttempts = "Damrey-Attempts"     // how often it may fail; absent: DefaultAttempts
 	HeaderBackoff  = "Damrey-Backoff"      // after the first failure; absent: DefaultBackoff

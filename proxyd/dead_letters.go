@@ -108,10 +108,20 @@ func letterOf(prefix, subject string, sequence uint64, h nats.Header, payload []
 	return l
 }
 
+// pathOf are the routes behind a letter, without what is none.
+func pathOf(h nats.Header) (path []string) {
+	for _, route := range strings.Fields(h.Get(damrey.HeaderPath)) {
+		if names := strings.Split(route, "."); len(names) == 3 && utf8.ValidString(route) {
+			path = append(path, strings.Join(names, "→"))
+		}
+	}
+	return path
+}
+
 // detailOf is a letter as it was got, without the headers that the broker adds to tell what it gives.
 func detailOf(prefix string, m *jetstream.RawStreamMsg) api.DeadDetail {
 	l := api.DeadDetail{DeadLetter: letterOf(prefix, m.Subject, m.Sequence, m.Header, m.Data), Headers: maps.Clone(m.Header)}
-	l.Time = m.Time.UTC()
+	l.Time, l.Path = m.Time.UTC(), pathOf(m.Header)
 	if l.Headers == nil {
 		l.Headers = map[string][]string{}
 	}

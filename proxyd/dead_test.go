@@ -348,11 +348,15 @@ func TestDead_CountsHopsAnewAndDropsTheReply(t *testing.T) {
 	r.register("src", durably("x", "w"))
 	m := nats.NewMsg("damrey.dead.w.x.src")
 	m.Data = []byte(`["REQUEST","x"]`)
-	for name, value := range map[string]string{"Damrey-ID": "a", "Damrey-Lineage": "a.1", "Damrey-Hops": "12", "Damrey-Reply": "_INBOX.x", "Damrey-Cost": "9"} {
+	for name, value := range map[string]string{"Damrey-Path": "src.a.b odd b.c.w", "Damrey-ID": "a", "Damrey-Lineage": "a.1", "Damrey-Hops": "12", "Damrey-Reply": "_INBOX.x", "Damrey-Cost": "9"} {
 		m.Header.Set(name, value)
 	}
 	if _, err := r.js.PublishMsg(t.Context(), m); err != nil {
 		t.Fatal(err)
+	}
+	detail, err := r.api.DeadLetter(t.Context(), 1)
+	if err != nil || !slices.Equal(detail.Path, []string{"src→a→b", "b→c→w"}) {
+		t.Errorf("it came by %q, %v", detail.Path, err)
 	}
 	if _, err := r.api.RetryDead(t.Context(), 1); err != nil {
 		t.Fatal(err)

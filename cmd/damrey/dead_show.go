@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/jedib0t/go-pretty/v6/table"
@@ -49,7 +50,7 @@ func printDeadLetter(w io.Writer, l api.DeadDetail) error {
 	t := newTable("FIELD", "VALUE")
 	for _, row := range []table.Row{
 		{"sequence", l.Sequence}, {"time", l.Time.Local().Format(time.DateTime)},
-		{"route", oneLine(l.Route(), 200)}, {"error", orDash(oneLine(l.Error, 1000))},
+		{"route", oneLine(l.Route(), 200)}, {"path", orDash(oneLine(strings.Join(l.Path, ", "), 1000))}, {"error", orDash(oneLine(l.Error, 1000))},
 		{"edited", orDash(whenever(l.Edited))}, {"failures", l.Failures}, {"delivered", l.Delivered}, {"instance", orDash(l.Instance)}, {"id", orDash(l.ID)}, {"size", l.Size},
 	} {
 		t.AppendRow(row)

@@ -43,6 +43,8 @@ func (l DeadLetter) Route() string { return l.From + "→" + l.Type + "→" + l.
 // DeadDetail is GET /v1/dead/{sequence}.
 type DeadDetail struct {
 	DeadLetter
+	// Path are the routes before that one.
+	Path []string `json:"path,omitempty" doc:"The routes behind it, the first first, as far as they are known; absent for none" example:"[\"entry→add→add\"]"`
 	// Headers as they were stored.
 	Headers map[string][]string `json:"headers" nullable:"false" doc:"All headers of the letter"`
 	// Payload is there when Message is not.
