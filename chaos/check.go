@@ -65,13 +65,14 @@ func done(xs []*execution) (at time.Time, ok bool) {
 	return at, ok
 }
 
-// over is when a message had been handled, or had failed for good.
+// over is when a message had been handled, or had failed for good: at once. It may run again like any other, when a fault
+// takes its acknowledgement.
 func over(xs []*execution) (at time.Time, ok bool) {
 	if at, ok = done(xs); ok {
 		return at, ok
 	}
 	for _, x := range xs {
-		if x.failed && (!ok || x.end.After(at)) {
+		if x.failed && (!ok || x.end.Before(at)) {
 			at, ok = x.end, true
 		}
 	}

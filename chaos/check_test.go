@@ -92,6 +92,7 @@ func TestReport_Check(t *testing.T) {
 			s.fail("one", "one-1", "a", "m", 2, 2.5)
 			s.bury("a", "it failed")
 			s.through("b", 3)
+			s.fail("one", "one-1", "a", "m", 5, 5.5) // its acknowledgement was lost
 		}, count: func(r Report) int { return r.Processed }},
 		"overtaken one that fails": {build: func(s *scene) {
 			s.store("a", 0, 1)
