@@ -3,7 +3,6 @@ package proxyd
 import (
 	"cmp"
 	"context"
-	"maps"
 	"net/http"
 	"runtime"
 	"slices"
@@ -13,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"github.com/damrey/damrey/internal/alarm"
 	"github.com/damrey/damrey/internal/view"
 )
 
@@ -32,6 +32,8 @@ var (
 	descStay        = describe("message_stay_seconds", "How long messages stayed at the target, waiting and being handled.", routeLabels...)
 
 	descInstances = describe("instances", "Instances, agents and proxies by state; those that left or were lost for 15 minutes.", "worker", "state")
+	descReady     = describe("ready_instances", "Ready instances of a registered worker, 0 when there is none.", "worker")
+	descExpected  = describe("worker_expected", "1 if a registered worker needs an instance: routes lead to it, and it is not paused; else 0.", "worker")
 	descInFlight  = describe("in_flight_messages", "Messages in handlers.", "worker")
 	descQueued    = describe("queued_messages", "Messages that wait for room in mpu.", "worker")
 
@@ -45,16 +47,13 @@ var (
 
 	descRefused = describe("beats_refused_total", "Beats that were forged or broken.")
 	descEvents  = describe("events_total", "Events that the proxy saw.")
-	descFiring  = describe("alarms_firing", "Alarms that fire.")
+	descFiring  = describe("alarms_firing", "Alarms that fire, by rule and how bad it is.", "rule", "severity")
 	descBuild   = describe("build_info", "Version of the proxy; always 1.", "version", "goversion", "fabric")
 )
 
 func describe(name, help string, labels ...string) *prometheus.Desc {
 	return prometheus.NewDesc("damrey_"+name, help, labels, nil)
 }
-
-// maxDead is how many routes are told apart by their dead letters; the rest is "other".
-const maxDead = 1000
 
 // collector makes metrics of the view when they are asked for.
 type collector struct {
@@ -77,9 +76,19 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 	gauge(descBuild, 1, cmp.Or(c.version, "unknown"), runtime.Version(), c.prefix)
 	counter(descRefused, float64(m.Refused))
 	counter(descEvents, float64(m.Events))
-	gauge(descFiring, float64(m.Firing))
+	for k, n := range everyRule(m.Firing) {
+		gauge(descFiring, float64(n), k.Rule, k.Severity)
+	}
 	for i := range m.Routes {
 		collectRoute(out, counter, &m.Routes[i])
+	}
+	for worker, w := range m.Workers {
+		gauge(descReady, float64(w.Ready), worker)
+		expected := 0.0
+		if w.Expected {
+			expected = 1
+		}
+		gauge(descExpected, expected, worker)
 	}
 	for k, n := range m.Instances {
 		gauge(descInstances, float64(n), k.Worker, k.State)
@@ -96,9 +105,30 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 		gauge(descOldest, s.Oldest.Seconds(), worker)
 		gauge(descFill, s.Fill(), worker)
 	}
-	for k, n := range boundDead(m.Dead) {
+	for k, n := range m.Dead {
 		gauge(descDead, float64(n), k.To, k.Type, k.From)
 	}
+}
+
+// everyRule adds the rules of which nothing fires, at 0. What another version's proxy calls otherwise is other.
+func everyRule(firing map[view.Firing]int) map[view.Firing]int {
+	all := make(map[view.Firing]int)
+	rules := alarm.Names()
+	for _, rule := range rules {
+		for _, severity := range alarm.Severities {
+			all[view.Firing{Rule: rule, Severity: severity}] = 0
+		}
+	}
+	for k, n := range firing {
+		if !slices.Contains(rules, k.Rule) {
+			k.Rule = "other"
+		}
+		if !slices.Contains(alarm.Severities, k.Severity) {
+			k.Severity = "other"
+		}
+		all[k] += n
+	}
+	return all
 }
 
 func collectRoute(out chan<- prometheus.Metric, counter func(*prometheus.Desc, float64, ...string), r *view.RouteMetrics) {
@@ -117,25 +147,6 @@ func collectRoute(out chan<- prometheus.Metric, counter func(*prometheus.Desc, f
 		within[bound.Seconds()] = r.Within[i]
 	}
 	out <- prometheus.MustNewConstHistogram(descStay, r.Stayed, (r.Wait + r.Work).Seconds(), within, labels...)
-}
-
-// boundDead keeps the routes with the most dead letters apart.
-func boundDead(dead map[view.Key]uint64) map[view.Key]uint64 {
-	if len(dead) <= maxDead {
-		return dead
-	}
-	most := slices.SortedFunc(maps.Keys(dead), func(a, b view.Key) int {
-		return cmp.Or(cmp.Compare(dead[b], dead[a]), cmp.Compare(a.String(), b.String()))
-	})
-	bound := make(map[view.Key]uint64, maxDead+1)
-	for i, k := range most {
-		n := dead[k]
-		if i >= maxDead {
-			k = view.Key{From: "other", Type: "other", To: "other"}
-		}
-		bound[k] += n
-	}
-	return bound
 }
 
 // routeMetrics serves GET /metrics.

@@ -143,10 +143,10 @@ func (o *observer) countAlarms() {
 	if err != nil {
 		return // they are not known just now
 	}
-	firing, of := 0, make(map[string]int)
+	firing, of := make(map[view.Firing]int), make(map[string]int)
 	for _, a := range all {
 		if a.State == api.AlarmFiring {
-			firing++
+			firing[view.Firing{Rule: a.Rule, Severity: a.Severity}]++
 			of[a.Worker]++
 		}
 	}

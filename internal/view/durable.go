@@ -29,7 +29,8 @@ func (v *View) SetStores(now Instant, stores map[string]Store, dead map[Key]uint
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.advance(now)
-	v.stores, v.dead = maps.Clone(stores), maps.Clone(dead)
+	v.stores, v.dead = maps.Clone(stores), make(map[Key]uint64, len(dead))
+	maps.Copy(v.dead, dead)
 	var all uint64
 	for _, s := range stores {
 		all += s.Stored

@@ -17,9 +17,16 @@ type Metrics struct {
 	Queued    map[string]int
 	Stores    map[string]Store
 	Dead      map[Key]uint64
-	Refused   uint64 // beats
+	Workers   map[string]Readiness // that are registered
+	Refused   uint64               // beats
 	Events    uint64
-	Firing    int
+	Firing    map[Firing]int
+}
+
+// Readiness is how many instances of a worker are ready, and whether there should be one: routes lead to it, and it is not paused.
+type Readiness struct {
+	Ready    int
+	Expected bool
 }
 
 // InstanceState is a worker, or an agent or proxy, and a state that some instance of it has.
@@ -42,7 +49,7 @@ func (v *View) Metrics(now Instant) Metrics {
 	v.advance(now)
 	m := Metrics{
 		Instances: make(map[InstanceState]int), InFlight: make(map[string]int), Queued: make(map[string]int),
-		Stores: maps.Clone(v.stores), Dead: maps.Clone(v.dead), Refused: v.refusals.total, Events: v.journal.Last(), Firing: v.firing,
+		Stores: maps.Clone(v.stores), Refused: v.refusals.total, Events: v.journal.Last(), Firing: maps.Clone(v.firing),
 	}
 	for _, i := range v.instances {
 		m.Instances[InstanceState{i.key.worker, i.state}]++
@@ -51,43 +58,78 @@ func (v *View) Metrics(now Instant) Metrics {
 			m.Queued[i.key.worker] += i.beat.Queued
 		}
 	}
-	m.Routes = v.routeMetrics()
-	slices.SortFunc(m.Routes, func(a, b RouteMetrics) int {
-		return cmp.Or(cmp.Compare(a.To, b.To), cmp.Compare(a.Type, b.Type), cmp.Compare(a.From, b.From))
-	})
-	m.Routes = merged(m.Routes)
+	declared := v.declared()
+	m.Workers = v.readiness(declared)
+	v.labels.decide(v, declared)
+	m.Routes, m.Dead = v.routeMetrics(), v.deadMetrics()
 	return m
 }
 
-// maxMetrics is how many routes metrics tell apart: each is dozens of lines.
-const maxMetrics = 1000
+// readiness is of the first of the registered workers; there is one line of each.
+func (v *View) readiness(declared []declaration) map[string]Readiness {
+	workers := make(map[string]Readiness)
+	for _, row := range v.table.Rows() {
+		if len(workers) == MaxInstances {
+			break
+		}
+		workers[row.Registration.Name] = Readiness{}
+	}
+	for _, d := range declared {
+		if w, ok := workers[d.key.To]; ok {
+			w.Expected = !v.table.Row(d.key.To).Registration.Paused
+			workers[d.key.To] = w
+		}
+	}
+	for _, i := range v.instances {
+		if w, ok := workers[i.key.worker]; ok && i.state == string(report.Ready) {
+			w.Ready++
+			workers[i.key.worker] = w
+		}
+	}
+	return workers
+}
 
-// routeMetrics are of routes that carried something, first those of the table and then the busiest; the rest is one.
+// routeMetrics are of the routes with labels of their own, in their order; the rest is one.
 func (v *View) routeMetrics() []RouteMetrics {
-	carried := make([]*route, 0, len(v.routes))
-	for _, r := range v.routes {
-		if r.total.traffic() {
-			carried = append(carried, r)
-		}
-	}
-	slices.SortFunc(carried, func(a, b *route) int {
-		if a.declared != b.declared {
-			if a.declared {
-				return -1
+	all := make([]RouteMetrics, 0, len(v.labels.routes)+1)
+	rest := v.labels.rest
+	for key, own := range v.labels.routes {
+		if own {
+			var t tally
+			if r := v.routes[key]; r != nil {
+				t = r.total
 			}
-			return 1
+			all = append(all, t.metrics(key))
 		}
-		return cmp.Or(cmp.Compare(b.total.busyness(), a.total.busyness()), cmp.Compare(a.key.String(), b.key.String()))
-	})
-	all := make([]RouteMetrics, 0, len(carried))
-	for i, r := range carried {
-		one := r.metrics()
-		if i >= maxMetrics {
-			one.Key = Key{label(report.Other), label(report.Other), label(report.Other)}
-		}
-		all = append(all, one)
 	}
-	return all
+	for key, r := range v.routes {
+		if !v.labels.routes[key] {
+			rest.add(&r.total)
+		}
+	}
+	if rest.traffic() {
+		all = append(all, rest.metrics(otherKey))
+	}
+	slices.SortFunc(all, func(a, b RouteMetrics) int {
+		return cmp.Or(cmp.Compare(a.To, b.To), cmp.Compare(a.Type, b.Type), cmp.Compare(a.From, b.From))
+	})
+	return merged(all)
+}
+
+// deadMetrics are the dead letters of the routes with labels of their own; the rest is one.
+func (v *View) deadMetrics() map[Key]uint64 {
+	dead := make(map[Key]uint64, len(v.labels.dead)+1)
+	for key, own := range v.labels.dead {
+		if own {
+			dead[labelled(key)] += v.dead[key]
+		}
+	}
+	for key, n := range v.dead {
+		if !v.labels.dead[key] {
+			dead[labelled(otherKey)] += n
+		}
+	}
+	return dead
 }
 
 // merged adds up those whose labels are the same: what is told apart as other may also be somebody's name.
@@ -112,14 +154,14 @@ func (m *RouteMetrics) add(o *RouteMetrics) {
 	}
 }
 
-func (r *route) metrics() RouteMetrics {
-	c := &r.total
+func (t *tally) metrics(key Key) RouteMetrics {
+	c := &t.counts
 	m := RouteMetrics{
-		Key: Key{label(r.key.From), label(r.key.Type), label(r.key.To)}, Handled: c[handled], Failed: c[failed], Timeouts: c.late(), Busy: c[busy], Malformed: c[malformed],
+		Key: labelled(key), Handled: c[handled], Failed: c[failed], Timeouts: c.late(), Busy: c[busy], Malformed: c[malformed],
 		Sent: c[sent], Undelivered: c.lost(),
 		Wait: time.Duration(c[waited]) * time.Microsecond, Work: time.Duration(c[worked]) * time.Microsecond,
 	}
-	for i, n := range r.bounds {
+	for i, n := range t.bounds {
 		m.Stayed += n
 		if i < len(Bounds) {
 			m.Within[i] = m.Stayed
@@ -127,6 +169,9 @@ func (r *route) metrics() RouteMetrics {
 	}
 	return m
 }
+
+// labelled is how a route stands in a metric.
+func labelled(k Key) Key { return Key{label(k.From), label(k.Type), label(k.To)} }
 
 // label is how a name stands in a metric.
 func label(name string) string {

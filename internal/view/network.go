@@ -208,8 +208,11 @@ func (r *route) seen(now time.Duration) bool {
 
 func (p *picture) network() api.Network {
 	answer := api.Network{
-		At: p.now.Wall.UTC(), Since: p.view.since, Window: window.Seconds(), Firing: p.view.firing,
+		At: p.now.Wall.UTC(), Since: p.view.since, Window: window.Seconds(),
 		Nodes: make([]api.Node, 0, len(p.nodes)), Edges: make([]api.Edge, 0, len(p.edges)),
+	}
+	for _, n := range p.view.firing {
+		answer.Firing += n
 	}
 	for _, name := range slices.Sorted(maps.Keys(p.nodes)) {
 		n := p.nodes[name]

@@ -44,8 +44,7 @@ type route struct {
 	// declared says that it is in the table, dropped that it is forgotten.
 	declared, dropped bool
 
-	total  counts // since the view began
-	bounds [len(Bounds) + 1]uint64
+	total  tally
 	recent [open]step // by step modulo open
 	minute step
 	fine   tape
@@ -67,8 +66,7 @@ func newRoute(key Key) *route {
 // add counts what came.
 func (r *route) add(now time.Duration, c *counts, stay report.Histogram) {
 	r.roll(now)
-	r.total.add(c)
-	r.addBounds(stay)
+	r.total.count(c, stay)
 	for _, s := range []*step{r.current(now), r.currentMinute(now)} {
 		s.add(c)
 		if len(stay) > 0 {
@@ -148,21 +146,4 @@ func (r *route) now(now time.Duration, stay *sum) (c counts, all report.Histogra
 // idle says that it may be forgotten.
 func (r *route) idle(now time.Duration) bool {
 	return now-max(r.traffic, r.missed, r.touched) > coarseTime
-}
-
-// Bounds of the histograms that are given to others, powers of two in nanoseconds: 65 µs to 17 s. Every bound of theirs is one
-// of a beat's buckets, so they are exact.
-var Bounds = [...]time.Duration{
-	1 << 16, 1 << 17, 1 << 18, 1 << 19, 1 << 20, 1 << 21, 1 << 22, 1 << 23, 1 << 24, 1 << 25,
-	1 << 26, 1 << 27, 1 << 28, 1 << 29, 1 << 30, 1 << 31, 1 << 32, 1 << 33, 1 << 34,
-}
-
-func (r *route) addBounds(stay report.Histogram) {
-	i := 0
-	for _, c := range stay {
-		for i < len(Bounds) && report.Bound(c.Bucket) > Bounds[i] {
-			i++
-		}
-		r.bounds[i] += c.N
-	}
 }

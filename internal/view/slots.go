@@ -83,8 +83,12 @@ func (v *View) open(key Key, declared bool) *route {
 	return r
 }
 
-// drop forgets a route. Instances that told of it ask for one again when there is traffic.
+// drop forgets a route. Instances that told of it ask for one again when there is traffic. What metrics count of it with the
+// others stays there, since a counter does not fall.
 func (v *View) drop(r *route) {
+	if !v.labels.routes[r.key] {
+		v.labels.rest.add(&r.total)
+	}
 	delete(v.routes, r.key)
 	if !r.declared {
 		v.leaveSlot(r.key.To)
@@ -109,7 +113,7 @@ func (v *View) declareRoutes() {
 }
 
 // makeSlots forgets routes that are not in the table and rest, those to one worker or to any: first those that no instance
-// tells of that is there, then those that have rested for longest. What they counted is added to the others.
+// tells of that is there, then those that have rested for longest.
 func (v *View) makeSlots(now Instant, worker string) bool {
 	if at, ok := v.slots.noRoom[worker]; ok && now.Run-at < roomAgain {
 		return false
@@ -123,12 +127,7 @@ func (v *View) makeSlots(now Instant, worker string) bool {
 		return false
 	}
 	delete(v.slots.noRoom, worker)
-	others := v.routes[otherKey]
-	if others == nil {
-		others = v.open(otherKey, false)
-	}
 	for _, r := range resting[:min(len(resting), roomAtOnce)] {
-		others.inherit(r)
 		v.drop(r)
 	}
 	return true
@@ -164,12 +163,4 @@ func (v *View) resting(now time.Duration, worker string) []*route {
 		return cmp.Compare(max(a.traffic, a.missed), max(b.traffic, b.missed))
 	})
 	return all
-}
-
-// inherit adds what another route counted since the view began.
-func (r *route) inherit(from *route) {
-	r.total.add(&from.total)
-	for i, n := range from.bounds {
-		r.bounds[i] += n
-	}
 }

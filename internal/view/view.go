@@ -46,11 +46,12 @@ type View struct {
 	sum       sum              // of the beat in hand
 	came      report.Histogram // of the route in hand
 	stores    map[string]Store
-	dead      map[Key]uint64
-	firing    int
+	dead      map[Key]uint64 // nil: not known yet
+	firing    map[Firing]int
 	alarms    map[string]int // that fire, by worker
 	refusals  refusals
 	slots     slots
+	labels    labels
 	rolled    int64
 }
 
@@ -60,7 +61,7 @@ type instanceKey struct{ worker, id string }
 func New(now Instant, run string) *View {
 	return &View{
 		journal: newJournal(run), since: now.Wall.UTC(), began: now.Run, now: now.Run, listening: now.Run,
-		instances: make(map[instanceKey]*instance), routes: make(map[Key]*route), slots: newSlots(), all: newRoute(Key{"*", "*", "*"}),
+		instances: make(map[instanceKey]*instance), routes: make(map[Key]*route), slots: newSlots(), labels: newLabels(), all: newRoute(Key{"*", "*", "*"}),
 	}
 }
 
@@ -78,11 +79,14 @@ func (v *View) SetTable(t *damrey.Table) {
 	v.declareRoutes()
 }
 
+// Firing is a rule and how bad it is that it fires.
+type Firing struct{ Rule, Severity string }
+
 // SetAlarms is how many alarms fire, and how many of them of each worker.
-func (v *View) SetAlarms(firing int, byWorker map[string]int) {
+func (v *View) SetAlarms(firing map[Firing]int, byWorker map[string]int) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	v.firing, v.alarms = firing, maps.Clone(byWorker)
+	v.firing, v.alarms = maps.Clone(firing), maps.Clone(byWorker)
 }
 
 // Tick lets time pass; it is to be called every second. While the proxy hears nothing itself, nobody else is silent.

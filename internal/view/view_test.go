@@ -398,7 +398,7 @@ func TestView_ManyTypesStayBounded(t *testing.T) {
 		handled += route.Handled
 		other = other || route.Key == Key{"other", "other", "other"}
 	}
-	if len(m.Routes) != maxMetrics || handled != 10_000 || !other || len(r.routes) > MaxRoutes+1 {
+	if len(m.Routes) != maxUndeclaredLabels+1 || handled != 10_000 || !other || len(r.routes) > MaxRoutes+1 {
 		t.Errorf("%d routes, %d messages", len(m.Routes), handled)
 	}
 	if n := len(r.kinds()) - 100; n != 1 { // beside those that joined
