@@ -42,7 +42,8 @@ nobody is told.`,
 					fmt.Fprintln(a.stderr, "Nothing is wrong.")
 					return nil
 				}
-				return printAlarms(a.stdout, list.Alarms)
+				at := fabricOf(cmd.Context(), client, proxy.address)
+				return printAlarms(a.stdout, at.advised(cmd.Root(), list.Alarms))
 			})
 		},
 	}
@@ -58,7 +59,7 @@ func printAlarms(w io.Writer, alarms []api.Alarm) error {
 	t := newTable("STATE", "SEVERITY", "SINCE", "ID", "TEXT", "DO", "SEEN")
 	for _, one := range alarms {
 		t.AppendRow(table.Row{one.State, one.Severity, one.Since.Local().Format(time.DateTime), oneLine(one.ID, 80), oneLine(one.Text, 120),
-			oneLine(one.Do, 80), orDash(seenText(one))})
+			oneLine(withHint(one.Do, one.Hint), 200), orDash(seenText(one))})
 	}
 	return printTable(w, t)
 }

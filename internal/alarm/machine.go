@@ -139,7 +139,8 @@ func (m *Machine) seen(now time.Time, elapsed time.Duration, f found) (changes [
 
 // describe takes over what may change while an alarm lasts.
 func (e *Entry) describe(a api.Alarm) {
-	e.Alarm.Severity, e.Alarm.Worker, e.Alarm.Text, e.Alarm.Do = a.Severity, a.Worker, a.Text, a.Do
+	e.Alarm.Severity, e.Alarm.Worker, e.Alarm.Text = a.Severity, a.Worker, a.Text
+	e.Alarm.Do, e.Alarm.Hint = a.Do, a.Hint
 	e.Alarm.Value, e.Alarm.Limit = a.Value, a.Limit
 }
 
