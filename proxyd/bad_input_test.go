@@ -131,6 +131,7 @@ func TestProxy_TheDetailNamesFieldAndValue(t *testing.T) {
 		{422, "GET", "/v1/traces?limit=-1", "", "limit -1: expected number >= 1"},
 		{422, "GET", "/v1/tap?rate=abc", "", `rate "abc": invalid integer`},
 		{422, "GET", "/v1/events?last=abc", "", `last "abc": invalid integer`},
+		{422, "GET", "/v1/alarms?rule=bogus", "", `there is no rule "bogus"; there are no_instance, `},
 		{422, "POST", "/v1/silences", `{"by":"","why":"x","until":"2999-01-01T00:00:00Z"}`, `by "": expected length >= 1`},
 		{422, "POST", "/v1/silences", `{"by":"me","until":"2999-01-01T00:00:00Z"}`, "expected required property why to be present"},
 		{422, "POST", "/v1/silences", `{"by":"me","why":["` + strings.Repeat("x", 500) + `"],"until":"2999-01-01T00:00:00Z"}`, "why: expected string"},

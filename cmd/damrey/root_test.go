@@ -136,6 +136,8 @@ func TestRoot_RefusesWrongCallsWithTwo(t *testing.T) {
 		{args: "agent -p 0", says: "give one with -a"},
 		{args: "agent -r 0", says: "-r 0"},
 		{args: "agent -pr ftp://x", says: `scheme "ftp"`},
+		{args: "alarm silence add --all --why x --for -1h", says: "--for -1h0m0s; use more than 0, such as 2h"},
+		{args: "alarm silence add --all --why x --for 0s", says: "--for 0s; use more than 0"},
 		{args: "chaos --seed -1", says: `--seed: "-1" is out of range; use a whole number from 0 on`},
 		{args: "chaos --seed x", says: `--seed: "x" is not a whole number; use a whole number from 0 on`},
 		{args: "agent --user x", says: "--user needs --password too"},

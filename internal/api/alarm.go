@@ -14,7 +14,7 @@ const (
 
 // AlarmList is GET /v1/alarms.
 type AlarmList struct {
-	Alarms []Alarm `json:"alarms" nullable:"false" doc:"Firing ones first, then pending and resolved ones, each the newest first"`
+	Alarms []Alarm `json:"alarms" nullable:"false" doc:"Firing ones first, then pending and resolved ones; of each the worst first, then the newest"`
 }
 
 // Alarm is one thing that is wrong, or was.
