@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -28,20 +29,23 @@ func (a *alarms) put(ctx context.Context, key string, value any) error {
 	return err
 }
 
-// lives is a problem for an alarm that there is not, or that is over.
-func (a *alarms) lives(id string) error {
+// isID says whether somebody means an alarm by what was typed: its id, where from.type.to stands for a route too.
+func isID(asked, id string) bool { return asked == id || asked == strings.ReplaceAll(id, "→", ".") }
+
+// lives is the id of an alarm, and a problem for one that there is not, or that is over.
+func (a *alarms) lives(id string) (string, error) {
 	list, err := a.all()
 	if err != nil {
-		return err
+		return "", err
 	}
-	i := slices.IndexFunc(list, func(one api.Alarm) bool { return one.ID == id })
+	i := slices.IndexFunc(list, func(one api.Alarm) bool { return isID(id, one.ID) })
 	switch {
 	case i < 0:
-		return problem(http.StatusNotFound, "there is no alarm %q; `damrey alarm ls` shows those that are", shorten(id))
+		return "", problem(http.StatusNotFound, "there is no alarm %q; `damrey alarm ls` shows those that are", shorten(id))
 	case list[i].State == api.AlarmResolved:
-		return problem(http.StatusConflict, "alarm %q was resolved at %s; there is nothing to acknowledge", shorten(id), list[i].Since.Format(time.RFC3339))
+		return "", problem(http.StatusConflict, "alarm %q was resolved at %s; there is nothing to acknowledge", shorten(id), list[i].Since.Format(time.RFC3339))
 	}
-	return nil
+	return list[i].ID, nil
 }
 
 // isWatching says whether this proxy is the one that tells.

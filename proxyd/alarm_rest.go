@@ -29,11 +29,11 @@ type listAlarms struct {
 }
 
 type oneAlarm struct {
-	ID string `path:"id" doc:"Id of the alarm" example:"no_instance:square"`
+	ID string `path:"id" doc:"Id of the alarm; a route in it may be written from.type.to" example:"no_instance:square"`
 }
 
 type ackAlarm struct {
-	ID   string `path:"id" doc:"Id of the alarm" example:"no_instance:square"`
+	ID   string `path:"id" doc:"Id of the alarm; a route in it may be written from.type.to" example:"no_instance:square"`
 	Body api.Ack
 }
 
@@ -68,6 +68,10 @@ type (
 
 // listAlarms is GET /v1/alarms.
 func (p *Proxy) listAlarms(_ context.Context, in *listAlarms) (*alarmsAnswer, error) {
+	if in.Rule != "" && !slices.Contains(alarm.Names(), in.Rule) {
+		p := problem(http.StatusUnprocessableEntity, "%s", ruleUnknown(in.Rule))
+		return nil, at(p, "query.rule", "there is no such rule", shorten(in.Rule))
+	}
 	list, err := p.alarms.all()
 	if err != nil {
 		return nil, err
@@ -80,14 +84,15 @@ func (p *Proxy) listAlarms(_ context.Context, in *listAlarms) (*alarmsAnswer, er
 
 // ackAlarm is POST /v1/alarms/{id}/ack.
 func (p *Proxy) ackAlarm(ctx context.Context, in *ackAlarm) (*ackAnswer, error) {
-	if err := p.alarms.lives(in.ID); err != nil {
+	id, err := p.alarms.lives(in.ID)
+	if err != nil {
 		return nil, err
 	}
 	in.Body.At = time.Now().UTC().Truncate(time.Millisecond)
-	if err := p.alarms.put(ctx, keyAck+key(in.ID), in.Body); err != nil {
+	if err := p.alarms.put(ctx, keyAck+key(id), in.Body); err != nil {
 		return nil, err
 	}
-	p.cfg.Log.Info().Str("alarm", in.ID).Str("who", in.Body.By).Str("by", callerOf(ctx).addr).Msg("alarm acknowledged")
+	p.cfg.Log.Info().Str("alarm", id).Str("who", in.Body.By).Str("by", callerOf(ctx).addr).Msg("alarm acknowledged")
 	return &ackAnswer{Body: in.Body}, nil
 }
 
@@ -97,10 +102,12 @@ func (p *Proxy) unackAlarm(ctx context.Context, in *oneAlarm) (*struct{}, error)
 	if err != nil {
 		return nil, err
 	}
-	if _, ok := settings.acks[in.ID]; !ok {
-		return nil, problem(http.StatusNotFound, "nobody has acknowledged an alarm %q; `damrey alarm ls` shows them", shorten(in.ID))
+	for id := range settings.acks {
+		if isID(in.ID, id) {
+			return nil, p.alarms.put(ctx, keyAck+key(id), nil)
+		}
 	}
-	return nil, p.alarms.put(ctx, keyAck+key(in.ID), nil)
+	return nil, problem(http.StatusNotFound, "nobody has acknowledged an alarm %q; `damrey alarm ls` shows them", shorten(in.ID))
 }
 
 // listSilences is GET /v1/silences.
@@ -206,7 +213,11 @@ func (p *Proxy) getRule(ctx context.Context, in *oneRule) (*ruleAnswer, error) {
 }
 
 func noSuchRule(name string) error {
-	return problem(http.StatusNotFound, "there is no rule %q; there are %s", shorten(name), strings.Join(alarm.Names(), ", "))
+	return problem(http.StatusNotFound, "%s", ruleUnknown(name))
+}
+
+func ruleUnknown(name string) string {
+	return fmt.Sprintf("there is no rule %q; there are %s", shorten(name), strings.Join(alarm.Names(), ", "))
 }
 
 // putRule is PUT /v1/alarm-rules/{name}.
@@ -332,7 +343,8 @@ func (p *Proxy) routeAlarms(a huma.API) {
 		return huma.Operation{OperationID: id, Method: method, Path: path, Tags: []string{"alarms"}, Summary: summary, Description: description}
 	}
 	created := func(op huma.Operation, status int) huma.Operation { op.DefaultStatus = status; return op }
-	huma.Register(a, add("list-alarms", http.MethodGet, "/v1/alarms", "List what is wrong, or was in the last day", ""), answer(p.listAlarms))
+	huma.Register(a, add("list-alarms", http.MethodGet, "/v1/alarms", "List what is wrong, or was in the last day",
+		"An unknown rule is refused; a worker that nobody knows has no alarms."), answer(p.listAlarms))
 	huma.Register(a, add("ack-alarm", http.MethodPost, "/v1/alarms/{id}/ack", "Say who takes care of an alarm",
 		"It is shown with the alarm until that is resolved."), answer(p.ackAlarm))
 	huma.Register(a, created(add("unack-alarm", http.MethodDelete, "/v1/alarms/{id}/ack", "Take an acknowledgement back", ""), http.StatusNoContent),

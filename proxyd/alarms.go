@@ -334,6 +334,9 @@ func (a *alarms) tell(told api.Alarm) {
 	if told.State == api.AlarmFiring {
 		log = a.store.log.Warn()
 	}
+	if told.Hint != "" {
+		log = log.Str("hint", told.Hint)
+	}
 	log.Str("alarm", told.ID).Str("severity", told.Severity).Str("do", told.Do).Msg("alarm " + string(told.State) + ": " + told.Text)
 	if err := a.emit(told); err != nil {
 		a.store.log.Warn().Err(err).Str("alarm", told.ID).Msg("the alarm could not be published")

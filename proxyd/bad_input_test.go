@@ -119,6 +119,33 @@ func TestProxy_NamesWhatIsWrong(t *testing.T) {
 	}
 }
 
+// The detail alone says which field, which value and what is wrong, whoever found it.
+func TestProxy_TheDetailNamesFieldAndValue(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, proxyd.Config{})
+	for _, c := range []struct {
+		status             int
+		method, path, body string
+		want               string
+	}{
+		{422, "GET", "/v1/traces?limit=-1", "", "limit -1: expected number >= 1"},
+		{422, "GET", "/v1/tap?rate=abc", "", `rate "abc": invalid integer`},
+		{422, "GET", "/v1/events?last=abc", "", `last "abc": invalid integer`},
+		{422, "GET", "/v1/alarms?rule=bogus", "", `there is no rule "bogus"; there are no_instance, `},
+		{422, "POST", "/v1/silences", `{"by":"","why":"x","until":"2999-01-01T00:00:00Z"}`, `by "": expected length >= 1`},
+		{422, "POST", "/v1/silences", `{"by":"me","until":"2999-01-01T00:00:00Z"}`, "expected required property why to be present"},
+		{422, "POST", "/v1/silences", `{"by":"me","why":["` + strings.Repeat("x", 500) + `"],"until":"2999-01-01T00:00:00Z"}`, "why: expected string"},
+		{422, "PUT", "/v1/alarm-rules", "{}", "expected required property rules to be present"},
+		{422, "PUT", "/v1/alarm-rules", `{"rules":[{"name":"errors","limits":{"share":"x"}}]}`, `rules[0].limits.share "x": expected number`},
+		{400, "PUT", "/v1/alarm-rules/errors", `{"limits":{"share":1e400}}`, "limits.share: a smaller number is needed, not 1e400"},
+	} {
+		p := r.must(c.status, c.method, c.path, c.body).problem(t)
+		if !strings.HasPrefix(p.Detail, c.want) || len(p.Errors) == 0 {
+			t.Errorf("%s %s: %+v, not %s", c.method, c.path, p, c.want)
+		}
+	}
+}
+
 func TestProxy_GivesTheValueThatIsWrong(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, proxyd.Config{})

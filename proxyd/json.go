@@ -13,10 +13,9 @@ import (
 var jsonFormat = huma.Format{
 	Marshal: huma.DefaultJSONFormat.Marshal,
 	Unmarshal: func(data []byte, v any) error {
-		err := json.Unmarshal(data, v)
-		if words, ok := syntax.JSON(data, err); ok {
-			return errors.New(words)
+		if err := json.Unmarshal(data, v); err != nil {
+			return errors.New(syntax.Words(data, err))
 		}
-		return err
+		return nil
 	},
 }

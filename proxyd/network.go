@@ -80,15 +80,20 @@ func parseRoute(s string) (*view.Key, error) {
 	if s == "" {
 		return nil, nil
 	}
-	parts := strings.Split(s, "→")
-	if len(parts) == 1 {
-		parts = strings.Split(s, ".")
-	}
+	parts := splitRoute(s)
 	if len(parts) != 3 {
 		const message = "is no route; write from→type→to or from.type.to, with * for any"
 		return nil, at(problem(http.StatusUnprocessableEntity, "route %q %s", shorten(s), message), "query.route", message, shorten(s))
 	}
 	return &view.Key{From: parts[0], Type: parts[1], To: parts[2]}, nil
+}
+
+// splitRoute takes from→type→to and from.type.to, which is easier to type.
+func splitRoute(s string) []string {
+	if strings.Contains(s, "→") {
+		return strings.Split(s, "→")
+	}
+	return strings.Split(s, ".")
 }
 
 func (p *Proxy) routeNetwork(a huma.API) {

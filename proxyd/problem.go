@@ -35,6 +35,7 @@ func tooLarge() *huma.ErrorModel {
 const (
 	humaNoBody   = "request body is required"
 	humaTooLarge = "request body is too large"
+	humaInvalid  = "validation failed"
 )
 
 // noBody shows what belongs into the body of an operation.
@@ -106,12 +107,30 @@ func withInstance(ctx huma.Context, _ string, v any) (any, error) {
 		p.Detail = tooLarge().Detail
 	case p.Status == http.StatusUnsupportedMediaType:
 		p.Detail = "the body's content type is not read here; send Content-Type: application/json"
+	case p.Detail == humaInvalid && len(p.Errors) > 0:
+		p.Detail = invalid(p.Errors[0])
 	}
 	if p.Instance == "" {
 		u := ctx.URL()
 		p.Instance = u.EscapedPath()
 	}
 	return v, nil
+}
+
+// invalid names the field, the value if it is short, and what is wrong with it, as the problems that we write do.
+func invalid(e *huma.ErrorDetail) string {
+	_, field, ok := strings.Cut(e.Location, ".")
+	if !ok {
+		return e.Message // of the whole body
+	}
+	switch value := e.Value.(type) {
+	case string:
+		return fmt.Sprintf("%s %q: %s", field, shorten(value), e.Message)
+	case nil, map[string]any, []any:
+		return field + ": " + e.Message
+	default:
+		return fmt.Sprintf("%s %v: %s", field, value, e.Message)
+	}
 }
 
 // writeProblem answers a request that no route of huma's took.

@@ -145,7 +145,10 @@ func routeFilter(text string) (func(api.Span) bool, error) {
 	if text == "" {
 		return func(api.Span) bool { return true }, nil
 	}
-	parts := strings.Split(text, "→")
+	parts := splitRoute(text)
+	if len(parts) != 1 && len(parts) != 3 || slices.Contains(parts, "") {
+		return nil, fmt.Errorf("%q is neither from→type→to or from.type.to, with * for any, nor a worker", shorten(text))
+	}
 	for _, part := range parts {
 		if part == "*" {
 			continue
@@ -155,11 +158,8 @@ func routeFilter(text string) (func(api.Span) bool, error) {
 		}
 	}
 	is := func(part, name string) bool { return part == "*" || part == name }
-	switch len(parts) {
-	case 1:
+	if len(parts) == 1 {
 		return func(s api.Span) bool { return is(text, s.From) || is(text, s.To) }, nil
-	case 3:
-		return func(s api.Span) bool { return is(parts[0], s.From) && is(parts[1], s.Type) && is(parts[2], s.To) }, nil
 	}
-	return nil, fmt.Errorf("%q is neither from→type→to nor a worker", shorten(text))
+	return func(s api.Span) bool { return is(parts[0], s.From) && is(parts[1], s.Type) && is(parts[2], s.To) }, nil
 }

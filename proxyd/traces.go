@@ -12,7 +12,7 @@ import (
 )
 
 type listTraces struct {
-	Route   string    `query:"route" doc:"Only traces that went along this route, from→type→to where * is any, or over this worker" example:"entry→add→add"`
+	Route   string    `query:"route" doc:"Only traces that went along this route, from→type→to or from.type.to where * is any, or over this worker" example:"entry→add→add"`
 	Outcome string    `query:"outcome" enum:"ok,error,timeout,stop" doc:"Only traces that ended so"`
 	Since   time.Time `query:"since" doc:"Only traces from this moment on, in RFC 3339" example:"2026-01-02T03:04:05Z"`
 	Limit   int       `query:"limit" minimum:"1" maximum:"1000" default:"50" doc:"How many traces are listed at most"`

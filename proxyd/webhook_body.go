@@ -47,6 +47,9 @@ func alertmanagerOf(h api.Webhook, a api.Alarm, proxy string) alertmanagerMessag
 		labels["worker"] = a.Worker
 	}
 	annotations := map[string]string{"summary": a.Text, "do": a.Do}
+	if a.Hint != "" {
+		annotations["hint"] = a.Hint
+	}
 	sum := sha256.Sum256([]byte(a.ID))
 	alert := alertmanagerAlert{
 		Status: string(a.State), Labels: labels, Annotations: annotations, StartsAt: a.Since,

@@ -19,7 +19,7 @@ func newAlarmAckCommand(a *app) *cobra.Command {
 		Use:   "ack ID...",
 		Short: "Say that you take care of alarms",
 		Long: `Say that you take care of alarms: others see who, why and since when, until the alarm is resolved. It stays firing;
-to keep others from being told, silence it.
+to keep others from being told, silence it. A route in an ID may be written from.type.to.
 
   damrey alarm ack no_instance:square --why "machine is rebooting"
   damrey alarm ack no_instance:square --remove`,

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/damrey/damrey/internal/api"
+	"github.com/damrey/damrey/internal/syntax"
 	"github.com/damrey/damrey/proxyd"
 )
 
@@ -56,7 +57,7 @@ func (a *app) readAlarmSettings(path string) (settings api.AlarmSettings, err er
 	decoder := json.NewDecoder(bytes.NewReader(raws[0]))
 	decoder.DisallowUnknownFields()
 	if err := decoder.Decode(&settings); err != nil && err != io.EOF {
-		return settings, fmt.Errorf("%s: %w; look at what `damrey alarm rules export` writes", path, err)
+		return settings, fmt.Errorf("%s: %s; look at what `damrey alarm rules export` writes", path, syntax.Words(raws[0], err))
 	}
 	return settings, nil
 }

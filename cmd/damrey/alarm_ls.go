@@ -23,12 +23,15 @@ func newAlarmListCommand(a *app) *cobra.Command {
 		Aliases: []string{"list"},
 		Short:   "List what is wrong, the worst state first",
 		Long: `List what is wrong: firing alarms first, then pending ones, which have not been true for long enough; with --all
-also those that were resolved in the last day. DO is what to type next. SEEN is who has acknowledged it, or why
+also those that were resolved in the last day. Of each the worst come first, then the newest. DO is what to type next. SEEN is who has acknowledged it, or why
 nobody is told.`,
 		Args: exactly(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return proxy.with(func(client *api.Client) error {
 				list, err := client.Alarms(cmd.Context(), filter)
+				if err == nil && len(list.Alarms) == 0 {
+					err = known(cmd.Context(), client, filter)
+				}
 				if err != nil {
 					return err
 				}
@@ -39,10 +42,11 @@ nobody is told.`,
 					return out.print(a.stdout, list)
 				}
 				if len(list.Alarms) == 0 {
-					fmt.Fprintln(a.stderr, "Nothing is wrong.")
+					fmt.Fprintln(a.stderr, noAlarm(filter))
 					return nil
 				}
-				return printAlarms(a.stdout, list.Alarms)
+				at := fabricOf(cmd.Context(), client, proxy.address)
+				return printAlarms(a.stdout, at.advised(cmd.Root(), list.Alarms))
 			})
 		},
 	}
@@ -54,11 +58,24 @@ nobody is told.`,
 	return cmd
 }
 
+// noAlarm says what was looked for, so that nobody takes a part for all.
+func noAlarm(f api.AlarmFilter) string {
+	switch {
+	case f.Rule != "" && f.Worker != "":
+		return "No alarm of rule " + f.Rule + " about worker " + oneLine(f.Worker, 64) + "."
+	case f.Rule != "":
+		return "No alarm of rule " + f.Rule + "."
+	case f.Worker != "":
+		return "No alarm about worker " + oneLine(f.Worker, 64) + "."
+	}
+	return "Nothing is wrong."
+}
+
 func printAlarms(w io.Writer, alarms []api.Alarm) error {
 	t := newTable("STATE", "SEVERITY", "SINCE", "ID", "TEXT", "DO", "SEEN")
 	for _, one := range alarms {
 		t.AppendRow(table.Row{one.State, one.Severity, one.Since.Local().Format(time.DateTime), oneLine(one.ID, 80), oneLine(one.Text, 120),
-			oneLine(one.Do, 80), orDash(seenText(one))})
+			oneLine(withHint(one.Do, one.Hint), 200), orDash(seenText(one))})
 	}
 	return printTable(w, t)
 }

@@ -92,11 +92,12 @@ type ruleFlags struct {
 func newRulesSetCommand(a *app) *cobra.Command {
 	var proxy proxyFlag
 	f := ruleFlags{severity: newEnum("info", "warning", "critical")}
+	f.severity.value = "" // what is not given stays as it is
 	cmd := &cobra.Command{
 		Use:   "set NAME | -f FILE",
 		Short: "Change a rule, or replace all by those of a file",
 		Long: `Change a rule: only what the flags name. With -f all rules are replaced: those that are not in the file become as
-they came. Webhooks of the file are left alone; ` + "`damrey alarm webhook`" + ` changes those.
+they came, all of them with ` + "`rules: []`" + `. Webhooks of the file are left alone; ` + "`damrey alarm webhook`" + ` changes those.
 
 ` + rulesHelp[strings.Index(rulesHelp, "  damrey alarm rules set"):],
 		Args: func(cmd *cobra.Command, args []string) error {
@@ -136,10 +137,20 @@ func (a *app) setRules(ctx context.Context, client *api.Client, file string) err
 	if err != nil {
 		return err
 	}
-	if _, err := client.PutAlarmRules(ctx, api.AlarmRuleChanges{Rules: append([]api.AlarmRuleChange{}, settings.Rules...)}); err != nil {
+	if settings.Rules == nil {
+		return fmt.Errorf("%s: there are no rules in it; write `rules: []` to make all as they came", file)
+	}
+	if _, err := client.PutAlarmRules(ctx, api.AlarmRuleChanges{Rules: settings.Rules}); err != nil {
 		return err
 	}
-	fmt.Fprintf(a.stdout, "%d rules are set, the others are as they came\n", len(settings.Rules))
+	switch n := len(settings.Rules); n {
+	case 0:
+		fmt.Fprintln(a.stdout, "all rules are as they came")
+	case 1:
+		fmt.Fprintln(a.stdout, "1 rule is set, the others are as they came")
+	default:
+		fmt.Fprintf(a.stdout, "%d rules are set, the others are as they came\n", n)
+	}
 	return nil
 }
 

@@ -43,7 +43,7 @@ func newSilenceAddCommand(a *app) *cobra.Command {
 			if s.Why == "" {
 				return usageError("--why is missing; say to others why they are not told")
 			}
-			if s.Until, err = silenceEnd(length, until); err != nil {
+			if s.Until, err = silenceEnd(length, cmd.Flags().Changed("for"), until); err != nil {
 				return err
 			}
 			s.By = who.value(a)
@@ -76,7 +76,7 @@ func newSilenceAddCommand(a *app) *cobra.Command {
 	return cmd
 }
 
-func silenceEnd(length time.Duration, until string) (time.Time, error) {
+func silenceEnd(length time.Duration, given bool, until string) (time.Time, error) {
 	if until != "" {
 		at, err := time.Parse(time.RFC3339, until)
 		if err != nil {
@@ -84,7 +84,10 @@ func silenceEnd(length time.Duration, until string) (time.Time, error) {
 		}
 		return at, nil
 	}
-	if length <= 0 {
+	if given && length <= 0 {
+		return time.Time{}, usageError("--for %v; use more than 0, such as 2h", length)
+	}
+	if !given {
 		return time.Time{}, usageError("say how long, --for 2h or --until TIME")
 	}
 	return time.Now().Add(length), nil

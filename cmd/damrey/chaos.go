@@ -52,6 +52,7 @@ func newChaosCommand(a *app) *cobra.Command {
 	flags := cmd.Flags()
 	flags.Float64Var(&f.minutes, "minutes", 5, "`MINUTES` for which faults are made; starting and finishing come beside it")
 	flags.Uint64Var(&f.cfg.Seed, "seed", 0, "`SEED` of the faults (default: by chance; it is printed)")
+	inRange(flags, "seed", "a whole number from 0 on")
 	flags.StringSliceVar(&f.cfg.Faults, "faults", nil, "only these `FAULTS`, separated by commas (default: all)")
 	flags.DurationVar(&f.cfg.Gap, "gap", 2*time.Second, "how long all is well between two faults, about")
 	f.broken = newEnum(append([]string{"no"}, chaos.Breaks()...)...)

@@ -70,6 +70,9 @@ func newCheckCommand(a *app) *cobra.Command {
 					return nil
 				}
 				result = resultOf(list.Alarms, ignoreAcked)
+				if len(result.Firing) > 0 && format.value != "json" && format.value != "prometheus" {
+					result.Firing = fabricOf(ctx, client, proxy.address).advised(cmd.Root(), result.Firing)
+				}
 				return nil
 			})
 			if err != nil {

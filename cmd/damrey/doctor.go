@@ -42,7 +42,9 @@ func newDoctorCommand(a *app) *cobra.Command {
 			if err := checkPrefix(f.prefix); err != nil {
 				return err
 			}
-			return f.proxy.with(func(client *api.Client) error { return a.runDoctor(cmd.Context(), client, &f) })
+			at := fabricAt{proxy: f.proxy.address, nats: f.nats.config.URL, prefix: f.prefix}
+			advise := func(line string) string { return at.in(cmd.Root(), line) }
+			return f.proxy.with(func(client *api.Client) error { return a.runDoctor(cmd.Context(), client, &f, advise) })
 		},
 	}
 	f.proxy.add(cmd)
@@ -96,7 +98,8 @@ func checks() []check {
 	}
 }
 
-func (a *app) runDoctor(ctx context.Context, client *api.Client, f *doctorFlags) error {
+// runDoctor lets advise say where a command has to look.
+func (a *app) runDoctor(ctx context.Context, client *api.Client, f *doctorFlags, advise func(line string) string) error {
 	ctx, release := a.untilSignal(ctx, func() {})
 	defer release()
 	d := &doctor{prefix: f.prefix, client: client, denied: &denials{}}
@@ -108,6 +111,9 @@ func (a *app) runDoctor(ctx context.Context, client *api.Client, f *doctorFlags)
 		if ctx.Err() != nil {
 			return fmt.Errorf("interrupted after the check %s", c.name)
 		}
+	}
+	for i := range report.Findings {
+		report.Findings[i].Do = advise(report.Findings[i].Do)
 	}
 	var err error
 	if f.out.forPeople() {
@@ -127,7 +133,7 @@ func (c check) look(ctx context.Context, d *doctor) *checked {
 	if err != nil {
 		findings = append(findings, finding{
 			Severity: warning, Where: c.name, What: "could not be looked at: " + strings.Join(errorLines(err), "; "),
-			Do: "damrey doctor, when that is well, or with a login that may do it",
+			Do: "damrey doctor", Hint: "when that is well, or with a login that may do it",
 		})
 	}
 	return &checked{Name: c.name, findings: findings}

@@ -47,7 +47,7 @@ func checkClocks(ctx context.Context, d *doctor) ([]finding, error) {
 }
 
 func skewed(where string, seconds float64) []finding {
-	f := finding{Severity: warning, Where: where, What: fmt.Sprintf("its clock is %+.1f s off", seconds), Do: "timedatectl set-ntp true, there"}
+	f := finding{Severity: warning, Where: where, What: fmt.Sprintf("its clock is %+.1f s off", seconds), Do: "timedatectl set-ntp true", Hint: "there"}
 	switch off := math.Abs(seconds); {
 	case off < skewWarned:
 		return nil

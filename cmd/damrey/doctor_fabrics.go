@@ -14,6 +14,7 @@ import (
 
 	"github.com/damrey/damrey/internal/api"
 	"github.com/damrey/damrey/internal/report"
+	"github.com/damrey/damrey/internal/shell"
 )
 
 // rollCall is how long answers of services are gathered.
@@ -68,7 +69,7 @@ func checkFabrics(ctx context.Context, d *doctor) ([]finding, error) {
 	}
 	if len(proxies) == 0 {
 		return []finding{{Severity: failure, Where: d.nc.ConnectedUrlRedacted(), What: fmt.Sprintf("no proxy of the fabric %q answers on this NATS", d.prefix),
-			Do: "damrey proxy --nats URL, or damrey doctor --nats with the URL that `curl PROXY/v1/fabric` names"}}, nil
+			Do: "damrey proxy --nats URL", Hint: "or `damrey doctor --nats URL` with the URL that `curl PROXY/v1/fabric` names"}}, nil
 	}
 	if d.table == nil {
 		return nil, nil
@@ -89,17 +90,17 @@ func (d *doctor) sameFabric(ctx context.Context, url string) []finding {
 	const looks = 4
 	other, err := api.New(url)
 	if err != nil {
-		return []finding{{Severity: warning, Where: "proxy " + url, What: "it tells an address that is none: " + err.Error(), Do: "damrey proxy --advertise HOST, there"}}
+		return []finding{{Severity: warning, Where: "proxy " + url, What: "it tells an address that is none: " + err.Error(), Do: "damrey proxy --advertise HOST", Hint: "there"}}
 	}
 	defer other.Close()
 	for look := 1; ; look++ {
 		mine, err := d.client.Workers(ctx)
 		if err != nil {
-			return []finding{{Severity: warning, Where: "proxy " + d.client.URL(), What: err.Error(), Do: "damrey doctor, again"}}
+			return []finding{{Severity: warning, Where: "proxy " + d.client.URL(), What: err.Error(), Do: "damrey doctor", Hint: "again"}}
 		}
 		theirs, err := other.Workers(ctx)
 		if err != nil {
-			return []finding{{Severity: note, Where: "proxy " + url, What: "it cannot be compared from here: " + err.Error(), Do: "damrey doctor, on its machine"}}
+			return []finding{{Severity: note, Where: "proxy " + url, What: "it cannot be compared from here: " + err.Error(), Do: "damrey doctor --proxy " + shell.Word(url), Hint: "on its machine"}}
 		}
 		if maps.Equal(revisions(mine), revisions(theirs)) {
 			return nil
@@ -110,7 +111,7 @@ func (d *doctor) sameFabric(ctx context.Context, url string) []finding {
 	}
 	return []finding{{Severity: failure, Where: "proxy " + url,
 		What: fmt.Sprintf("it keeps another table under the same prefix %q as %s: two fabrics mix on one NATS", d.prefix, d.client.URL()),
-		Do:   "damrey proxy --prefix ANOTHER, for one of them; or let both use the same JetStream"}}
+		Do:   "damrey proxy --prefix ANOTHER", Hint: "for one of them; or let both use the same JetStream"}}
 }
 
 func revisions(list api.WorkerList) map[string]uint64 {

@@ -20,7 +20,8 @@ type finding struct {
 	Check    string   `json:"check"`
 	Where    string   `json:"where"`
 	What     string   `json:"what"`
-	Do       string   `json:"do"`
+	Do       string   `json:"do"`             // a command, or what to write into a configuration
+	Hint     string   `json:"hint,omitempty"` // what else to know of that, such as on which machine
 }
 
 // checked is what came of one check.
@@ -88,7 +89,7 @@ func (d *diagnosis) print(w io.Writer, color bool) error {
 		case color && f.Severity == warning:
 			word = "\x1b[33m" + word + "\x1b[0m"
 		}
-		if _, err := fmt.Fprintf(w, "\n%s: %s: %s\n  %s\n", word, oneLine(f.Where, 200), oneLine(f.What, 1000), oneLine(f.Do, 1000)); err != nil {
+		if _, err := fmt.Fprintf(w, "\n%s: %s: %s\n  %s\n", word, oneLine(f.Where, 200), oneLine(f.What, 1000), oneLine(withHint(f.Do, f.Hint), 1000)); err != nil {
 			return err
 		}
 	}

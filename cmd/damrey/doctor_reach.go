@@ -64,7 +64,7 @@ func (d *doctor) close() {
 func checkProxy(ctx context.Context, d *doctor) ([]finding, error) {
 	fabric, err := d.client.Fabric(ctx)
 	if err != nil {
-		return []finding{{Severity: failure, Where: d.client.URL(), What: err.Error(), Do: "damrey proxy, or damrey doctor --proxy ADDRESS"}}, nil
+		return []finding{{Severity: failure, Where: d.client.URL(), What: err.Error(), Do: "damrey proxy", Hint: "or `damrey doctor --proxy ADDRESS` when it is elsewhere"}}, nil
 	}
 	d.fabric = &fabric
 	if fabric.Prefix != d.prefix {
@@ -78,7 +78,7 @@ func checkProxy(ctx context.Context, d *doctor) ([]finding, error) {
 	d.table = &table
 	if fabric.Version != damrey.Version {
 		return []finding{{Severity: note, Where: d.client.URL(),
-			What: fmt.Sprintf("it is version %s, and this program %s", fabric.Version, damrey.Version), Do: "damrey version, on both machines"}}, nil
+			What: fmt.Sprintf("it is version %s, and this program %s", fabric.Version, damrey.Version), Do: "damrey version", Hint: "on both machines"}}, nil
 	}
 	return nil, nil
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/damrey/damrey"
+	"github.com/damrey/damrey/internal/shell"
 )
 
 // checkAgents looks for agents whose lease ran out.
@@ -18,11 +19,11 @@ func checkAgents(ctx context.Context, d *doctor) (found []finding, err error) {
 		if !agent.Held {
 			found = append(found, finding{Severity: warning, Where: "agent " + agent.Name,
 				What: fmt.Sprintf("its lease ran out: last renewed %s ago by process %d on %s", ageText(time.Now(), agent.Renewed), agent.PID, agent.Host),
-				Do:   "damrey agent, on " + agent.Host})
+				Do:   "damrey agent -a " + shell.Word(agent.Name), Hint: "on " + agent.Host})
 		}
 	}
 	for _, broken := range list.Damaged {
-		found = append(found, finding{Severity: warning, Where: "agent " + broken.Name, What: "its claim is damaged: " + broken.Problem, Do: "damrey agent, there; it claims its name anew"})
+		found = append(found, finding{Severity: warning, Where: "agent " + broken.Name, What: "its claim is damaged: " + broken.Problem, Do: "damrey agent -a " + shell.Word(broken.Name), Hint: "there; it claims its name anew"})
 	}
 	return found, nil
 }
@@ -31,7 +32,7 @@ func checkAgents(ctx context.Context, d *doctor) (found []finding, err error) {
 func checkTable(_ context.Context, d *doctor) (found []finding, err error) {
 	for _, broken := range d.table.Damaged {
 		found = append(found, finding{Severity: failure, Where: "worker " + broken.Name, What: "its entry is damaged: " + broken.Problem,
-			Do: "damrey worker chg -f FILE, or damrey worker del " + broken.Name})
+			Do: "damrey worker del " + shell.Word(broken.Name), Hint: "or mend it with `damrey worker chg -f FILE`"})
 	}
 	registered := make(map[string]bool)
 	for _, w := range d.table.Workers {
@@ -48,7 +49,7 @@ func checkTable(_ context.Context, d *doctor) (found []finding, err error) {
 					Do: "damrey worker add " + c.Worker})
 			}
 			if c.Paused {
-				found = append(found, finding{Severity: note, Where: where, What: "it is paused", Do: "damrey route resume " + w.Name + " " + shellWord(c.Name)})
+				found = append(found, finding{Severity: note, Where: where, What: "it is paused", Do: "damrey route resume " + w.Name + " " + shell.Word(c.Name)})
 			}
 		}
 	}
@@ -97,7 +98,8 @@ func (d *doctor) unattended(ctx context.Context, w damrey.Registration, led bool
 		f.What = fmt.Sprintf("%d of its instances are there and none receives: it is pinned to the agent %s", there, w.Agent)
 		f.Do = "damrey worker chg " + w.Name + " --agent ''"
 	case there > 0:
-		f.What, f.Do = fmt.Sprintf("%d of its instances are there and none receives", there), "nats micro info "+w.Name+", and the log of those"
+		f.What, f.Do = fmt.Sprintf("%d of its instances are there and none receives", there), "nats micro info "+w.Name
+		f.Hint = "and look at the log of those"
 	case !led:
 		f.Severity, f.What = note, "it has no instance; no route leads to it"
 	default:

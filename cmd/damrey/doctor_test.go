@@ -124,7 +124,7 @@ func (d diagnosis) mustFind(t *testing.T, s severity, check string, texts ...str
 
 func (d diagnosis) found(s severity, check string, texts ...string) bool {
 	return slices.ContainsFunc(d.Findings, func(f finding) bool {
-		text := f.Where + ": " + f.What + " " + f.Do
+		text := f.Where + ": " + f.What + " " + f.Do + " " + f.Hint
 		lacks := func(part string) bool { return !strings.Contains(text, part) }
 		return f.Check == check && f.Severity == s && f.Do != "" && !slices.ContainsFunc(texts, lacks)
 	})
@@ -537,7 +537,7 @@ func TestDoctor_AgentLostItsLease(t *testing.T) {
 		t.Fatal(err)
 	}
 	p.findsInTime(t, warning, "agents", "agent 10.1.2.3:4222")
-	p.diagnose(t).mustFind(t, warning, "agents", "process 7 on far", "damrey agent, on far")
+	p.diagnose(t).mustFind(t, warning, "agents", "process 7 on far", "damrey agent -a ", "on far")
 }
 
 func TestDoctor_TableLeadsNowhere(t *testing.T) {

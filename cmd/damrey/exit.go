@@ -3,10 +3,13 @@ package main
 import (
 	"errors"
 	"fmt"
+	"net/http"
 	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
+
+	"github.com/damrey/damrey/internal/api"
 )
 
 // Exit codes, as the help of the root command has them.
@@ -48,8 +51,8 @@ func (a *app) finish(cmd *cobra.Command, err error) int {
 		if coded.err == nil {
 			return code
 		}
-	} else if !a.running {
-		code = exitUsage
+	} else if refused, ok := errors.AsType[*api.Error](err); !a.running || ok && refused.Status == http.StatusUnprocessableEntity {
+		code = exitUsage // so it is when the proxy finds it out
 	}
 	for _, line := range errorLines(err) {
 		fmt.Fprintln(a.stderr, "damrey: "+line)

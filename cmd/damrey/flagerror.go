@@ -32,7 +32,7 @@ func valueError(wrong *pflag.InvalidValueError) error {
 	f := wrong.GetFlag()
 	var what string
 	switch f.Value.Type() {
-	case "int", "int64":
+	case "int", "int64", "uint", "uint64":
 		what = "a whole number"
 	case "float64":
 		what = "a number"
@@ -48,7 +48,8 @@ func valueError(wrong *pflag.InvalidValueError) error {
 		limits = note[0]
 	}
 	problem := "is not " + what
-	if errors.Is(errors.Unwrap(wrong), strconv.ErrRange) {
+	n, err := strconv.ParseInt(wrong.GetValue(), 10, 64)
+	if errors.Is(errors.Unwrap(wrong), strconv.ErrRange) || err == nil && n < 0 && strings.HasPrefix(f.Value.Type(), "uint") {
 		problem = "is out of range"
 	}
 	return fmt.Errorf("%q %s; use %s", wrong.GetValue(), problem, limits)

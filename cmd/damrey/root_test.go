@@ -2,6 +2,9 @@ package main
 
 import (
 	"bytes"
+	"io"
+	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
@@ -133,6 +136,10 @@ func TestRoot_RefusesWrongCallsWithTwo(t *testing.T) {
 		{args: "agent -p 0", says: "give one with -a"},
 		{args: "agent -r 0", says: "-r 0"},
 		{args: "agent -pr ftp://x", says: `scheme "ftp"`},
+		{args: "alarm silence add --all --why x --for -1h", says: "--for -1h0m0s; use more than 0, such as 2h"},
+		{args: "alarm silence add --all --why x --for 0s", says: "--for 0s; use more than 0"},
+		{args: "chaos --seed -1", says: `--seed: "-1" is out of range; use a whole number from 0 on`},
+		{args: "chaos --seed x", says: `--seed: "x" is not a whole number; use a whole number from 0 on`},
 		{args: "agent --user x", says: "--user needs --password too"},
 	} {
 		var stdout, stderr bytes.Buffer
@@ -143,6 +150,24 @@ func TestRoot_RefusesWrongCallsWithTwo(t *testing.T) {
 		if stdout.Len() > 0 {
 			t.Errorf("damrey %s wrote to stdout: %s", c.args, &stdout)
 		}
+	}
+}
+
+// What only the proxy knows to be wrong is a wrong call as well.
+func TestRoot_WhatTheProxyRefusesIsAWrongCall(t *testing.T) {
+	t.Parallel()
+	for status, want := range map[int]int{http.StatusUnprocessableEntity: exitUsage, http.StatusNotFound: exitFailed, http.StatusServiceUnavailable: exitFailed} {
+		srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "application/problem+json")
+			w.WriteHeader(status)
+			_, _ = io.WriteString(w, `{"detail":"in -5m: no"}`)
+		}))
+		var stdout, stderr bytes.Buffer
+		line := []string{"schedule", "add", "x", "t", "--from", "a", "--in", "-5m", "--proxy", srv.URL}
+		if code := execute(line, newTestApp(&stdout, &stderr, nil)); code != want || !strings.Contains(stderr.String(), "in -5m: no") {
+			t.Errorf("%d ends with %d, not %d: %s", status, code, want, &stderr)
+		}
+		srv.Close()
 	}
 }
 

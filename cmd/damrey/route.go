@@ -9,6 +9,7 @@ import (
 
 	"github.com/damrey/damrey"
 	"github.com/damrey/damrey/internal/api"
+	"github.com/damrey/damrey/internal/shell"
 )
 
 const routeHelp = `Hold back the messages of one type that a worker sends, and let them go again:
@@ -84,7 +85,7 @@ func pausedOf(reg *damrey.Registration, typ string) (*bool, error) {
 func noSuchRoute(reg *damrey.Registration, typ string) error {
 	if len(reg.Commands) == 0 {
 		return fmt.Errorf("worker %q has no command %q, it has none; add it with `damrey worker chg %s --command %s=WORKER`",
-			reg.Name, typ, reg.Name, shellWord(typ))
+			reg.Name, typ, reg.Name, shell.Word(typ))
 	}
 	types := make([]string, len(reg.Commands))
 	for i, c := range reg.Commands {
@@ -96,12 +97,4 @@ func noSuchRoute(reg *damrey.Registration, typ string) error {
 			"or give the type its own with `damrey worker chg %s --command %s=WORKER`", reg.Name, typ)
 	}
 	return fmt.Errorf("worker %q has no command %q, it has %s; %s", reg.Name, typ, strings.Join(types, ", "), advice)
-}
-
-// shellWord is a type as a shell takes it.
-func shellWord(typ string) string {
-	if typ == "*" {
-		return "'*'"
-	}
-	return typ
 }

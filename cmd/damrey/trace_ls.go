@@ -46,7 +46,7 @@ sampled, or is one span of a message that failed or was slow.`,
 	}
 	proxy.add(cmd)
 	flags := cmd.Flags()
-	flags.StringVar(&filter.Route, "route", "", "only traces along this `ROUTE`, from→type→to where * is any, or over this worker")
+	flags.StringVar(&filter.Route, "route", "", "only traces along this `ROUTE`, from→type→to or from.type.to where * is any, or over this worker")
 	flags.Var(&outcome, "outcome", "only traces that ended so")
 	flags.Var(&since, "since", "only traces since then: a duration such as 10m, or a time in RFC 3339")
 	flags.IntVar(&filter.Limit, "limit", 50, "how many traces are listed at most")

@@ -190,6 +190,9 @@ func splitYAML(data []byte) ([]json.RawMessage, error) {
 			continue
 		}
 		raw, err := json.Marshal(value)
+		if number, ok := errors.AsType[*json.UnsupportedValueError](err); ok {
+			return nil, fmt.Errorf("%s is no number that can be stored; use one that is finite", number.Str)
+		}
 		if err != nil {
 			return nil, fmt.Errorf("this YAML has no form in JSON: %w; keys must be text", err)
 		}

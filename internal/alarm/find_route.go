@@ -16,7 +16,7 @@ func findNoWorker(_ Rule, f Facts) (all []Finding) {
 			continue
 		}
 		all = append(all, Finding{
-			About: routeOf(e), Worker: e.From, Do: "damrey worker add " + e.To,
+			About: routeOf(e), Worker: e.From, Do: line("worker add", e.To),
 			Text: fmt.Sprintf("worker %s sends %s to worker %s, which is not registered", e.From, e.Type, e.To),
 		})
 	}
@@ -24,7 +24,7 @@ func findNoWorker(_ Rule, f Facts) (all []Finding) {
 }
 
 // eachShare finds the routes of which a share is over the limit, and of enough messages.
-func eachShare(r Rule, f Facts, part func(api.Edge) (part, of uint64), say func(api.Edge, string) (text, do string)) (all []Finding) {
+func eachShare(r Rule, f Facts, part func(api.Edge) (part, of uint64), say func(api.Edge, string) Finding) (all []Finding) {
 	for _, e := range f.Edges {
 		limits := r.of(e.To).limits
 		n, of := part(e)
@@ -32,8 +32,10 @@ func eachShare(r Rule, f Facts, part func(api.Edge) (part, of uint64), say func(
 			continue
 		}
 		is := float64(n) / float64(of)
-		text, do := say(e, fmt.Sprintf("%s of %d messages of %s", percent(is), of, routeOf(e)))
-		all = append(all, Finding{About: routeOf(e), Worker: e.To, Text: text + f.window(), Do: do, Value: is, Limit: limits["share"]})
+		found := say(e, fmt.Sprintf("%s of %d messages of %s", percent(is), of, routeOf(e)))
+		found.About, found.Worker, found.Value, found.Limit = routeOf(e), e.To, is, limits["share"]
+		found.Text += f.window()
+		all = append(all, found)
 	}
 	return all
 }
@@ -48,28 +50,30 @@ func (f Facts) window() string {
 func findErrors(r Rule, f Facts) []Finding {
 	return eachShare(r, f,
 		func(e api.Edge) (uint64, uint64) { return e.Failed, e.Handled },
-		func(e api.Edge, share string) (string, string) {
+		func(e api.Edge, share string) Finding {
 			if e.LastError != "" {
 				share = fmt.Sprintf("the last error was %q; %s", e.LastError, share)
 			}
-			return share + " failed", "damrey tap " + e.From + " " + e.Type
+			return Finding{Text: share + " failed", Do: line("tap", e.From, e.Type)}
 		})
 }
 
 func findTimeouts(r Rule, f Facts) []Finding {
 	return eachShare(r, f,
 		func(e api.Edge) (uint64, uint64) { return e.Timeouts, e.Handled + e.Timeouts },
-		func(e api.Edge, share string) (string, string) {
-			return "the time was used up of " + share, "damrey trace ls"
+		func(_ api.Edge, share string) Finding {
+			return Finding{Text: "the time was used up of " + share, Do: "damrey trace ls"}
 		})
 }
 
 func findBusy(r Rule, f Facts) []Finding {
 	return eachShare(r, f,
 		func(e api.Edge) (uint64, uint64) { return e.Busy, e.Handled + e.Busy },
-		func(e api.Edge, share string) (string, string) {
-			return "the instances of " + e.To + " are overloaded and refused " + share,
-				fmt.Sprintf("start more instances: damrey worker run %s -- COMMAND; or raise damrey worker chg %s --mpu N", e.To, e.To)
+		func(e api.Edge, share string) Finding {
+			return Finding{
+				Text: "the instances of " + e.To + " are overloaded and refused " + share,
+				Do:   line("worker run", e.To) + " -- COMMAND", Hint: "for more instances; `damrey worker chg " + e.To + " --mpu N` lets each do more at once",
+			}
 		})
 }
 
@@ -113,7 +117,7 @@ func findUndelivered(r Rule, f Facts) (all []Finding) {
 func findBacklog(r Rule, f Facts) (all []Finding) {
 	for _, b := range f.backlogs() {
 		limits := r.of(b.worker).limits
-		found := Finding{About: b.worker, Worker: b.worker, Do: "damrey worker run " + b.worker + " -- COMMAND, for more instances"}
+		found := Finding{About: b.worker, Worker: b.worker, Do: line("worker run", b.worker) + " -- COMMAND", Hint: "for more instances"}
 		switch {
 		case b.Fill >= limits["fill"]:
 			found.Value, found.Limit = b.Fill, limits["fill"]
@@ -145,7 +149,7 @@ func findBacklogAge(r Rule, f Facts) (all []Finding) {
 		all = append(all, Finding{
 			About: b.worker, Worker: b.worker, Value: b.OldestAge, Limit: limit,
 			Text: fmt.Sprintf("the oldest of %s stored for worker %s is %.0f s old", count(int(b.Stored), "message"), b.worker, b.OldestAge),
-			Do:   "nats stream report; then start or mend instances of " + b.worker,
+			Do:   "nats stream report", Hint: "then start or mend instances of " + b.worker,
 		})
 	}
 	return all
@@ -160,10 +164,18 @@ func findDead(r Rule, f Facts) (all []Finding) {
 		all = append(all, Finding{
 			About: routeOf(e), Worker: e.To, Value: float64(e.Durable.Dead), Limit: limit,
 			Text: fmt.Sprintf("there %s of %s", letters(e.Durable.Dead), routeOf(e)),
-			Do:   fmt.Sprintf("damrey dead ls --from %s --type %s", e.From, e.Type),
+			Do:   lettersOf(e),
 		})
 	}
 	return all
+}
+
+// lettersOf lists the dead letters of a route; the default route has those of any type.
+func lettersOf(e api.Edge) string {
+	if e.Type == "*" {
+		return "damrey dead ls --from " + e.From + " --worker " + e.To
+	}
+	return "damrey dead ls --from " + e.From + " --type " + e.Type
 }
 
 func letters(n uint64) string {

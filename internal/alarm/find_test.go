@@ -70,7 +70,7 @@ func TestFind_Rules(t *testing.T) {
 			f.Instances = append(f.Instances, lost("B2"))
 			f.Instances[2].Heard = begin.Add(-10 * time.Minute)
 		}, nil},
-		{"agent", func(f *Facts) { f.Agents[0].Held = false; f.Agents[0].Renewed = begin.Add(-time.Minute) }, []string{"agent_lost:10.0.0.1:4222", "damrey agent -a 10.0.0.1:4222 on h1"}},
+		{"agent", func(f *Facts) { f.Agents[0].Held = false; f.Agents[0].Renewed = begin.Add(-time.Minute) }, []string{"agent_lost:10.0.0.1:4222", "damrey agent -a 10.0.0.1:4222", "on h1"}},
 		{"agent long ago", func(f *Facts) { f.Agents[0].Held = false; f.Agents[0].Renewed = begin.Add(-25 * time.Hour) }, nil},
 		{"no worker", func(f *Facts) { f.Nodes[1].Registered = false }, []string{"no_worker:a→t→b", "damrey worker add b"}},
 		{"observed only", func(f *Facts) { f.Nodes[1].Registered = false; f.Edges[0].Declared = false }, nil},
@@ -119,8 +119,8 @@ func TestFind_Rules(t *testing.T) {
 			continue
 		}
 		for _, part := range c.want[1:] {
-			if !strings.Contains(all[0].Text+" "+all[0].Do, part) {
-				t.Errorf("%s: %q and %q do not say %q", c.what, all[0].Text, all[0].Do, part)
+			if !strings.Contains(all[0].Text+" "+all[0].Do+" "+all[0].Hint, part) {
+				t.Errorf("%s: %q, %q and %q do not say %q", c.what, all[0].Text, all[0].Do, all[0].Hint, part)
 			}
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/damrey/damrey/internal/api"
+	"github.com/damrey/damrey/internal/shell"
 )
 
 func findNoInstance(_ Rule, f Facts) (all []Finding) {
@@ -21,12 +22,12 @@ func findNoInstance(_ Rule, f Facts) (all []Finding) {
 			continue
 		}
 		found := Finding{
-			About: n.Name, Worker: n.Name, Do: "damrey worker run " + n.Name + " -- COMMAND",
+			About: n.Name, Worker: n.Name, Do: line("worker run", n.Name) + " -- COMMAND",
 			Text: "worker " + n.Name + ": routes lead to it, and it has no instance",
 		}
 		if n.Instances > 0 {
 			found.Text = fmt.Sprintf("worker %s has %s, but none is ready", n.Name, count(n.Instances, "instance"))
-			found.Do = "damrey worker get " + n.Name
+			found.Do = line("worker get", n.Name)
 			if n.Agent != "" {
 				found.Text += "; it is pinned to the agent " + n.Agent
 			}
@@ -99,7 +100,7 @@ func findAgents(r Rule, f Facts) (all []Finding) {
 			About: a.Name,
 			Text: fmt.Sprintf("agent %s (pid %d on %s) has not renewed its name since %s",
 				a.Name, a.PID, a.Host, a.Renewed.UTC().Format(time.RFC3339)),
-			Do: "damrey agent -a " + a.Name + " on " + a.Host,
+			Do: "damrey agent -a " + shell.Word(a.Name), Hint: "on " + a.Host,
 		})
 	}
 	return all
@@ -139,7 +140,7 @@ func skewed(about, whose string, off float64, than string, limit float64) Findin
 		far = "more than a day" // no more than that is told
 	}
 	return Finding{
-		About: about, Value: off, Limit: limit, Do: "timedatectl status, there",
+		About: about, Value: off, Limit: limit, Do: "timedatectl status", Hint: "on " + whose,
 		Text: fmt.Sprintf("the clock of %s is %s %s %s", whose, far, direction, than),
 	}
 }
@@ -157,7 +158,7 @@ func median(values []float64) float64 {
 func findDisk(r Rule, f Facts) (all []Finding) {
 	limit := r.of("").limits["fill"]
 	for _, d := range f.Disks {
-		found := Finding{About: d.Name, Limit: limit, Do: "df -h, on the broker's machine; make room, or remove dead letters with `damrey dead purge`"}
+		found := Finding{About: d.Name, Limit: limit, Do: "df -h", Hint: "on the broker's machine; make room, or remove dead letters with `damrey dead purge`"}
 		switch {
 		case d.Trouble != "":
 			found.Value, found.Text = 1, "the broker cannot store anything: "+d.Trouble
@@ -190,7 +191,7 @@ func findReplica(r Rule, f Facts) (all []Finding) {
 			text = fmt.Sprintf("server %s is away; %s of what the fabric stores lack its copy", server, count(len(copies), "stream"))
 		}
 		all = append(all, Finding{About: server, Text: text, Value: float64(worst.Lag), Limit: limit,
-			Do: "start it again with the same --name, or look at `nats stream report`"})
+			Do: "nats stream report", Hint: "start server " + server + " again with the same --name when it is away"})
 	}
 	return all
 }

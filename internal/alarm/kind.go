@@ -42,7 +42,8 @@ type limit struct {
 type Finding struct {
 	About        string // a worker, an instance, an agent, a route …
 	Worker       string // that it is about, if any
-	Text, Do     string
+	Text         string
+	Do, Hint     string // a command line as it can be typed, and in words what else to know of it, such as on which machine
 	Value, Limit float64
 }
 
@@ -59,7 +60,7 @@ func (f found) id() string { return f.rule + ":" + f.About }
 func (f found) alarm() api.Alarm {
 	return api.Alarm{
 		ID: f.id(), Rule: f.rule, Severity: f.severity, About: f.About, Worker: f.Worker,
-		Text: f.Text, Do: f.Do, Value: f.Value, Limit: f.Limit,
+		Text: f.Text, Do: f.Do, Hint: f.Hint, Value: f.Value, Limit: f.Limit,
 	}
 }
 

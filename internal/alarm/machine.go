@@ -139,7 +139,8 @@ func (m *Machine) seen(now time.Time, elapsed time.Duration, f found) (changes [
 
 // describe takes over what may change while an alarm lasts.
 func (e *Entry) describe(a api.Alarm) {
-	e.Alarm.Severity, e.Alarm.Worker, e.Alarm.Text, e.Alarm.Do = a.Severity, a.Worker, a.Text, a.Do
+	e.Alarm.Severity, e.Alarm.Worker, e.Alarm.Text = a.Severity, a.Worker, a.Text
+	e.Alarm.Do, e.Alarm.Hint = a.Do, a.Hint
 	e.Alarm.Value, e.Alarm.Limit = a.Value, a.Limit
 }
 
@@ -254,11 +255,12 @@ func (m *Machine) MarkDirty(ids ...string) {
 	}
 }
 
-// Sort puts the firing ones first, then pending and resolved ones, each the newest first.
+// Sort puts the firing ones first, then pending and resolved ones, of each the worst first, then the newest.
 func Sort(alarms []api.Alarm) {
 	place := map[api.AlarmState]int{api.AlarmFiring: 0, api.AlarmPending: 1, api.AlarmResolved: 2}
 	slices.SortFunc(alarms, func(a, b api.Alarm) int {
-		return cmp.Or(cmp.Compare(place[a.State], place[b.State]), b.Since.Compare(a.Since), cmp.Compare(a.ID, b.ID))
+		return cmp.Or(cmp.Compare(place[a.State], place[b.State]), cmp.Compare(slices.Index(Severities, b.Severity), slices.Index(Severities, a.Severity)),
+			b.Since.Compare(a.Since), cmp.Compare(a.ID, b.ID))
 	})
 }
 

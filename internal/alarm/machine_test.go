@@ -288,16 +288,19 @@ func TestSort_PutsTheFiringOnesFirst(t *testing.T) {
 	t.Parallel()
 	alarms := []api.Alarm{
 		{ID: "a", State: api.AlarmResolved, Since: begin.Add(time.Hour)},
-		{ID: "b", State: api.AlarmFiring, Since: begin},
-		{ID: "c", State: api.AlarmPending, Since: begin},
-		{ID: "d", State: api.AlarmFiring, Since: begin.Add(time.Minute)},
+		{ID: "b", State: api.AlarmFiring, Severity: Info, Since: begin},
+		{ID: "c", State: api.AlarmPending, Severity: Info, Since: begin},
+		{ID: "d", State: api.AlarmFiring, Severity: Info, Since: begin.Add(time.Minute)},
+		{ID: "e", State: api.AlarmFiring, Severity: Warning, Since: begin.Add(time.Minute)},
+		{ID: "f", State: api.AlarmFiring, Severity: Critical, Since: begin.Add(-time.Minute)},
+		{ID: "g", State: api.AlarmPending, Severity: Critical, Since: begin.Add(-time.Minute)},
 	}
 	Sort(alarms)
 	var ids string
 	for _, a := range alarms {
 		ids += a.ID
 	}
-	if ids != "dbca" {
+	if ids != "fedbgca" {
 		t.Error(ids)
 	}
 }

@@ -14,7 +14,7 @@ const (
 
 // AlarmList is GET /v1/alarms.
 type AlarmList struct {
-	Alarms []Alarm `json:"alarms" nullable:"false" doc:"Firing ones first, then pending and resolved ones, each the newest first"`
+	Alarms []Alarm `json:"alarms" nullable:"false" doc:"Firing ones first, then pending and resolved ones; of each the worst first, then the newest"`
 }
 
 // Alarm is one thing that is wrong, or was.
@@ -28,7 +28,9 @@ type Alarm struct {
 	About  string `json:"about" doc:"What it is about" example:"entry→add→add"`
 	Worker string `json:"worker,omitempty" doc:"The worker it is about, if any"`
 	Text   string `json:"text" doc:"What is wrong, in words" example:"worker square: routes lead to it, and it has no instance"`
-	Do     string `json:"do" doc:"What to type next" example:"damrey worker run square -- COMMAND"`
+	// Do is a command line as it can be typed, but for words in capitals, which stand for what only the reader knows.
+	Do   string `json:"do" doc:"What to type next: one command; words in capitals are to be replaced" example:"damrey worker run square -- COMMAND"`
+	Hint string `json:"hint,omitempty" doc:"What else to know of that, in words, such as on which machine" example:"for more instances"`
 	// Value and Limit are of rules that compare.
 	Value    float64    `json:"value,omitempty" doc:"What was measured"`
 	Limit    float64    `json:"limit,omitempty" doc:"What it was compared with"`

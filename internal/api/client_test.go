@@ -116,6 +116,40 @@ func TestClient_SaysThatItIsNoProxy(t *testing.T) {
 	says(t, err, "ETag")
 }
 
+// NATS greets whoever connects.
+func TestClient_SaysThatItIsNATS(t *testing.T) {
+	t.Parallel()
+	for greeting, want := range map[string]string{
+		"INFO {\"server_id\":\"NABC\",\"version\":\"2.12.0\"} \r\n": "is a port of NATS, not of a proxy",
+		"SSH-2.0-OpenSSH_9.2\r\n":                                   "does not speak HTTP",
+	} {
+		listener, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			for {
+				conn, err := listener.Accept()
+				if err != nil {
+					return
+				}
+				_, _ = io.WriteString(conn, greeting)
+				_, _ = conn.Read(make([]byte, 1)) // what is asked is not answered
+				_ = conn.Close()
+			}
+		}()
+		_, err = client(t, listener.Addr().String()).Fabric(t.Context())
+		says(t, err, want, listener.Addr().String(), "--proxy")
+		if strings.Contains(err.Error(), "malformed") || strings.Contains(err.Error(), "server_id") {
+			t.Errorf("%v", err)
+		}
+		_ = listener.Close()
+		<-done
+	}
+}
+
 func TestClient_ReadsProblems(t *testing.T) {
 	t.Parallel()
 	requests := make(chan *http.Request, 1)

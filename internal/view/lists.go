@@ -48,7 +48,7 @@ func (v *View) describe(now Instant, i *instance) api.Instance {
 		Worker: i.key.worker, ID: i.key.id, Version: i.beat.Version, Host: i.beat.Host, PID: i.beat.PID, Agent: i.beat.Agent,
 		Program: i.beat.Program, Started: i.beat.Started, Heard: now.wallAt(i.heard), State: i.state, Stale: i.beat.Stale,
 		InFlight: i.beat.InFlight, Queued: i.beat.Queued, Capacity: i.beat.Capacity,
-		Skew: math.Round(i.skew.Seconds()*1000) / 1000,
+		Skew: math.Round(i.skew.Seconds()*1000)/1000 + 0, // no -0
 		Rate: round(rate), Errors: c.errorShare(), P99: milliseconds(stay.Quantile(0.99)), Counts: i.beat.Counts,
 	}
 }

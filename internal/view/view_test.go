@@ -256,6 +256,20 @@ func TestView_ClockSkew(t *testing.T) {
 	}
 }
 
+func TestView_NoSkewIsZero(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	s := r.source("add", "A")
+	b := s.Beat
+	b.At = r.now.Wall.Add(-time.Microsecond)
+	if err := r.Hear(r.now, &b); err != nil {
+		t.Fatal(err)
+	}
+	if list := r.Instances(r.now).Instances; fmt.Sprint(list[0].Skew) != "0" {
+		t.Errorf("%v", list[0].Skew)
+	}
+}
+
 func TestView_Health(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {

@@ -50,7 +50,7 @@ func someAlarms() api.AlarmList {
 	fired := time.Now().Add(-3 * time.Minute)
 	return api.AlarmList{Alarms: []api.Alarm{
 		{ID: "no_instance:square", Rule: "no_instance", Severity: "critical", State: api.AlarmFiring, About: "square", Worker: "square",
-			Text: "worker square is registered, but has no instance", Do: "damrey worker run square -- COMMAND", Since: fired, Fired: &fired, Count: 3},
+			Text: "worker square is registered, but has no instance", Do: "damrey worker run square -- COMMAND", Hint: "for more instances", Since: fired, Fired: &fired, Count: 3},
 		{ID: "error_share:square→pay→bank", Rule: "error_share", Severity: "warning", State: api.AlarmFiring, About: "square→pay→bank", Worker: "bank",
 			Text: "3.1 % of the messages along square→pay→bank fail", Do: "damrey dead ls --worker bank", Value: 0.031, Limit: 0.02, Since: fired, Fired: &fired, Count: 1,
 			Acked: &api.Ack{By: "Ada", Why: "the issuer knows", At: time.Now()}},
@@ -120,7 +120,7 @@ func forge(s *stage, text string) {
 	s.docs["/v1/traces/"+text] = trace
 	alarms := someAlarms()
 	a := &alarms.Alarms[0]
-	a.Rule, a.About, a.Worker, a.Text, a.Do = text, text, text, text, text
+	a.Rule, a.About, a.Worker, a.Text, a.Do, a.Hint = text, text, text, text, text, text
 	a.Acked, a.Silenced = &api.Ack{By: text, Why: text}, &api.Silence{By: text, Why: text, Until: time.Now()}
 	s.docs["/v1/alarms"] = alarms
 	history := someHistory()

@@ -166,6 +166,8 @@ func TestPage_Alarms(t *testing.T) {
 	s.set(func() { s.docs["/v1/alarms"] = someAlarms() })
 	b := visit(t, s, 1280, 900, "#/alarms")
 	b.Until("document.querySelectorAll('li.alarm').length === 3")
+	b.Until("document.querySelector('li.alarm .commands code').innerText === 'damrey worker run square --nats nats://10.1.2.3:4222 -- COMMAND'")
+	b.Until("document.querySelector('li.alarm .hint').innerText === 'for more instances'")
 	b.Shoot("alarms")
 	b.Accessible("alarms")
 	b.ClickText("li.alarm button", "Acknowledge")

@@ -3,6 +3,7 @@ import { html, useState } from '../html.js'
 import { send, useGet } from '../rest.js'
 import { address, refine } from '../router.js'
 import { ago, clock, isTime, short } from '../format.js'
+import { addressed } from '../commands.js'
 import { Commands, Confirm, Field, Page, Scroll, Trouble, When } from '../parts.js'
 
 const remembered = () => {
@@ -21,7 +22,7 @@ function remember(by) {
   }
 }
 
-export function Alarms({ query, readOnly }) {
+export function Alarms({ query, fabric, readOnly }) {
   const { data, error, reload } = useGet('/v1/alarms', 2000)
   const silences = useGet('/v1/silences', 5000)
   const [asking, ask] = useState(null)
@@ -45,7 +46,7 @@ export function Alarms({ query, readOnly }) {
       ${!readOnly && html`<button type="button" onClick=${() => ask({ what: 'silence', alarm: {} })}>Silence…</button>`}`}>
     <${Trouble} error=${error} what="alarms" />
     ${data && alarms.length === 0 && html`<p class="calm">${state || query.worker ? 'None.' : 'All is well: nothing fires.'}</p>`}
-    <ul class="alarms">${alarms.map((a) => html`<${Alarm} key=${a.id} alarm=${a} readOnly=${readOnly} onAsk=${ask} onUnack=${() => lift(() => send('DELETE', `/v1/alarms/${encodeURIComponent(a.id)}/ack`))} />`)}</ul>
+    <ul class="alarms">${alarms.map((a) => html`<${Alarm} key=${a.id} alarm=${a} fabric=${fabric} readOnly=${readOnly} onAsk=${ask} onUnack=${() => lift(() => send('DELETE', `/v1/alarms/${encodeURIComponent(a.id)}/ack`))} />`)}</ul>
     <h2>Silences</h2>
     <${Trouble} error=${silences.error} what="silences" />
     ${silences.data && (listOf(silences.data).length === 0 ? html`<p class="note">None.</p>` : html`<${Scroll} label="Silences"><table><thead><tr><th>rule</th><th>worker</th><th>by</th><th>why</th><th>until</th><th><span class="unseen">Actions</span></th></tr></thead>
@@ -60,7 +61,7 @@ const figure = (n) => (Math.abs(n) < 10 ? String(Number(n.toPrecision(3))) : sho
 
 const listOf = (document) => (Array.isArray(document) ? document : document.silences ?? [])
 
-function Alarm({ alarm: a, readOnly, onAsk, onUnack }) {
+function Alarm({ alarm: a, fabric, readOnly, onAsk, onUnack }) {
   return html`<li class=${`alarm ${a.state} ${a.severity}`}>
     <p class="chips"><span class=${'badge ' + (a.state !== 'firing' ? '' : a.severity === 'critical' ? 'failing' : a.severity === 'warning' ? 'degraded' : 'ok')}>${a.state === 'firing' ? a.severity : a.state}</span>
       <span class="muted">${a.rule}</span><span class="muted">since <${When} at=${a.since} /> (${ago(a.since)})</span>${a.count > 1 && html`<span class="muted">${a.count} times in a day</span>`}</p>
@@ -68,7 +69,8 @@ function Alarm({ alarm: a, readOnly, onAsk, onUnack }) {
     ${a.limit > 0 && html`<p class="muted">measured ${figure(a.value ?? 0)}, limit ${figure(a.limit)}</p>`}
     ${a.acked && html`<p class="muted">seen by ${a.acked.by}${isTime(a.acked.at) ? ' ' + clock(a.acked.at) : ''}${a.acked.why ? ': ' + a.acked.why : ''}</p>`}
     ${a.silenced && html`<p class="muted">silenced by ${a.silenced.by} until ${clock(a.silenced.until)}: ${a.silenced.why}</p>`}
-    ${a.do && html`<${Commands} lines=${[a.do]} />`}
+    ${a.do && html`<${Commands} lines=${[addressed(a.do, fabric)]} />`}
+    ${a.hint && html`<p class="muted hint">${a.hint}</p>`}
     <p class="buttons">${a.worker && html`<a class="button" href=${address([], { node: a.worker })}>Show in the network</a>`}
       ${!readOnly && a.state !== 'resolved' && (a.acked ? html`<button type="button" onClick=${onUnack}>Take back</button>` : html`<button type="button" class="main" onClick=${() => onAsk({ what: 'ack', alarm: a })}>Acknowledge</button>`)}
       ${!readOnly && a.state !== 'resolved' && !a.silenced && html`<button type="button" onClick=${() => onAsk({ what: 'silence', alarm: a })}>Silence…</button>`}</p>
