@@ -8,7 +8,9 @@ import (
 // Config is what a worker is made of.
 type Config struct {
 	// Rc is the number of attempts to push a message, at every hop. 0 means 3.
-	// Only what surely did not run is pushed again.
+	// Only what surely did not run is pushed again. What is stored, on a durable
+	// route or until it is due, is tried until the context is over, or without
+	// a deadline for the longer of Timeout and 15 s, whatever this is.
 	Rc int
 	// Name of the worker, as it is registered at the proxy.
 	Name string

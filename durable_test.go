@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -192,7 +193,8 @@ func TestDurable_FailuresAreTriedAgainThenDead(t *testing.T) {
 func TestDurable_FullAndMissingAreSaid(t *testing.T) {
 	t.Parallel()
 	f := newFabric(t)
-	f.register("src", durably("x", "w"), durably("y", "none"))
+	f.register("src", durably("x", "w"), durably("y", "none"), durably("z", "v"))
+	f.register("v")
 	js := f.jobs()
 	must(t, bucket.EnsureJobs(f.context(), js, damrey.DefaultPrefix, "w", bucket.Limits{Messages: 2}))
 	src := f.serve(f.instance(damrey.Config{Name: "src"}))
@@ -203,6 +205,21 @@ func TestDurable_FullAndMissingAreSaid(t *testing.T) {
 	}
 	if _, err := src.Request(f.context(), "x"); !errors.Is(err, damrey.ErrFull) {
 		t.Errorf("a request: %v", err)
+	}
+	if err := src.Send(f.context(), "x"); strings.Contains(err.Error(), "id") {
+		t.Errorf("it speaks of ids where none was given: %v", err)
+	}
+	// Handled, a message with an id is gone, and the id still counts.
+	must(t, bucket.EnsureJobs(f.context(), js, damrey.DefaultPrefix, "v", bucket.Limits{Messages: 2}))
+	sink := f.instance(damrey.Config{Name: "v"})
+	handled := make(chan struct{})
+	sink.Handle("z", func(context.Context, damrey.Msg) (damrey.Msg, error) { close(handled); return nil, nil })
+	f.serve(sink)
+	must(t, src.With(damrey.WithID("one")).Send(f.context(), "z"))
+	<-handled
+	err := src.With(damrey.WithID("two")).Send(f.context(), "z")
+	if !errors.Is(err, damrey.ErrFull) || !strings.Contains(err.Error(), "each id counts as one message more there, until the route's window is over (src→z→v)") {
+		t.Errorf("a second id of two: %v", err)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	defer cancel()
@@ -260,6 +277,16 @@ func TestDurable_AnIDIsStoredOnce(t *testing.T) {
 	}
 	if err := order.Send(f.context(), "now"); !errors.Is(err, damrey.ErrNotStored) {
 		t.Errorf("on a direct route: %v", err)
+	}
+	for id, says := range map[string]string{
+		"": "the id is empty", " x ": `" x ": a space at its beginning or end`, "\xff": `"\xff": is no UTF-8`,
+		strings.Repeat("a", 257): "257 bytes, at most 256", "..": "a URL cannot end with it",
+	} {
+		for how, opts := range map[string][]damrey.SendOption{"now": {damrey.WithID(id)}, "later": {damrey.WithID(id), damrey.WithDelay(time.Hour)}} {
+			if err := src.With(opts...).Send(f.context(), "pay"); !errors.Is(err, damrey.ErrNotStored) || !strings.Contains(err.Error(), says) {
+				t.Errorf("%s with the id %.10q: %v", how, id, err)
+			}
+		}
 	}
 	if err := src.With(damrey.WithID("a\nb")).Send(f.context(), "pay"); !errors.Is(err, damrey.ErrNotStored) {
 		t.Errorf("a line feed in it: %v", err)

@@ -52,11 +52,11 @@ func (o sendOptions) checkLater(r *Route, now time.Time) error {
 		return wrong("WithAt(%s) is over a year away, it is %s; use at most %v",
 			o.at.Format(time.RFC3339Nano), now.In(o.at.Location()).Format(time.RFC3339Nano), MaxLater)
 	}
-	if o.id == "" {
+	if !o.hasID {
 		return nil
 	}
 	if err := CheckScheduleID(o.id); err != nil {
-		return wrong("WithID: %v", err)
+		return wrong("WithID: the id %v", err)
 	}
 	return nil
 }

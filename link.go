@@ -38,6 +38,7 @@ type link struct {
 	calls     calls
 	outbox    outbox
 	stores    stores
+	noStream  noStream
 	held      heldBack
 	handed    handed
 	asking    allowance // of questions where a request is

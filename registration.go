@@ -26,7 +26,8 @@ type Registration struct {
 	// Empty: instances anywhere share the load.
 	Agent string `json:"agent"`
 	// MaxMessages and MaxBytes bound what may be stored for this worker on
-	// durable routes; a send past it gets [ErrFull]. 0 means no bound.
+	// durable routes; a send past it gets [ErrFull]. An id that is remembered, see
+	// [WithID], counts as a message too. 0 means no bound.
 	MaxMessages Count `json:"max_messages,omitzero"`
 	MaxBytes    Count `json:"max_bytes,omitzero"`
 	// Paused holds back what others send to this worker: messages of durable

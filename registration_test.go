@@ -83,23 +83,33 @@ func TestRegistration_RefusesWhatIsWrongByName(t *testing.T) {
 	}
 }
 
-// A limit of zero is no limit of its own: it means the default, and is not written.
-func TestRegistration_ZeroMeansTheDefault(t *testing.T) {
+// A limit of zero is refused where people write it, and not taken for none given. A row that has one is read as ever.
+func TestRegistration_RefusesALimitOfZero(t *testing.T) {
 	t.Parallel()
-	reg, err := ParseRegistration([]byte(`{"name":"w","mpu":0,"max_messages":0,"max_bytes":"0","commands":[` +
-		`{"name":"a","worker":"b","mpu":0,"batch":0,"delivery":"durable","attempts":0,"backoff":"0s","window":"0s"}]}`))
-	if err != nil {
+	const row = `{"name":"a","worker":"b","delivery":"durable",`
+	for field, doc := range map[string]string{
+		"mpu":                  `{"name":"w","mpu":"0"}`,
+		"max_messages":         `{"name":"w","max_messages":0}`,
+		"max_bytes":            `{"name":"w","max_bytes":"0"}`,
+		"commands[0].mpu":      `{"name":"w","commands":[` + row + `"mpu":0}]}`,
+		"commands[0].batch":    `{"name":"w","commands":[` + row + `"batch":0}]}`,
+		"commands[0].backoff":  `{"name":"w","commands":[` + row + `"backoff":"0s"}]}`,
+		"commands[0].window":   `{"name":"w","commands":[` + row + `"window":"0h0m0s"}]}`,
+		"commands[1].attempts": `{"name":"w","commands":[{"name":"x","worker":"y"},` + row + `"attempts":0}]}`,
+	} {
+		_, err := ParseRegistration([]byte(doc))
+		if want := field + ": 0 is out of range; use more, or leave it out for the default"; err == nil || err.Error() != want {
+			t.Errorf("%s\n got %v\nwant %s", doc, err, want)
+		}
+	}
+	if _, err := ParseRegistration([]byte(`{"name":"w","commands":[` + row + `"key":0}]}`)); err != nil {
+		t.Errorf("the first argument is a key: %v", err)
+	}
+	var reg Registration
+	if err := json.Unmarshal([]byte(`{"name":"w","mpu":0,"max_messages":0,"commands":[`+row+`"attempts":0,"window":"0s"}]}`), &reg); err != nil {
 		t.Fatal(err)
 	}
-	out, err := json.Marshal(reg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if want := `{"name":"w","agent":"","commands":[{"name":"a","worker":"b","delivery":"durable"}]}`; string(out) != want {
-		t.Errorf("wrote %s\nwant  %s", out, want)
-	}
-	r := newRow("damrey", reg, 1).Route("a")
-	if r.Cost != DefaultCommandMPU || r.Attempts != DefaultAttempts || r.Backoff != DefaultBackoff || r.Window != DefaultWindow {
+	if r := newRow("damrey", reg, 1).Route("a"); r.Cost != DefaultCommandMPU || r.Attempts != DefaultAttempts || r.Backoff != DefaultBackoff || r.Window != DefaultWindow {
 		t.Errorf("%+v", r)
 	}
 }

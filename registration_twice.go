@@ -4,11 +4,15 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
 )
 
 // CheckKeys says as a *[FieldError] which field of a registration, or of one of
-// its commands, stands twice; encoding/json would take the last one and say
-// nothing. What is no JSON is for [ParseRegistration] to name, which checks the
+// its commands, stands twice, where encoding/json would take the last one and
+// say nothing, or is a limit of 0, which would be taken for none given. What is no JSON is for [ParseRegistration] to name, which checks the
 // keys too: call this when the document is changed before it is parsed.
 func CheckKeys(document []byte) error {
 	commands, err := keysOnce(document, "")
@@ -25,6 +29,17 @@ func CheckKeys(document []byte) error {
 		}
 	}
 	return nil
+}
+
+// limits are the fields whose 0 would be taken for none given.
+var limits = []string{"mpu", "max_messages", "max_bytes", "batch", "attempts", "backoff", "window"}
+
+// isZero says that a value is a number or a duration of zero, or a string of one.
+func isZero(value json.RawMessage) bool {
+	text := strings.Trim(string(value), `"`)
+	n, notNumber := strconv.Atoi(text)
+	d, notDuration := time.ParseDuration(text)
+	return notNumber == nil && n == 0 || notDuration == nil && d == 0
 }
 
 // keysOnce reads the keys of one object, and gives the value of its commands.
@@ -45,6 +60,9 @@ func keysOnce(object []byte, under string) (commands json.RawMessage, err error)
 			return nil, &FieldError{Field: under + clip(key), Problem: "stands twice in one object; keep one"}
 		}
 		seen[key] = true
+		if slices.Contains(limits, key) && isZero(value) {
+			return nil, &FieldError{Field: under + key, Problem: "0 is out of range; use more, or leave it out for the default"}
+		}
 		if key == "commands" {
 			commands = value
 		}

@@ -17,6 +17,7 @@ type SendOption func(*sendOptions)
 
 type sendOptions struct {
 	id    string
+	hasID bool
 	delay *time.Duration // not nil: later
 	at    *time.Time     // not nil: later
 }
@@ -28,8 +29,9 @@ const maxID = 256
 // number. A second message under the id within the route's window is not stored
 // again, also after a restart of the broker, and counts as sent; one with
 // another content is [ErrIDConflict]. Only on durable routes, or with
-// [WithDelay] or [WithAt].
-func WithID(id string) SendOption { return func(o *sendOptions) { o.id = id } }
+// [WithDelay] or [WithAt]. As long as an id is remembered it counts as one
+// message more towards the max_messages and max_bytes of the route's target.
+func WithID(id string) SendOption { return func(o *sendOptions) { o.id, o.hasID = id, true } }
 
 // Sender sends with options. It is a value; use it at once or keep it.
 type Sender struct {
@@ -69,16 +71,15 @@ func (o sendOptions) check(r *Route) error {
 	switch {
 	case o.isLater():
 		return o.checkLater(r, time.Now())
-	case o.id == "":
+	case !o.hasID:
 		return nil
-	case !r.Durable:
+	}
+	if err := CheckScheduleID(o.id); err != nil {
+		return fmt.Errorf("%w: WithID: the id %w (%s)", ErrNotStored, err, r)
+	}
+	if !r.Durable {
 		return fmt.Errorf("%w: WithID(%s) needs a durable route (%s); make it one with `damrey worker chg %s --command %s=%s,durable`",
 			ErrNotStored, quoteClip(o.id), r, r.From, r.Type, r.To)
-	case len(o.id) > maxID:
-		return fmt.Errorf("%w: WithID: the id has %d bytes, at most %d are taken (%s)", ErrNotStored, len(o.id), maxID, r)
-	}
-	if err := controlFree(o.id); err != nil {
-		return fmt.Errorf("%w: WithID: %w (%s)", ErrNotStored, err, r)
 	}
 	return nil
 }

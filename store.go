@@ -217,7 +217,7 @@ func (l *link) onStored(text string, m *nats.Msg) {
 		return
 	}
 	if isNoResponders(m) {
-		l.stores.later(id, backoff(1), errors.New("no stream takes it; the proxy makes it, if one is running"))
+		l.stores.later(id, backoff(1), l.noStream.why(l.nc))
 		return
 	}
 	var ack struct {
@@ -234,7 +234,7 @@ func (l *link) onStored(text string, m *nats.Msg) {
 		}
 		l.endStore(id, nil)
 	case ack.Error.ErrorCode == bucket.CodeStoreFailed:
-		l.endStore(id, fmt.Errorf("%w: %s", ErrFull, ack.Error.Description))
+		l.endStore(id, l.stores.full(id, ack.Error))
 	case ack.Error.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence, ack.Error.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequenceConstant:
 		go l.compareMarker(id)
 	case ack.Error.ErrorCode == codeBatchIncomplete, ack.Error.ErrorCode == codeBatchesTooMany, ack.Error.ErrorCode == codeInProcess:
@@ -246,6 +246,16 @@ func (l *link) onStored(text string, m *nats.Msg) {
 	default:
 		l.endStore(id, fmt.Errorf("%w: the broker refuses it: %w", ErrNotStored, ack.Error))
 	}
+}
+
+// full says that the limits of the stream are reached, which ids count towards.
+func (t *stores) full(id uint64, why *jetstream.APIError) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if s := t.byID[id]; s != nil && s.marker != nil {
+		return fmt.Errorf("%w: %s; each id counts as one message more there, until the route's window is over", ErrFull, why.Description)
+	}
+	return fmt.Errorf("%w: %s", ErrFull, why.Description)
 }
 
 // noRoom ends a storing while the broker cannot write its files, which the proxy

@@ -48,17 +48,23 @@ func (c Cluster) validate(dir string) error {
 		}
 		return nil
 	}
-	if err := checkToken("Cluster.Name", c.Name); err != nil {
+	if err := checkToken("--cluster", c.Name); err != nil {
 		return err
 	}
 	if dir == "" {
 		return fmt.Errorf("%w: Dir is empty in a cluster: a server that forgets what it acknowledged would vote for losing it; "+
 			"give it a directory with --data", ErrConfig)
 	}
+	seen := make(map[string]bool, len(c.Routes))
 	for _, text := range c.Routes {
-		if _, err := parseRoute(text); err != nil {
+		u, err := parseRoute(text)
+		if err != nil {
 			return err
 		}
+		if seen[strings.ToLower(u.Host)] {
+			return fmt.Errorf("%w: --routes: %s stands twice, and would count as two servers: leave one out", ErrConfig, u.Host)
+		}
+		seen[strings.ToLower(u.Host)] = true
 	}
 	if c.AdvertiseRoutes != "" {
 		host, port, err := net.SplitHostPort(c.AdvertiseRoutes)

@@ -75,7 +75,7 @@ func (d *deadLetters) routeOf(ctx context.Context, letter *jetstream.RawStreamMs
 	case err != nil:
 		return nil, err
 	case e == nil:
-		return nil, stays("worker %q is not registered, so nothing says where its messages of type %q go; type `damrey worker add %s --command %s=%s`",
+		return nil, stays("worker %q is not registered, so nothing says where its messages of type %q go; type `damrey worker add %s --command %s=%s,durable`",
 			from, typ, from, typ, worker)
 	case e.damage != nil:
 		return nil, stays("the entry of worker %q cannot be read: %v; put it again with `damrey worker chg %s`", from, e.damage, from)
@@ -83,7 +83,7 @@ func (d *deadLetters) routeOf(ctx context.Context, letter *jetstream.RawStreamMs
 	table := damrey.NewTable(d.store.prefix, []damrey.Registration{e.reg}, nil)
 	route := table.Row(from).Route(typ)
 	if route == nil {
-		return nil, stays("worker %q has no route for type %q any more; type `damrey worker chg %s --command %s=%s`", from, typ, from, typ, worker)
+		return nil, stays("worker %q has no route for type %q any more; type `damrey worker chg %s --command %s=%s,durable`", from, typ, from, typ, worker)
 	}
 	return route, nil
 }

@@ -438,8 +438,8 @@ func TestDead_LettersWithoutARouteStay(t *testing.T) {
 		prepare func()
 		says    []string
 	}{
-		{func() { r.register("src") }, []string{`no route for type "order"`, "`damrey worker chg src --command order=w`"}},
-		{func() { r.must(200, "DELETE", "/v1/workers/src", "") }, []string{`worker "src" is not registered`, "`damrey worker add src --command order=w`"}},
+		{func() { r.register("src") }, []string{`no route for type "order"`, "`damrey worker chg src --command order=w,durable`"}},
+		{func() { r.must(200, "DELETE", "/v1/workers/src", "") }, []string{`worker "src" is not registered`, "`damrey worker add src --command order=w,durable`"}},
 		{func() {
 			r.must(201, "POST", "/worker/add", `{"name":"none","max_messages":1}`)
 			r.register("src", durably("order", "none"))

@@ -35,9 +35,11 @@ type keeper struct {
 	store *store
 	turn  *turn
 
-	mu    sync.Mutex // guards table
+	mu    sync.Mutex // guards table and seen
 	table *damrey.Table
-	look  chan struct{}
+	seen  map[string]uint64 // how many messages each stream held when it was last looked at, by stream
+
+	look chan struct{}
 
 	// tell is told of every table. Nil: nobody is.
 	tell func(*damrey.Table)
@@ -46,20 +48,23 @@ type keeper struct {
 
 	// settle finishes what a proxy before this one left half done.
 	settle func(context.Context) error
-	made   map[string]kept // streams that this keeper has seen to be there, by worker
+	made   map[string]kept      // streams that this keeper has seen to be there, by worker
+	logs   map[string]time.Time // when those of dead letters and of failures that it has seen were made, by stream
 	warned bool
 }
 
 // kept is a stream as it was when it was last looked at.
 type kept struct {
 	limits bucket.Limits
-	stored uint64
 	first  uint64 // sequence of the oldest
 	keyed  bool   // it has the consumers for keys
 }
 
 func newKeeper(s *store, node string, settle func(context.Context) error) *keeper {
-	k := &keeper{store: s, settle: settle, look: make(chan struct{}, 1), resume: make(chan struct{}, 1), made: make(map[string]kept)}
+	k := &keeper{
+		store: s, settle: settle, look: make(chan struct{}, 1), resume: make(chan struct{}, 1),
+		seen: make(map[string]uint64), made: make(map[string]kept), logs: make(map[string]time.Time),
+	}
 	k.turn = newKeeperTurn(s, node, k.again)
 	return k
 }
@@ -81,6 +86,7 @@ func (k *keeper) run(ctx context.Context, ready <-chan struct{}) {
 	watching.Go(func() { k.releaseHeld(ctx) })
 	watching.Go(func() { k.turn.run(ctx) })
 	defer watching.Wait()
+	defer k.watchDeletions()()
 	k.repeat(ctx, k.look, k.keep, "a stream of jobs cannot be made yet")
 }
 
@@ -160,11 +166,12 @@ func (k *keeper) keep(ctx context.Context) error {
 	targets := durableTargets(table)
 	// One that no route leads to any more may go, with its worker.
 	maps.DeleteFunc(k.made, func(worker string, _ kept) bool { _, led := targets[worker]; return !led })
+	failed := []error{settled, k.lookAtLogs(ctx)}
 	if len(targets) == 0 {
-		return settled
+		return errors.Join(failed...)
 	}
 	k.warnOfMany(targets)
-	failed := []error{settled, bucket.EnsureDead(ctx, k.store.js, k.store.prefix)}
+	failed = append(failed, bucket.EnsureDead(ctx, k.store.js, k.store.prefix), k.lookAtLogs(ctx))
 	for worker, keyed := range targets {
 		failed = append(failed, k.keepOne(ctx, worker, limitsOf(table, worker), keyed))
 	}
@@ -190,13 +197,10 @@ func (k *keeper) warnOfMany(targets map[string]bool) {
 func (k *keeper) keepOne(ctx context.Context, worker string, limits bucket.Limits, keyed bool) error {
 	name := bucket.JobsStream(k.store.prefix, worker)
 	before, known := k.made[worker]
-	if known {
-		if _, err := k.store.js.Stream(ctx, name); errors.Is(err, jetstream.ErrStreamNotFound) {
-			known, before.keyed = false, false
-			delete(k.made, worker)
-			k.store.log.Error().Str("stream", name).Uint64("messages", before.stored).
-				Msg("the stream of jobs was deleted by somebody; it is made again, and what it held, so many messages when last looked at, is lost")
-		}
+	keyed = keyed || before.keyed
+	if known && k.isMissing(ctx, name, before) {
+		known, before.keyed = false, false
+		delete(k.made, worker)
 	}
 	if err := bucket.EnsureJobs(ctx, k.store.js, k.store.prefix, worker, limits); err != nil {
 		return err
@@ -212,20 +216,17 @@ func (k *keeper) keepOne(ctx context.Context, worker string, limits bucket.Limit
 		return err
 	}
 	state := stream.CachedInfo().State
-	if before.keyed && known && state.Consumers <= bucket.Partitions { // with that of what has no key there is one more
-		k.store.log.Error().Str("stream", name).Int("consumers", state.Consumers).
-			Msg("a consumer of the messages with a key was deleted by somebody; it is made again")
-		if err := bucket.EnsureKeyed(ctx, k.store.js, k.store.prefix, worker); err != nil {
-			return err
-		}
-		known = false
-	}
 	if err := k.removeDone(ctx, worker, before, state); err != nil {
 		return err
 	}
-	k.made[worker] = kept{limits: limits, stored: state.Msgs, first: state.FirstSeq, keyed: keyed || before.keyed}
+	ids, err := k.ids(ctx, worker, state)
+	if err != nil {
+		return err
+	}
+	k.made[worker] = kept{limits: limits, first: state.FirstSeq, keyed: keyed}
+	k.saw(name, state.Msgs-ids)
 	if limits != before.limits {
-		k.sayOver(name, limits, state)
+		k.sayOver(name, limits, state, ids)
 	}
 	if known {
 		return nil
@@ -233,6 +234,15 @@ func (k *keeper) keepOne(ctx context.Context, worker string, limits bucket.Limit
 	k.store.log.Info().Str("stream", name).Msg("durable messages are stored")
 	// Best effort: instances look by themselves every now and then.
 	return k.store.nc.Publish(damrey.JobsSubject(k.store.prefix, worker), nil)
+}
+
+// ids are how many of what a stream of jobs holds are no messages.
+func (k *keeper) ids(ctx context.Context, worker string, state jetstream.StreamState) (uint64, error) {
+	if state.Msgs == 0 {
+		return 0, nil
+	}
+	n, err := bucket.IDs(ctx, k.store.js, k.store.prefix, worker)
+	return min(n, state.Msgs), err // some came in between
 }
 
 // removeDone looks for what is done and stored nevertheless, when the oldest message is still the oldest, and at first.
@@ -249,9 +259,9 @@ func (k *keeper) removeDone(ctx context.Context, worker string, before kept, now
 }
 
 // sayOver says that more is stored than a new limit allows.
-func (k *keeper) sayOver(stream string, limits bucket.Limits, state jetstream.StreamState) {
+func (k *keeper) sayOver(stream string, limits bucket.Limits, state jetstream.StreamState, ids uint64) {
 	if over(limits.Messages, state.Msgs) || over(limits.Bytes, state.Bytes) {
-		k.store.log.Warn().Str("stream", stream).Uint64("messages", state.Msgs).Int64("max_messages", limits.Messages).
+		k.store.log.Warn().Str("stream", stream).Uint64("messages", state.Msgs-ids).Uint64("ids", ids).Int64("max_messages", limits.Messages).
 			Uint64("bytes", state.Bytes).Int64("max_bytes", limits.Bytes).
 			Msg("more is stored than the limits allow now; nothing is removed, and new messages are refused until there is room")
 	}

@@ -75,51 +75,6 @@ func TestProxy_MakesTheStreamsOfDurableRoutes(t *testing.T) {
 	eventually(t, "the loss is said", func() bool { return logged.has("was deleted by somebody", `"messages":3`) })
 }
 
-// Deleted by hand, the stream of dead letters is made again.
-func TestProxy_MakesTheDeadLettersAgain(t *testing.T) {
-	t.Parallel()
-	r := newRig(t, proxyd.Config{})
-	js, err := jetstream.New(r.nc)
-	if err != nil {
-		t.Fatal(err)
-	}
-	there := func() bool { _, err := js.Stream(t.Context(), "DAMREY_DEAD"); return err == nil }
-	r.must(201, "POST", "/worker/add", `{"name":"bank"}`)
-	r.must(201, "POST", "/worker/add", `{"name":"entry","commands":[{"name":"pay","worker":"bank","delivery":"durable"}]}`)
-	eventually(t, "the stream is there", there)
-	if err := js.DeleteStream(t.Context(), "DAMREY_DEAD"); err != nil {
-		t.Fatal(err)
-	}
-	eventually(t, "it is there again", func() bool {
-		r.must(200, "POST", "/worker/chg", `{"name":"bank"}`) // makes the keeper look
-		return there()
-	})
-}
-
-// A consumer of the messages with a key that was deleted by hand is made again.
-func TestProxy_MakesConsumersOfKeysAgain(t *testing.T) {
-	t.Parallel()
-	r := newRig(t, proxyd.Config{})
-	js, err := jetstream.New(r.nc)
-	if err != nil {
-		t.Fatal(err)
-	}
-	there := func(consumer string) func() bool {
-		return func() bool { _, err := js.Consumer(t.Context(), "DAMREY_JOBS_bank", consumer); return err == nil }
-	}
-	r.must(201, "POST", "/worker/add", `{"name":"bank"}`)
-	r.must(201, "POST", "/worker/add", `{"name":"entry","commands":[{"name":"pay","worker":"bank","delivery":"durable","key":0}]}`)
-	eventually(t, "the consumers are there", there("key-0"))
-	r.must(201, "POST", "/worker/add", `{"name":"more"}`) // the keeper has ended its round when it looks again
-	if err := js.DeleteConsumer(t.Context(), "DAMREY_JOBS_bank", "key-7"); err != nil {
-		t.Fatal(err)
-	}
-	eventually(t, "it is there again", func() bool {
-		r.must(200, "POST", "/worker/chg", `{"name":"more"}`) // makes the keeper look
-		return there("key-7")()
-	})
-}
-
 // logBuffer keeps what a proxy logs.
 type logBuffer struct {
 	mu   sync.Mutex // guards text

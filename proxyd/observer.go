@@ -35,7 +35,7 @@ type observer struct {
 func newObserver(s *store, k *keeper) *observer {
 	o := &observer{store: s, keeper: k, clock: view.StartClock()}
 	o.view = view.New(o.clock.Now(), view.RunName(time.Now()))
-	o.stores = storeReader{store: s, table: k.current}
+	o.stores = storeReader{store: s, table: k.current, saw: k.saw}
 	k.tell = func(t *damrey.Table) {
 		o.view.SetTable(t)
 		o.tables.Add(1)

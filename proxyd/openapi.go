@@ -59,7 +59,7 @@ type mpuSchema struct{}
 // Schema is what huma asks for.
 func (mpuSchema) Schema(huma.Registry) *huma.Schema {
 	return &huma.Schema{
-		Type: huma.TypeString, Pattern: "^[0-9]+$", Examples: []any{"100"},
+		Type: huma.TypeString, Pattern: "^[1-9][0-9]*$", Examples: []any{"100"},
 		Description: "Message processing units; a number is read, too",
 	}
 }

@@ -20,6 +20,7 @@ const lookEvery = 5 * time.Second
 type storeReader struct {
 	store *store
 	table func() *damrey.Table
+	saw   func(stream string, messages uint64) // is told of each that was read
 
 	letters jetstream.StreamState // when dead was read
 	dead    map[view.Key]uint64
@@ -41,6 +42,9 @@ func (r *storeReader) read(ctx context.Context) (map[string]view.Store, map[view
 			return nil, nil, err
 		}
 		stores[worker] = s
+		if err == nil {
+			r.saw(info.Config.Name, s.Stored)
+		}
 	}
 	if err := list.Err(); err != nil {
 		return nil, nil, err
@@ -85,7 +89,11 @@ func (r *storeReader) readOne(ctx context.Context, worker string, info *jetstrea
 	}
 	s.Stored = s.Pending + s.Unacked // without what only remembers ids
 	if held {
-		s.Stored = s.Kept
+		waiting, err := bucket.HeldCount(ctx, r.store.js, r.store.prefix, worker)
+		if err != nil {
+			return s, err
+		}
+		s.Stored += waiting
 	}
 	if s.Stored == 0 {
 		return s, nil
@@ -111,6 +119,7 @@ func (r *storeReader) readDead(ctx context.Context) error {
 		return err
 	}
 	now := stream.CachedInfo().State
+	r.saw(bucket.DeadStream(r.store.prefix), now.Msgs)
 	if r.dead != nil && now.LastSeq == r.letters.LastSeq && now.FirstSeq == r.letters.FirstSeq && now.Msgs == r.letters.Msgs {
 		return nil
 	}

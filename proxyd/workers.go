@@ -166,7 +166,8 @@ func (p *Proxy) routeWorkers(a huma.API) {
 		Summary: "Register a worker or replace its registration",
 	})
 	huma.Register(a, put, answer(p.putWorker))
-	describeDocument(a, put, "A registration, whole. The name may be left out; revision and updated are ignored.")
+	describeDocument(a, put, "A registration, whole. The name may be left out; revision and updated are ignored. "+
+		"Towards max_messages and max_bytes counts what is stored on durable routes to the worker, and each id that is remembered there. A limit of 0 is refused; leave it out for no bound, or the default.")
 	huma.Register(a, huma.Operation{
 		OperationID: "delete-worker", Method: http.MethodDelete, Path: "/v1/workers/{name}", Tags: []string{"workers"},
 		Summary:     "Remove a worker from the table",

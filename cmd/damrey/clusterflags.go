@@ -54,6 +54,9 @@ func (c *clusterFlags) check(cmd *cobra.Command, f *proxyFlags, external bool) e
 		}
 		return nil
 	}
+	if len(c.routes) == 0 {
+		return usageError("--cluster %s needs --routes HOST:PORT,… of its brokers, such as --routes 10.1.2.1,10.1.2.2,10.1.2.3", c.name)
+	}
 	if f.memory {
 		return usageError("--memory: one of a cluster that forgets what it has acknowledged would lose it for all; give it a directory with --data")
 	}

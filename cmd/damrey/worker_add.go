@@ -71,6 +71,7 @@ func (a *app) storeEach(ctx context.Context, client *api.Client, documents []doc
 			failed = append(failed, fmt.Errorf("%s %s (revision %d), but that could not be printed: %w", done, d.Name, revision, err))
 		}
 		a.warnWeakLine(ctx, client, d.Registration)
+		a.warnOverLimit(ctx, client, d.Registration)
 	}
 	return errors.Join(failed...)
 }

@@ -41,6 +41,9 @@ func setOption(c *damrey.Command, spec, option string) error {
 		if err != nil {
 			return usageError("--command %q: %s needs a duration such as 2s or 5m, not %q", spec, key, value)
 		}
+		if d == 0 {
+			return usageError("--command %q: %s=%s is no duration to wait; use more than 0, or leave it out for the default", spec, key, value)
+		}
 		if key == "backoff" {
 			c.Backoff = damrey.Duration(d)
 		} else {
@@ -54,6 +57,9 @@ func setOption(c *damrey.Command, spec, option string) error {
 	n, err := strconv.Atoi(value)
 	if err != nil {
 		return usageError("--command %q: %s needs a whole number, not %q", spec, key, value)
+	}
+	if n == 0 && key != "key" {
+		return usageError("--command %q: %s=0; use 1 or more, or leave it out for the default", spec, key)
 	}
 	switch key {
 	case "mpu":

@@ -25,15 +25,15 @@ type entryFlags struct {
 func (e *entryFlags) add(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.StringVarP(&e.file, "file", "f", "", "read the entries from this JSON or YAML file; - is stdin")
-	flags.IntVar(&e.mpu, "mpu", 0, fmt.Sprintf("what one instance may have in flight; 0 is the default, %d", damrey.DefaultMPU))
-	inRange(flags, "mpu", "1 to 1000000, or 0 for the default")
+	flags.IntVar(&e.mpu, "mpu", 0, fmt.Sprintf("what one instance may have in flight (default %d)", damrey.DefaultMPU))
+	inRange(flags, "mpu", "1 to 1000000")
 	flags.StringVar(&e.agent, "agent", "", "only instances at this agent receive; '' lets instances anywhere")
 	flags.StringArrayVar(&e.commands, "command", nil,
 		"a route, `TYPE=WORKER[,OPTION…]` with options mpu=N, batch=N, durable, attempts=N, backoff=1s, window=2m, key=0; '*' is every other type; may be repeated")
-	flags.Int64Var(&e.messages, "max-messages", 0, "how many messages of durable routes may be stored for this worker; 0 is no bound")
-	inRange(flags, "max-messages", "1 or more, or 0 for no bound")
-	flags.Int64Var(&e.bytes, "max-bytes", 0, "how many bytes of them; 0 is no bound")
-	inRange(flags, "max-bytes", "1 or more, or 0 for no bound")
+	flags.Int64Var(&e.messages, "max-messages", 0, "how many messages of durable routes may be stored for this worker, and ids remembered (default: no bound)")
+	inRange(flags, "max-messages", "1 or more")
+	flags.Int64Var(&e.bytes, "max-bytes", 0, "how many bytes of them (default: no bound)")
+	inRange(flags, "max-bytes", "1 or more")
 	for _, name := range []string{"mpu", "agent", "command", "max-messages", "max-bytes"} {
 		cmd.MarkFlagsMutuallyExclusive("file", name)
 	}
@@ -60,6 +60,9 @@ func (e *entryFlags) fromFile(args []string) (bool, error) {
 
 // apply changes what the flags name and leaves the rest.
 func (e *entryFlags) apply(flags *pflag.FlagSet, reg *damrey.Registration) error {
+	if err := e.refuseZeros(flags); err != nil {
+		return err
+	}
 	if flags.Changed("mpu") {
 		reg.MPU = damrey.MPU(e.mpu)
 	}
@@ -91,6 +94,16 @@ func (e *entryFlags) apply(flags *pflag.FlagSet, reg *damrey.Registration) error
 	}
 	if err := reg.Validate(); err != nil {
 		return usageError("%w", err)
+	}
+	return nil
+}
+
+// refuseZeros refuses limits of 0, which an entry would have for no limit at all.
+func (e *entryFlags) refuseZeros(flags *pflag.FlagSet) error {
+	for name, value := range map[string]int64{"mpu": int64(e.mpu), "max-messages": e.messages, "max-bytes": e.bytes} {
+		if flags.Changed(name) && value == 0 {
+			return usageError("--%s 0: use 1 or more, or leave it out; `damrey worker chg -f FILE` with an entry that has none takes it away", name)
+		}
 	}
 	return nil
 }

@@ -116,6 +116,7 @@ func (a *app) undo(ctx context.Context, client *api.Client, name string, to uint
 	}
 	_, err = fmt.Fprintf(a.stdout, "%s is again as it was at revision %d (revision %d)\n", name, was.Revision, revision)
 	a.warnWeakLine(ctx, client, *was.Registration)
+	a.warnOverLimit(ctx, client, *was.Registration)
 	return err
 }
 

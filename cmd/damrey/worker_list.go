@@ -19,8 +19,9 @@ func newWorkerListCommand(a *app) *cobra.Command {
 		Long: `List the routing table: a line for every command, which says that messages of this TYPE that
 NAME sends go to WORKER. MPU is what one instance may have in flight, COST what one message of the
 command takes of it, AGENT the agent that the worker is pinned to, BATCH how many waiting sends may
-leave in one NATS message. When something is paused, PAUSED says what: the worker NAME, or the route of
-this line.`,
+leave in one NATS message. When some worker has one, MAX_MESSAGES and MAX_BYTES are how much of durable
+routes may be stored for NAME. When something is paused, PAUSED says what: the worker NAME, or the route
+of this line.`,
 		Args: exactly(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return proxy.with(func(client *api.Client) error {

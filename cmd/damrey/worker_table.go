@@ -32,36 +32,64 @@ func printTable(w io.Writer, t table.Writer) error {
 }
 
 // printRegistrations prints one line for each row of the routing table. A worker without rows has a line too. The
-// column PAUSED is there when something is.
+// columns of limits and of what is paused are there when some worker has something in them.
 func printRegistrations(w io.Writer, regs []damrey.Registration) error {
 	header := []any{"NAME", "MPU", "AGENT", "TYPE", "WORKER", "COST", "BATCH", "DELIVERY"}
-	pauses := slices.ContainsFunc(regs, hasPaused)
-	if pauses {
-		header = append(header, "PAUSED")
+	columns := shownColumns(regs)
+	for _, c := range columns {
+		header = append(header, c.name)
 	}
 	t := newTable(header...)
-	t.SetColumnConfigs([]table.ColumnConfig{
-		{Name: "MPU", Align: text.AlignRight, AlignHeader: text.AlignRight},
-		{Name: "COST", Align: text.AlignRight, AlignHeader: text.AlignRight},
-		{Name: "BATCH", Align: text.AlignRight, AlignHeader: text.AlignRight},
-	})
+	var right []table.ColumnConfig
+	for _, name := range []string{"MPU", "COST", "BATCH", "MAX_MESSAGES", "MAX_BYTES"} {
+		right = append(right, table.ColumnConfig{Name: name, Align: text.AlignRight, AlignHeader: text.AlignRight})
+	}
+	t.SetColumnConfigs(right)
 	for _, reg := range regs {
 		own := table.Row{reg.Name, reg.Capacity(), orDash(reg.Agent)}
-		line := func(paused string, cells ...any) {
+		line := func(command damrey.Command, cells ...any) {
 			row := append(own[:len(own):len(own)], cells...)
-			if pauses {
-				row = append(row, paused)
+			for _, c := range columns {
+				row = append(row, c.cell(reg, command))
 			}
 			t.AppendRow(row)
 		}
 		if len(reg.Commands) == 0 {
-			line(pausedText(reg, damrey.Command{}), "-", "-", "-", "-", "-")
+			line(damrey.Command{}, "-", "-", "-", "-", "-")
 		}
 		for _, c := range reg.Commands {
-			line(pausedText(reg, c), c.Name, c.Worker, c.Cost(), batchText(c), deliveryText(c))
+			line(c, c.Name, c.Worker, c.Cost(), batchText(c), deliveryText(c))
 		}
 	}
 	return printTable(w, t)
+}
+
+// optionalColumn is a column that is there when some worker has something in it.
+type optionalColumn struct {
+	name string
+	has  func(damrey.Registration) bool
+	cell func(damrey.Registration, damrey.Command) string
+}
+
+func shownColumns(regs []damrey.Registration) []optionalColumn {
+	limit := func(name string, of func(damrey.Registration) damrey.Count) optionalColumn {
+		return optionalColumn{
+			name: name,
+			has:  func(reg damrey.Registration) bool { return of(reg) != 0 },
+			cell: func(reg damrey.Registration, _ damrey.Command) string {
+				if of(reg) == 0 {
+					return "-"
+				}
+				return strconv.FormatInt(int64(of(reg)), 10)
+			},
+		}
+	}
+	all := []optionalColumn{
+		limit("MAX_MESSAGES", func(reg damrey.Registration) damrey.Count { return reg.MaxMessages }),
+		limit("MAX_BYTES", func(reg damrey.Registration) damrey.Count { return reg.MaxBytes }),
+		{"PAUSED", hasPaused, pausedText},
+	}
+	return slices.DeleteFunc(all, func(c optionalColumn) bool { return !slices.ContainsFunc(regs, c.has) })
 }
 
 func hasPaused(reg damrey.Registration) bool {

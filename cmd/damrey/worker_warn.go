@@ -26,3 +26,23 @@ func (a *app) warnWeakLine(ctx context.Context, client *api.Client, reg damrey.R
 		}
 	}
 }
+
+// warnOverLimit tells that more is stored for a worker than its limit allows now: nothing is removed, but nothing more is
+// taken.
+func (a *app) warnOverLimit(ctx context.Context, client *api.Client, reg damrey.Registration) {
+	if reg.MaxMessages == 0 {
+		return
+	}
+	network, err := client.Network(ctx)
+	if err != nil {
+		return // the change was made, and the proxy's log says it too
+	}
+	for _, edge := range network.Edges {
+		if edge.To != reg.Name || edge.Durable == nil || edge.Durable.Stored <= uint64(reg.MaxMessages) {
+			continue
+		}
+		fmt.Fprintf(a.stderr, "note: %d messages are stored for %s, more than its max_messages of %d; they stay, and new ones are refused until there is room\n",
+			edge.Durable.Stored, reg.Name, reg.MaxMessages)
+		return
+	}
+}

@@ -79,6 +79,11 @@ func (s jobs) unkeyedConsumer() jetstream.ConsumerConfig {
 // KeyConsumer is the consumer of one partition.
 func KeyConsumer(partition int) string { return "key-" + strconv.Itoa(partition) }
 
+// IsJobsConsumer says that a consumer is one that Damrey makes for a stream of jobs.
+func IsJobsConsumer(name string) bool {
+	return name == JobsConsumer || strings.HasPrefix(name, "key-")
+}
+
 // EnsureKeyed makes the consumers of the partitions of a stream of jobs that is there. Instances look for the first, which
 // is made last.
 func EnsureKeyed(ctx context.Context, js jetstream.JetStream, prefix, worker string) error {

@@ -30,7 +30,7 @@ func TestProxy_RefusesAWrongCluster(t *testing.T) {
 		"host of a route":   {2, []string{"--routes", "10.1.2.1,:6222"}, `":6222" has no host`},
 		"path of a route":   {2, []string{"--routes", "10.1.2.3:6222/x"}, "more than a host and a port"},
 		"replicas":          {2, []string{"--replicas", "2"}, "2 replicas: use 1, 3 or 5"},
-		"name of a cluster": {2, []string{"--cluster", "my cluster"}, `Cluster.Name is "my cluster"`},
+		"name of a cluster": {2, []string{"--cluster", "my cluster"}, `--cluster is "my cluster"`},
 		"memory":            {2, []string{"--memory", "--data", ""}, "--data"},
 		"taken port":        {1, []string{"--cluster-port", takenPort}, "port " + takenPort + " on 127.0.0.1, for the other servers of the cluster, is taken"},
 		"wildcard":          {2, []string{"--host", "0.0.0.0", "--insecure"}, "--advertise"},

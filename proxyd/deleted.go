@@ -1,0 +1,110 @@
+package proxyd
+
+import (
+	"context"
+	"errors"
+	"strings"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/damrey/damrey/internal/bucket"
+)
+
+// watchDeletions makes the keeper look at once when somebody deletes what it made: senders give up before it would look by
+// itself. It returns how to end that. Where the broker's advisories cannot be heard it still looks every now and then.
+func (k *keeper) watchDeletions() (end func()) {
+	var subs []*nats.Subscription
+	for _, subject := range []string{"$JS.EVENT.ADVISORY.STREAM.DELETED.*", "$JS.EVENT.ADVISORY.CONSUMER.DELETED.*.*"} {
+		sub, err := k.store.nc.Subscribe(subject, k.deleted)
+		if err != nil {
+			k.store.log.Warn().Err(err).Str("subject", subject).Stringer("at_most", keepEvery*3/2).
+				Msg("it is not heard when somebody deletes a stream of jobs; it takes a while to come back then")
+			continue
+		}
+		subs = append(subs, sub)
+	}
+	return func() {
+		for _, sub := range subs {
+			_ = sub.Unsubscribe() // fails only on a closed connection
+		}
+	}
+}
+
+// deleted takes an advisory, whose subject ends with the stream, or with the stream and the consumer.
+func (k *keeper) deleted(m *nats.Msg) {
+	names := strings.Split(m.Subject, ".")[5:]
+	if k.isOwn(names[0]) && (len(names) == 1 || bucket.IsJobsConsumer(names[1])) {
+		k.again()
+	}
+}
+
+func (k *keeper) isOwn(stream string) bool {
+	return stream == bucket.DeadStream(k.store.prefix) || stream == bucket.TriedStream(k.store.prefix) ||
+		strings.HasPrefix(stream, bucket.JobsStream(k.store.prefix, ""))
+}
+
+// isMissing says, and logs, that somebody deleted a stream of jobs or consumers of it.
+func (k *keeper) isMissing(ctx context.Context, name string, before kept) bool {
+	stream, err := k.store.js.Stream(ctx, name)
+	switch {
+	case errors.Is(err, jetstream.ErrStreamNotFound):
+		k.store.log.Error().Str("stream", name).Uint64("messages", k.lastSeen(name)).
+			Msg("the stream of jobs was deleted by somebody; it is made again, and what it held, so many messages when last looked at, is lost")
+		return true
+	case err != nil:
+		return false // making it fails too, and says why
+	}
+	want := 1
+	if before.keyed {
+		want += bucket.Partitions
+	}
+	if n := stream.CachedInfo().State.Consumers; n < want {
+		k.store.log.Error().Str("stream", name).Int("consumers", n).Int("of", want).
+			Msg("a consumer of the stream of jobs was deleted by somebody; it is made again, and what instances have in hand runs once more")
+		return true
+	}
+	return false
+}
+
+// lookAtLogs looks at the streams of dead letters and of failures, and logs what was lost with one that somebody deleted,
+// also when somebody else has made it again.
+func (k *keeper) lookAtLogs(ctx context.Context) error {
+	var failed []error
+	for name, what := range map[string]string{
+		bucket.DeadStream(k.store.prefix): "the stream of dead letters was deleted by somebody; " +
+			"the letters it held, so many when last looked at, are lost",
+		bucket.TriedStream(k.store.prefix): "the stream of failures was deleted by somebody; " +
+			"that so many messages, when last looked at, had failed is forgotten, and their attempts are counted anew",
+	} {
+		stream, err := k.store.js.Stream(ctx, name)
+		if err != nil && !errors.Is(err, jetstream.ErrStreamNotFound) {
+			failed = append(failed, err)
+			continue
+		}
+		before, known := k.logs[name]
+		if known && (err != nil || !stream.CachedInfo().Created.Equal(before)) {
+			k.store.log.Error().Str("stream", name).Uint64("messages", k.lastSeen(name)).Msg(what)
+			delete(k.logs, name)
+			k.saw(name, 0)
+		}
+		if err == nil {
+			k.logs[name] = stream.CachedInfo().Created
+			k.saw(name, stream.CachedInfo().State.Msgs)
+		}
+	}
+	return errors.Join(failed...)
+}
+
+// saw notes how many messages a stream holds, for when somebody deletes it.
+func (k *keeper) saw(stream string, messages uint64) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.seen[stream] = messages
+}
+
+func (k *keeper) lastSeen(stream string) uint64 {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.seen[stream]
+}

@@ -1,0 +1,68 @@
+package proxyd_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/rs/zerolog"
+
+	"github.com/damrey/damrey/proxyd"
+)
+
+// What somebody deleted is back before a sender gives up, though nothing else changes and the keeper looks by itself only
+// after 15 s or more; and what was lost with it is said.
+func TestProxy_MakesAgainAtOnceWhatWasDeleted(t *testing.T) {
+	t.Parallel()
+	var logged logBuffer
+	r := newRig(t, proxyd.Config{Log: zerolog.New(&logged)})
+	js, err := jetstream.New(r.nc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stream := func(name string) func() bool {
+		return func() bool { _, err := js.Stream(t.Context(), name); return err == nil }
+	}
+	consumer := func(name string) func() bool {
+		return func() bool { _, err := js.Consumer(t.Context(), "DAMREY_JOBS_bank", name); return err == nil }
+	}
+	store := func(subjects ...string) {
+		for _, subject := range subjects {
+			if _, err := js.Publish(t.Context(), subject, []byte(`["REQUEST","pay"]`)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	r.must(201, "POST", "/worker/add", `{"name":"bank"}`)
+	r.must(201, "POST", "/worker/add", `{"name":"entry","commands":[{"name":"pay","worker":"bank","delivery":"durable","key":0}]}`)
+	eventually(t, "the streams are there", func() bool { return consumer("key-0")() && stream("DAMREY_TRIED")() })
+	store("damrey.dead.bank.pay.entry", "damrey.dead.bank.pay.entry", "damrey.tried.bank.1", "damrey.job.bank.pay.entry.3", "damrey.id.bank.x")
+	eventually(t, "messages and letters are counted", func() bool {
+		d := edgeOf(r.network(), "entry", "pay", "bank").Durable
+		return d != nil && d.Dead == 2 && d.Stored == 1
+	})
+
+	again := func(back func() bool, deletion error, said ...string) {
+		t.Helper()
+		if deletion != nil {
+			t.Fatal(deletion)
+		}
+		eventually(t, "it is said", func() bool { return logged.has(said...) })
+		for end := time.Now().Add(10 * time.Second); !back(); <-time.After(10 * time.Millisecond) {
+			if time.Now().After(end) {
+				t.Fatalf("it is not back before the keeper looks by itself: %q", said)
+			}
+		}
+	}
+	again(stream("DAMREY_JOBS_bank"), js.DeleteStream(t.Context(), "DAMREY_JOBS_bank"), "the stream of jobs was deleted by somebody", `"messages":1`)
+	again(consumer("key-15"), nil, "durable messages are stored")
+	again(stream("DAMREY_DEAD"), js.DeleteStream(t.Context(), "DAMREY_DEAD"), "the stream of dead letters was deleted by somebody", `"messages":2`)
+	again(stream("DAMREY_TRIED"), js.DeleteStream(t.Context(), "DAMREY_TRIED"), "the stream of failures was deleted by somebody")
+	// Of consumers nothing tells an old one from one that the keeper made again while it was not looking for that.
+	eventually(t, "it is said", func() bool {
+		_ = js.DeleteConsumer(t.Context(), "DAMREY_JOBS_bank", "work") // not there: it is being made again
+		return logged.has("a consumer of the stream of jobs was deleted by somebody", `"consumers":16`)
+	})
+	again(consumer("work"), nil, "durable messages are stored")
+	again(consumer("key-7"), js.DeleteConsumer(t.Context(), "DAMREY_JOBS_bank", "key-7"), "durable messages are stored")
+}
