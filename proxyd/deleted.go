@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -15,8 +16,12 @@ import (
 // itself. It returns how to end that. Where the broker's advisories cannot be heard it still looks every now and then.
 func (k *keeper) watchDeletions() (end func()) {
 	var subs []*nats.Subscription
-	for _, subject := range []string{"$JS.EVENT.ADVISORY.STREAM.DELETED.*", "$JS.EVENT.ADVISORY.CONSUMER.DELETED.*.*"} {
-		sub, err := k.store.nc.Subscribe(subject, k.deleted)
+	for subject, take := range map[string]nats.MsgHandler{
+		"$JS.EVENT.ADVISORY.STREAM.DELETED.*":     k.deleted,
+		"$JS.EVENT.ADVISORY.CONSUMER.DELETED.*.*": k.deleted,
+		bucket.RestoringSubject(k.store.prefix):   k.restoring,
+	} {
+		sub, err := k.store.nc.Subscribe(subject, take)
 		if err != nil {
 			k.store.log.Warn().Err(err).Str("subject", subject).Stringer("at_most", keepEvery*3/2).
 				Msg("it is not heard when somebody deletes a stream of jobs; it takes a while to come back then")
@@ -37,6 +42,29 @@ func (k *keeper) deleted(m *nats.Msg) {
 	if k.isOwn(names[0]) && (len(names) == 1 || bucket.IsJobsConsumer(names[1])) {
 		k.again()
 	}
+}
+
+// restoreQuiet is how long after the last word of who restores the streams it is over.
+const restoreQuiet = 2 * time.Second
+
+func (k *keeper) restoring(*nats.Msg) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.calm = time.Now().Add(restoreQuiet)
+}
+
+// isRestored says that somebody restores the streams; what they were is forgotten, and they are looked at afterwards.
+func (k *keeper) isRestored() bool {
+	k.mu.Lock()
+	left := time.Until(k.calm)
+	k.mu.Unlock()
+	if left <= 0 {
+		return false
+	}
+	clear(k.made)
+	clear(k.logs)
+	time.AfterFunc(left, k.again)
+	return true
 }
 
 func (k *keeper) isOwn(stream string) bool {

@@ -66,3 +66,40 @@ func TestProxy_MakesAgainAtOnceWhatWasDeleted(t *testing.T) {
 	again(consumer("work"), nil, "durable messages are stored")
 	again(consumer("key-7"), js.DeleteConsumer(t.Context(), "DAMREY_JOBS_bank", "key-7"), "durable messages are stored")
 }
+
+// While somebody restores the streams nothing is made in between, and nothing is said to be lost; afterwards all is kept again.
+func TestProxy_LeavesStreamsAloneThatAreRestored(t *testing.T) {
+	t.Parallel()
+	var logged logBuffer
+	r := newRig(t, proxyd.Config{Log: zerolog.New(&logged)})
+	js, err := jetstream.New(r.nc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.must(201, "POST", "/worker/add", `{"name":"bank"}`)
+	r.must(201, "POST", "/worker/add", `{"name":"entry","commands":[{"name":"pay","worker":"bank","delivery":"durable"}]}`)
+	isThere := func() bool { _, err := js.Stream(t.Context(), "DAMREY_JOBS_bank"); return err == nil }
+	eventually(t, "the stream is there", isThere)
+	restoring := time.Now()
+	for first := true; time.Since(restoring) < 3*time.Second; first = false {
+		if err := r.nc.Publish("damrey.event.restoring", nil); err != nil {
+			t.Fatal(err)
+		}
+		if err := r.nc.Flush(); err != nil {
+			t.Fatal(err)
+		}
+		if first {
+			if err := js.DeleteStream(t.Context(), "DAMREY_JOBS_bank"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if isThere() {
+			t.Fatal("it was made while somebody restored it")
+		}
+		<-time.After(200 * time.Millisecond)
+	}
+	eventually(t, "it is there again", isThere)
+	if logged.has("was deleted by somebody") {
+		t.Error("it is said to be lost")
+	}
+}

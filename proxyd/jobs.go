@@ -35,9 +35,10 @@ type keeper struct {
 	store *store
 	turn  *turn
 
-	mu    sync.Mutex // guards table and seen
+	mu    sync.Mutex // guards table, seen and calm
 	table *damrey.Table
 	seen  map[string]uint64 // how many messages each stream held when it was last looked at, by stream
+	calm  time.Time         // not before: somebody restores the streams
 
 	look chan struct{}
 
@@ -161,6 +162,9 @@ func (k *keeper) current() *damrey.Table {
 
 // keep makes what is missing. A failure with one stream does not keep the others from being made.
 func (k *keeper) keep(ctx context.Context) error {
+	if k.isRestored() {
+		return nil
+	}
 	table := k.current()
 	settled := k.settle(ctx)
 	targets := durableTargets(table)

@@ -6,10 +6,14 @@ import (
 	"io"
 	"os"
 	"strings"
+	"sync"
+	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/spf13/cobra"
 
+	"github.com/damrey/damrey/internal/bucket"
 	"github.com/damrey/damrey/internal/snapshot"
 )
 
@@ -54,6 +58,7 @@ func (a *app) restore(ctx context.Context, js jetstream.JetStream, file *os.File
 	if _, err := file.Seek(0, io.SeekStart); err != nil {
 		return fmt.Errorf("%w; nothing was touched", err)
 	}
+	defer announce(js.Conn(), prefix)()
 	if err := clearFabric(ctx, js, prefix, replace); err != nil {
 		return err
 	}
@@ -64,6 +69,32 @@ func (a *app) restore(ctx context.Context, js jetstream.JetStream, file *os.File
 	}
 	return printStreams(a.stdout, done)
 }
+
+// announce asks proxies to leave the streams alone until end is called.
+func announce(nc *nats.Conn, prefix string) (end func()) {
+	say := func() {
+		_ = nc.Publish(bucket.RestoringSubject(prefix), nil)
+		_ = nc.Flush() // without a connection what it is for fails, and says so
+	}
+	say()
+	said := make(chan struct{})
+	var group sync.WaitGroup
+	group.Go(func() {
+		ticker := time.NewTicker(announceEvery)
+		defer ticker.Stop()
+		for {
+			select {
+			case <-ticker.C:
+				say()
+			case <-said:
+				return
+			}
+		}
+	})
+	return func() { close(said); group.Wait() }
+}
+
+const announceEvery = 500 * time.Millisecond
 
 // clearFabric refuses to remove anything that nobody said may go.
 func clearFabric(ctx context.Context, js jetstream.JetStream, prefix string, replace bool) error {

@@ -49,6 +49,10 @@ func DeadStream(prefix string) string { return strings.ToUpper(prefix) + "_DEAD"
 // TriedStream holds what is known of the failures of messages that are tried again.
 func TriedStream(prefix string) string { return strings.ToUpper(prefix) + "_TRIED" }
 
+// RestoringSubject is where who restores a fabric's streams says so, at least every second: proxies leave them alone
+// meanwhile.
+func RestoringSubject(prefix string) string { return prefix + ".event.restoring" }
+
 // Limits of a stream of jobs; 0 means no limit.
 type Limits struct{ Messages, Bytes int64 }
 

@@ -121,23 +121,11 @@ func (v *verifier) manifest() (m Manifest, err error) {
 }
 
 // Restore puts every stream of a verified backup back. Where one of its name is, that is removed: if it is empty, as a
-// proxy makes them, or if replace says so. done is told each.
-func Restore(ctx context.Context, js jetstream.JetStream, m Manifest, r io.Reader, replace bool, done func(Stream)) error {
-	archive := tar.NewReader(r)
+// proxy makes them, or if replace says so. done is told each. r is at its start.
+func Restore(ctx context.Context, js jetstream.JetStream, m Manifest, r io.ReadSeeker, replace bool, done func(Stream)) error {
+	c := chunks{file: r, archive: tar.NewReader(r)}
 	for _, s := range m.Streams {
-		left := s.Chunks
-		err := restore(ctx, js, s, replace, func() ([]byte, error) {
-			if left == 0 {
-				return nil, nil
-			}
-			left--
-			_, data, err := entry(archive)
-			if errors.Is(err, io.EOF) {
-				err = io.ErrUnexpectedEOF
-			}
-			return data, err
-		})
-		if err != nil {
+		if err := restore(ctx, js, s, replace, &c); err != nil {
 			return fmt.Errorf("stream %s: %w", s.Name, err)
 		}
 		done(s)
@@ -145,17 +133,64 @@ func Restore(ctx context.Context, js jetstream.JetStream, m Manifest, r io.Reade
 	return nil
 }
 
-// codeExists is JetStream's for a stream that is there and cannot be restored by that.
-const codeExists = 10130
+// chunks are those of all streams, one after another.
+type chunks struct {
+	file    io.ReadSeeker
+	archive *tar.Reader
+	read    int // of them
+}
+
+// next is the one behind what was read.
+func (c *chunks) next() ([]byte, error) {
+	_, data, err := entry(c.archive)
+	if errors.Is(err, io.EOF) {
+		err = io.ErrUnexpectedEOF
+	}
+	c.read++
+	return data, err
+}
+
+// back goes to where so many had been read.
+func (c *chunks) back(read int) error {
+	if c.read == read {
+		return nil
+	}
+	if _, err := c.file.Seek(0, io.SeekStart); err != nil {
+		return err
+	}
+	c.archive, c.read = tar.NewReader(c.file), 0
+	for c.read < read {
+		if _, err := c.next(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+const (
+	// codeExists is JetStream's for a stream that is there and cannot be restored by that; while the chunks came another
+	// may have been made.
+	codeExists = 10130
+	attempts   = 5
+)
 
 // restore tries again when a proxy makes the stream in between.
-func restore(ctx context.Context, js jetstream.JetStream, s Stream, replace bool, next func() ([]byte, error)) error {
-	for attempt := 1; ; attempt++ {
+func restore(ctx context.Context, js jetstream.JetStream, s Stream, replace bool, c *chunks) error {
+	for begin, attempt := c.read, 1; ; attempt++ {
 		if err := clearStream(ctx, js, s.Name, replace); err != nil {
 			return err
 		}
-		messages, err := put(ctx, js.Conn(), s, next)
-		if refusal, ok := errors.AsType[*jetstream.APIError](err); ok && refusal.ErrorCode == codeExists && attempt < 5 {
+		if err := c.back(begin); err != nil {
+			return err
+		}
+		messages, err := put(ctx, js.Conn(), s, func() ([]byte, error) {
+			if c.read == begin+s.Chunks {
+				return nil, nil
+			}
+			return c.next()
+		})
+		refusal, refused := errors.AsType[*jetstream.APIError](err)
+		if refused && (refusal.ErrorCode == codeExists || refusal.ErrorCode == jetstream.JSErrCodeStreamNameInUse) && attempt < attempts {
 			continue
 		}
 		if err == nil && messages != s.Messages {
