@@ -62,7 +62,7 @@ type Edge struct {
 	Why      string `json:"why,omitempty" doc:"What is wrong, in words"`
 	Flow
 	// Durable is there for durable routes.
-	Durable *Backlog `json:"durable,omitempty" doc:"What is stored; of durable routes"`
+	Durable *Backlog `json:"durable,omitempty" doc:"What is stored, of this route and of its target; of durable routes"`
 	// LastError is the text of the last failure.
 	LastError string `json:"last_error,omitempty" doc:"Text of the last failure, shortened"`
 }
@@ -84,16 +84,17 @@ type Flow struct {
 	Undelivered uint64  `json:"undelivered" doc:"Messages that nobody took"`
 }
 
-// Backlog is what is stored for a durable route's target.
+// Backlog is what is stored. The limits are the target's, so it is told on each of its routes how full it is; what waits is
+// the route's own, unless default or paused routes have made more than 10,000 subjects: then it is the target's too.
 type Backlog struct {
-	Stored uint64 `json:"stored" doc:"Messages in the target's stream"`
+	Stored uint64 `json:"stored" doc:"Messages stored for the target, along all routes to it"`
 	// Limit is the worker's max_messages; 0: none.
-	Limit       uint64  `json:"limit,omitempty" doc:"The worker's max_messages; left out without"`
-	Fill        float64 `json:"fill" doc:"Stored of the limit, of messages or bytes, 0 to 1"`
-	Pending     uint64  `json:"pending" doc:"Of them, those not handed out yet"`
-	Unacked     uint64  `json:"unacked" doc:"Of them, those in some instance's hand"`
-	OldestAge   float64 `json:"oldest_age_seconds" doc:"Age of the oldest"`
-	Redelivered uint64  `json:"redelivered" doc:"Of those in hand, handed out more than once"`
+	Limit       uint64  `json:"limit,omitempty" doc:"The target's max_messages; left out without"`
+	Fill        float64 `json:"fill" doc:"How much of the target's limit is used, of messages or bytes, 0 to 1"`
+	Pending     uint64  `json:"pending" doc:"Messages of this route that are stored and not handed out; those that wait while it is paused too"`
+	Unacked     uint64  `json:"unacked" doc:"Messages of this route in some instance's hand; of several routes to one target each has its share of all"`
+	OldestAge   float64 `json:"oldest_age_seconds" doc:"Age of the oldest message stored for the target"`
+	Redelivered uint64  `json:"redelivered" doc:"Of those in hand of the target's instances, handed out more than once"`
 	Dead        uint64  `json:"dead" doc:"Dead letters of this route"`
 }
 
@@ -152,5 +153,5 @@ type Point struct {
 	At time.Time `json:"at" doc:"Begin of the step"`
 	Flow
 	// Stored is at the end of the step.
-	Stored uint64 `json:"stored,omitempty" doc:"Messages stored for the target at the end; of durable routes"`
+	Stored uint64 `json:"stored,omitempty" doc:"Messages of the route stored at the end; of durable routes. Of everything together: all"`
 }

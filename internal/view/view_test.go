@@ -555,3 +555,44 @@ func TestView_BridgeSpeaksForItsPrograms(t *testing.T) {
 		t.Error("a worker speaks for another")
 	}
 }
+
+// What waits is told of the route that it waits on, how full the target is of every route to it.
+func TestView_BacklogIsOfTheRoute(t *testing.T) {
+	t.Parallel()
+	durable := func(typ string) damrey.Command {
+		return damrey.Command{Name: typ, Worker: "sink", Delivery: damrey.Durable}
+	}
+	for name, c := range map[string]struct {
+		routes, held map[Key]uint64
+		want         map[Key][2]uint64 // pending and in hand
+	}{
+		"told apart": {
+			routes: map[Key]uint64{{"a1", "t", "sink"}: 7, {"a3", "x", "sink"}: 1, {"a3", "y", "sink"}: 2},
+			want:   map[Key][2]uint64{{"a1", "t", "sink"}: {4, 3}, {"a2", "t", "sink"}: {}, {"a3", "*", "sink"}: {2, 1}},
+		},
+		"one is held": {
+			routes: map[Key]uint64{{"a1", "t", "sink"}: 4},
+			held:   map[Key]uint64{{"a2", "t", "sink"}: 6},
+			want:   map[Key][2]uint64{{"a1", "t", "sink"}: {0, 4}, {"a2", "t", "sink"}: {6, 0}, {"a3", "*", "sink"}: {}},
+		},
+		"not told apart": {
+			want: map[Key][2]uint64{{"a1", "t", "sink"}: {6, 4}, {"a2", "t", "sink"}: {6, 4}, {"a3", "*", "sink"}: {6, 4}},
+		},
+	} {
+		r := newRig(t)
+		r.SetTable(table(row("a1", durable("t")), row("a2", durable("t")), row("a3", durable("*")), row("sink")))
+		s := Store{Stored: 10, Pending: 6, Unacked: 4, Kept: 10, MaxMessages: 20, Oldest: 3 * time.Second, Routes: c.routes, Held: c.held}
+		r.SetStores(r.now, map[string]Store{"sink": s}, nil)
+		for key, want := range c.want {
+			b := r.edge(key.From, key.Type, key.To).Durable
+			if b.Pending != want[0] || b.Unacked != want[1] || b.Stored != 10 || b.Fill != 0.5 || b.Limit != 20 || b.OldestAge != 3 {
+				t.Errorf("%s: %s: %+v, want %v", name, key, *b, want)
+			}
+		}
+		for _, p := range r.Stats(r.now, Query{From: r.now.Wall, To: r.now.Wall, Route: &Key{"a1", "t", "sink"}}).Series[0].Points {
+			if want := c.want[Key{"a1", "t", "sink"}]; p.Stored != want[0]+want[1] {
+				t.Errorf("%s: %+v", name, p)
+			}
+		}
+	}
+}

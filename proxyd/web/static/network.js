@@ -85,11 +85,14 @@ function total(edge) {
   edge.health = routes.reduce((h, r) => worse(h, r.health), 'idle')
   edge.declared = routes.some((r) => r.declared)
   edge.observed = routes.some((r) => r.observed)
-  const stored = routes.filter((r) => r.durable)
-  edge.fill = stored.length ? Math.max(...stored.map((r) => r.durable.fill)) : null
-  edge.stored = stored.length ? Math.max(...stored.map((r) => r.durable.stored)) : 0
+  const stored = routes.map((r) => r.durable).filter(Boolean)
+  edge.fill = stored.length ? Math.min(1, stored.reduce((n, d) => n + ownFill(d), 0)) : null
+  edge.full = stored.length ? Math.max(...stored.map((d) => d.fill)) : null // the target
   edge.paused = routes.every((r) => r.paused)
 }
+
+// ownFill is how much of its target's limit a route uses itself.
+const ownFill = (d) => (d.stored ? d.fill * Math.min(1, (d.pending + d.unacked) / d.stored) : 0)
 
 // only keeps what lies on a line through one of the names.
 export function within(model, names) {

@@ -9,10 +9,17 @@ const node = (name, more) => ({ name, registered: true, health: 'ok', ready: 1, 
 const route = (from, type, to, more) => ({ from, type, to, declared: true, observed: true, health: 'ok', rate: 5, error_share: 0, ...more })
 
 test('routes of one pair are one edge with the worse health', () => {
-  const m = modelOf({ nodes: [node('a'), node('b')], edges: [route('a', 'x', 'b'), route('a', 'y', 'b', { health: 'failing', rate: 15, error_share: 0.4, durable: { fill: 0.7, stored: 7 } })] })
+  const m = modelOf({ nodes: [node('a'), node('b')], edges: [route('a', 'x', 'b'), route('a', 'y', 'b', { health: 'failing', rate: 15, error_share: 0.4, durable: { fill: 0.7, stored: 7, pending: 4, unacked: 3 } })] })
   const e = m.edges.get('a→b')
   assert.deepEqual([e.rate, e.health, e.fill, e.routes.length], [20, 'failing', 0.7, 2])
   assert.ok(Math.abs(e.error_share - 0.3) < 1e-9)
+})
+
+test('the bar of an edge is what its own routes store', () => {
+  const durable = (pending) => ({ durable: { fill: 0.9, stored: 10, pending, unacked: 0 } })
+  const m = modelOf({ nodes: [], edges: [route('a', 'x', 'c', durable(6)), route('a', 'y', 'c', durable(4)), route('b', 'x', 'c', durable(0))] })
+  const [busy, unused] = [m.edges.get('a→c'), m.edges.get('b→c')]
+  assert.deepEqual([busy.fill.toFixed(3), busy.full, unused.fill, unused.full], ['0.900', 0.9, 0, 0.9])
 })
 
 test('an edge to nobody that is known shows the node', () => {

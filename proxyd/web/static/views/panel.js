@@ -112,8 +112,8 @@ function Stored({ route, backlog }) {
   return html`<h3>Stored</h3>
     <div class=${'meter ' + level} role="img" aria-label=${percent(backlog.fill) + ' full'}><${Bar} share=${backlog.fill} /></div>
     <dl class="facts">
-      <${Fact} name="stored">${count(backlog.stored)}${backlog.limit ? ` of ${count(backlog.limit)}` : ''}<//>
       <${Fact} name="pending">${count(backlog.pending)}<//><${Fact} name="in hand">${count(backlog.unacked)}<//>
+      <${Fact} name=${'for ' + route.to}>${count(backlog.stored)}${backlog.limit ? ` of ${count(backlog.limit)}` : ''}<//>
       <${Fact} name="oldest">${seconds(backlog.oldest_age_seconds)}<//><${Fact} name="redelivered">${count(backlog.redelivered)}<//>
       <${Fact} name="dead letters"><a href=${address(['dead'], { worker: route.to, type: route.type, from: route.from })}>${count(backlog.dead)}</a><//>
     </dl>`
@@ -181,7 +181,7 @@ function gather(answers) {
     at.handled += p.handled
     at.failed += p.failed
     for (const k of ['p50_ms', 'p95_ms', 'p99_ms']) at[k] = Math.max(at[k], p[k])
-    at.stored = Math.max(at.stored, p.stored ?? 0)
+    at.stored += p.stored ?? 0
     durable ||= p.stored > 0
   }
   const first = answers?.[0]
