@@ -152,6 +152,8 @@ type Series struct {
 type Point struct {
 	At time.Time `json:"at" doc:"Begin of the step"`
 	Flow
+	// Unfinished are the last points: beats that tell of them may still come.
+	Unfinished bool `json:"unfinished,omitempty" doc:"Beats may still come that tell of this step, so its counts grow and its rate is too low; true of what was up to 6 seconds ago"`
 	// Stored is at the end of the step.
 	Stored uint64 `json:"stored,omitempty" doc:"Messages of the route stored at the end; of durable routes. Of everything together: all"`
 }

@@ -44,6 +44,7 @@ type View struct {
 	routes    map[Key]*route
 	all       *route           // everything together
 	sum       sum              // of the beat in hand
+	spell     spell            // of what is being counted
 	came      report.Histogram // of the route in hand
 	stores    map[string]Store
 	dead      map[Key]uint64

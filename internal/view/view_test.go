@@ -511,7 +511,9 @@ func TestView_MemoryOfADay(t *testing.T) {
 		}
 		for _, k := range keys {
 			c := counts{handled: 500, failed: 3, waited: 20_000, worked: 1_000_000, sent: 500}
-			r.route(now, k).add(now.Run, &c, hist)
+			var over spell
+			over.set(now.Run-report.Every, now.Run)
+			r.route(now, k).add(now.Run, &over, &c, hist)
 		}
 		r.roll(now)
 	}

@@ -2,7 +2,7 @@
 import test from 'node:test'
 import assert from 'node:assert/strict'
 import { groupsOf, judged, modelOf, severitiesOf, titleOf } from '../static/network.js'
-import { columns, smooth } from '../static/series.js'
+import { columns, gather, smooth } from '../static/series.js'
 import { middle, ms, percent, rate, seconds } from '../static/format.js'
 
 const node = (name, more) => ({ name, registered: true, health: 'ok', ready: 1, instances: 1, in_flight: 0, queued: 0, rate: 10, error_share: 0, alarms: 0, ...more })
@@ -70,4 +70,15 @@ test('rates are smoothed over three steps, and never over a gap', () => {
   const smoothed = smooth(points, 5, 3, ['handled'])
   const [, rates] = columns(smoothed, 5, [(p) => p.handled / 5])
   assert.deepEqual(rates.map((r) => r && Math.round(r * 100) / 100), [4, 4, 2.67, 4, 4, null, 0, 3])
+})
+
+test('series of several routes add up, without the points that still grow', () => {
+  const point = (at, handled, more) => ({ at, handled, failed: 0, p50_ms: handled, p95_ms: 1, p99_ms: 1, ...more })
+  const answer = (...points) => ({ from: '2026-01-01T00:00:00Z', to: '2026-01-01T00:00:10Z', step_seconds: 5, series: [{ points }] })
+  const { data, durable } = gather([
+    answer(point('2026-01-01T00:00:00Z', 3, { stored: 2 }), point('2026-01-01T00:00:05Z', 1, { unfinished: true })),
+    answer(point('2026-01-01T00:00:00Z', 4, { stored: 5 })),
+  ])
+  assert.deepEqual(data.map((p) => [p.handled, p.p50_ms, p.stored]), [[7, 4, 7]])
+  assert.equal(durable, true)
 })
