@@ -148,10 +148,13 @@ type Series struct {
 	Points []Point `json:"points" nullable:"false" doc:"In their order; times without any are left out"`
 }
 
-// Point is one step of a series. Of a minute, wait and work are not kept.
+// Point is one step of a series.
 type Point struct {
 	At time.Time `json:"at" doc:"Begin of the step"`
 	Flow
+	// Wait and Work stand for those of the flow. Of a minute they are not kept.
+	Wait *float64 `json:"wait_ms,omitempty" doc:"Mean of how long they waited there before the handler, in milliseconds; left out of minutes, of which it is not kept"`
+	Work *float64 `json:"work_ms,omitempty" doc:"Mean of how long the handler took, in milliseconds; left out of minutes too"`
 	// Unfinished are the last points: beats that tell of them may still come.
 	Unfinished bool `json:"unfinished,omitempty" doc:"Beats may still come that tell of this step, so its counts grow and its rate is too low; true of what was up to 6 seconds ago"`
 	// Stored is at the end of the step.

@@ -24,7 +24,7 @@ func (v *View) Stats(now Instant, q Query) api.StatsAnswer {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.advance(now)
-	s := series{now: now, from: now.Run - now.Wall.Sub(q.From), to: now.Run - now.Wall.Sub(q.To), step: coarseStep}
+	s := series{now: now, began: v.began, from: now.Run - now.Wall.Sub(q.From), to: now.Run - now.Wall.Sub(q.To), step: coarseStep}
 	if s.from >= now.Run-fineTime-fineStep {
 		s.step = fineStep
 	}
@@ -56,6 +56,7 @@ func (v *View) matching(k *Key) []*route {
 // series makes points of what lies between two moments.
 type series struct {
 	now      Instant
+	began    time.Duration // the view
 	from, to time.Duration
 	step     time.Duration
 }
@@ -97,7 +98,10 @@ func (s *series) point(points []api.Point, r *record) []api.Point {
 	}
 	begin, end := time.Duration(r.step)*s.step, time.Duration(r.step+1)*s.step
 	p := api.Point{At: s.at(r.step), Flow: r.flow(r.at), Stored: r.counts[stored], Unfinished: s.now.Run < end+late}
-	seen := min(end, s.now.Run) - begin
+	if s.step == fineStep {
+		p.Wait, p.Work = &p.Flow.Wait, &p.Flow.Work
+	}
+	seen := min(end, s.now.Run) - max(begin, s.began)
 	p.Rate = round(float64(p.Handled) / max(seen, time.Second).Seconds())
 	return append(points, p)
 }

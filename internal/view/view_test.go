@@ -1,6 +1,7 @@
 package view
 
 import (
+	"encoding/json"
 	"fmt"
 	"runtime"
 	"slices"
@@ -594,6 +595,37 @@ func TestView_BacklogIsOfTheRoute(t *testing.T) {
 		for _, p := range r.Stats(r.now, Query{From: r.now.Wall, To: r.now.Wall, Route: &Key{"a1", "t", "sink"}}).Series[0].Points {
 			if want := c.want[Key{"a1", "t", "sink"}]; p.Stored != want[0]+want[1] {
 				t.Errorf("%s: %+v", name, p)
+			}
+		}
+	}
+}
+
+// The first minute is as long as it was seen. Of minutes it is not kept how long messages waited, so nothing is said of it.
+func TestView_StatsOfAMinute(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.now.Run = 40 * time.Second
+	r.View = New(r.now, "run")
+	s := r.source("add", "A")
+	s.beat()
+	for range 20 {
+		r.pass(report.Every)
+		s.handle("entry", "add", 20, 0, time.Millisecond)
+		s.beat()
+	}
+	for back, coarse := range map[time.Duration]bool{time.Hour: true, time.Minute: false} {
+		points := r.Stats(r.now, Query{From: r.now.Wall.Add(-back), To: r.now.Wall}).Series[0].Points
+		for i, p := range points {
+			data, err := json.Marshal(p)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if has := strings.Contains(string(data), `"work_ms":1`) && strings.Contains(string(data), `"wait_ms":0`); has == coarse ||
+				strings.Count(string(data), "_ms") != map[bool]int{true: 3, false: 5}[coarse] {
+				t.Errorf("%v back: %s", back, data)
+			}
+			if p.Rate < 3.8 || p.Rate > 4.2 {
+				t.Errorf("%v back: point %d: rate %v", back, i, p.Rate)
 			}
 		}
 	}
