@@ -37,7 +37,9 @@ type Node struct {
 	Paused     bool   `json:"paused,omitempty" doc:"Whether it is paused"`
 	Agent      string `json:"agent,omitempty" doc:"The agent its instances must be at; empty: any"`
 	MPU        int    `json:"mpu,omitempty" doc:"What one instance may have in flight"`
-	Health     Health `json:"health" enum:"idle,ok,degraded,failing,unknown" doc:"How it is"`
+	// Health is no better than the alarms of it that fire: failing while a critical one does, degraded while a warning does. Only
+	// of one that has not been heard of yet it is not known.
+	Health Health `json:"health" enum:"idle,ok,degraded,failing,unknown" doc:"How it is; no better than its firing alarms: a critical one makes it failing, a warning degraded"`
 	// Why is in words what is wrong; empty when nothing is.
 	Why       string  `json:"why,omitempty" doc:"What is wrong, in words"`
 	Ready     int     `json:"ready" doc:"Instances that messages reach"`

@@ -213,9 +213,10 @@ func (p *picture) network() api.Network {
 	}
 	for _, name := range slices.Sorted(maps.Keys(p.nodes)) {
 		n := p.nodes[name]
-		n.Rate, n.Errors, n.Alarms = round(n.Rate), n.errorShare(), p.view.alarms[name]
+		n.Rate, n.Errors, n.Alarms = round(n.Rate), n.errorShare(), p.view.alarms[name].n
 		n.Health, n.Why = n.judge()
 		answer.Nodes = append(answer.Nodes, n.Node)
+		p.view.alarms[name].raise(&answer.Nodes[len(answer.Nodes)-1]) // routes to it are judged by themselves
 	}
 	slices.SortFunc(p.edges, func(a, b *edge) int {
 		return cmp.Or(cmp.Compare(a.From, b.From), cmp.Compare(a.Type, b.Type), cmp.Compare(a.To, b.To))

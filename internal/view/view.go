@@ -1,7 +1,6 @@
 package view
 
 import (
-	"maps"
 	"slices"
 	"strconv"
 	"sync"
@@ -49,7 +48,7 @@ type View struct {
 	stores    map[string]Store
 	dead      map[Key]uint64
 	firing    int
-	alarms    map[string]int // that fire, by worker
+	alarms    map[string]alarms // that fire, by worker
 	refusals  refusals
 	slots     slots
 	rolled    int64
@@ -77,13 +76,6 @@ func (v *View) SetTable(t *damrey.Table) {
 	defer v.mu.Unlock()
 	v.table = t
 	v.declareRoutes()
-}
-
-// SetAlarms is how many alarms fire, and how many of them of each worker.
-func (v *View) SetAlarms(firing int, byWorker map[string]int) {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	v.firing, v.alarms = firing, maps.Clone(byWorker)
 }
 
 // Tick lets time pass; it is to be called every second. While the proxy hears nothing itself, nobody else is silent.

@@ -630,3 +630,46 @@ func TestView_StatsOfAMinute(t *testing.T) {
 		}
 	}
 }
+
+// A worker is no better than its alarms, and says which one it is.
+func TestView_AlarmsMakeAWorkerWorse(t *testing.T) {
+	t.Parallel()
+	firing := func(severity string) api.Alarm {
+		return api.Alarm{Rule: "r-" + severity, Severity: severity, State: api.AlarmFiring, Worker: "add", Text: "it is " + severity}
+	}
+	resolved := firing("critical")
+	resolved.State = api.AlarmResolved
+	for name, c := range map[string]struct {
+		alarms []api.Alarm
+		failed uint64
+		want   api.Health
+		why    string
+		count  int
+	}{
+		"none":                   {want: api.HealthOK},
+		"a warning":              {[]api.Alarm{firing("warning"), resolved}, 0, api.HealthDegraded, "alarm r-warning: it is warning", 1},
+		"a critical one besides": {[]api.Alarm{firing("info"), firing("warning"), firing("critical"), firing("warning")}, 0, api.HealthFailing, "alarm r-critical: it is critical", 4},
+		"one to know of":         {[]api.Alarm{firing("info")}, 0, api.HealthOK, "", 1},
+		"it fails by itself":     {[]api.Alarm{firing("warning")}, 60, api.HealthFailing, "60 % of the messages fail", 1},
+		"it is as bad by itself": {[]api.Alarm{firing("warning")}, 10, api.HealthDegraded, "10 % of the messages fail", 1},
+		"another's":              {[]api.Alarm{{Severity: "critical", State: api.AlarmFiring}}, 0, api.HealthOK, "", 0},
+	} {
+		r := newRig(t)
+		r.SetTable(table(row("entry", damrey.Command{Name: "add", Worker: "add"}), row("add")))
+		r.SetAlarms(c.alarms)
+		if n := r.node("add"); n.Health != api.HealthUnknown {
+			t.Errorf("%s: before it was heard: %s", name, n.Health)
+		}
+		s := r.source("add", "A")
+		s.beat()
+		r.pass(report.Every)
+		s.handle("entry", "add", 100, c.failed, time.Millisecond)
+		s.beat()
+		if n := r.node("add"); n.Health != c.want || n.Why != c.why || n.Alarms != c.count {
+			t.Errorf("%s: %+v", name, n)
+		}
+		if e := r.edge("entry", "add", "add"); c.failed == 0 && e.Health != api.HealthOK {
+			t.Errorf("%s: a route to it: %+v", name, e)
+		}
+	}
+}

@@ -9,23 +9,6 @@ const SMALLEST = 3
 // titleOf is what a node is called: its name, but of what stands for all routes that beats do not tell apart.
 export const titleOf = (name) => (name === FURTHER ? 'all further routes' : name)
 
-const looks = { critical: 'failing', warning: 'degraded', info: 'idle' }
-
-// severitiesOf are the healths that firing alarms give their workers, by name.
-export function severitiesOf(alarms) {
-  const worst = new Map()
-  for (const a of alarms) {
-    if (a.state === 'firing' && a.worker) worst.set(a.worker, worse(worst.get(a.worker) ?? 'idle', looks[a.severity] ?? 'degraded'))
-  }
-  return worst
-}
-
-// judged is the document with no node better than its firing alarms; one whose alarms are not known yet is degraded.
-export function judged(network, severities) {
-  const nodes = network.nodes.map((n) => (n.alarms ? { ...n, health: worse(n.health, severities.get(n.name) ?? 'degraded') } : n))
-  return { ...network, nodes }
-}
-
 // groupsOf are the names that begin alike, up to the first - or _; a group has at least three.
 export function groupsOf(names) {
   const groups = new Map()

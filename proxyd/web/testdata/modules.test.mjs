@@ -1,7 +1,7 @@
 // The other modules that need no browser.
 import test from 'node:test'
 import assert from 'node:assert/strict'
-import { groupsOf, judged, modelOf, severitiesOf, titleOf } from '../static/network.js'
+import { groupsOf, modelOf, titleOf } from '../static/network.js'
 import { columns, gather, smooth } from '../static/series.js'
 import { middle, ms, percent, rate, seconds } from '../static/format.js'
 
@@ -46,16 +46,6 @@ test('numbers are short', () => {
   assert.deepEqual([ms(0), ms(0.25), ms(2.1), ms(1500), ms(90000)], ['–', '250 µs', '2.1 ms', '1.50 s', '1.5 min'])
   assert.deepEqual([seconds(0.5), seconds(12.5), seconds(300)], ['500 ms', '13 s', '5 min'])
   assert.deepEqual([middle('short', 10), middle('order-processor-17', 10)], ['short', 'order…r-17'])
-})
-
-test('no node is better than its firing alarms', () => {
-  const severities = severitiesOf([
-    { state: 'firing', severity: 'warning', worker: 'a' }, { state: 'firing', severity: 'critical', worker: 'a' }, { state: 'firing', severity: 'warning', worker: 'b' },
-    { state: 'resolved', severity: 'critical', worker: 'c' }, { state: 'firing', severity: 'info', worker: 'd' },
-  ])
-  const nodes = ['a', 'b', 'd', 'e'].map((name) => node(name, { alarms: 1 })).concat(node('c'), node('f', { alarms: 1, health: 'failing' }))
-  const health = Object.fromEntries(judged({ nodes, edges: [] }, severities).nodes.map((n) => [n.name, n.health]))
-  assert.deepEqual(health, { a: 'failing', b: 'degraded', c: 'ok', d: 'ok', e: 'degraded', f: 'failing' })
 })
 
 test('what stands for all further routes is no worker', () => {
