@@ -48,6 +48,10 @@ type Node struct {
 	Queued    int     `json:"queued" doc:"Messages that wait for room in mpu now"`
 	Rate      float64 `json:"rate" doc:"Messages handled in a second"`
 	Errors    float64 `json:"error_share" doc:"Share of them that failed, 0 to 1"`
+	P50       float64 `json:"p50_ms" doc:"Median of how long messages of all routes to it stayed, in milliseconds"`
+	P95       float64 `json:"p95_ms" doc:"95th percentile of it"`
+	P99       float64 `json:"p99_ms" doc:"99th percentile of it"`
+	Pending   uint64  `json:"pending" doc:"Messages that are stored for it and not handed out"`
 	Alarms    int     `json:"alarms" doc:"How many alarms of it fire"`
 }
 

@@ -673,3 +673,23 @@ func TestView_AlarmsMakeAWorkerWorse(t *testing.T) {
 		}
 	}
 }
+
+// A worker has the times of all routes to it together, and what is stored for it.
+func TestView_AWorkerSumsItsRoutesUp(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.SetTable(table(row("add")))
+	s := r.source("add", "A")
+	s.beat()
+	r.pass(report.Every)
+	s.handle("a", "slow", 30, 0, 100*time.Millisecond)
+	s.handle("b", "fast", 70, 0, time.Millisecond)
+	s.beat()
+	r.SetStores(r.now, map[string]Store{"add": {Stored: 9, Pending: 7, Unacked: 2}}, nil)
+	if n := r.node("add"); n.P50 < 0.9 || n.P50 > 1.1 || n.P95 < 90 || n.P99 > 110 || n.Pending != 7 {
+		t.Errorf("%+v", n)
+	}
+	if e := r.edge("b", "fast", "add"); e.P99 > 1.1 {
+		t.Errorf("a route has the times of another: %+v", e)
+	}
+}
