@@ -187,7 +187,8 @@ func TestFigures(t *testing.T) {
 	t.Parallel()
 	for got, want := range map[string]string{
 		picture.Rate(0): "-", picture.Rate(0.04): "0.0/s", picture.Rate(99.9): "99.9/s", picture.Rate(99.97): "100/s", picture.Rate(54321): "54k/s",
-		picture.Millis(0.4): "0.4 ms", picture.Millis(9.97): "10 ms", picture.Millis(12_345): "12.3 s", picture.Share(0.125): "12.5 %", picture.Count(7): "7",
+		picture.Millis(0.4): "0.4 ms", picture.Millis(9.97): "10 ms", picture.Millis(12_345): "12.3 s", picture.Share(0.125): "12.5 %",
+		picture.Age(0): "-", picture.Age(4.559): "4.6 s", picture.Age(75): "75.0 s", picture.Age(600): "10 min", picture.Age(18_000): "5 h", picture.Age(900_000): "10 days", picture.Count(7): "7",
 	} {
 		if got != want {
 			t.Errorf("%s, want %s", got, want)
