@@ -54,14 +54,20 @@ func TestProxy_DescribesAllItsPaths(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, proxyd.Config{})
 	var doc struct {
-		OpenAPI string
-		Paths   map[string]map[string]any
+		OpenAPI    string
+		Paths      map[string]map[string]any
+		Components struct {
+			Schemas map[string]struct{ Required []string }
+		}
 	}
 	if err := json.Unmarshal([]byte(r.must(200, "GET", "/openapi.json", "").body), &doc); err != nil {
 		t.Fatal(err)
 	}
 	if doc.OpenAPI != "3.1.0" {
 		t.Errorf("OpenAPI %s", doc.OpenAPI)
+	}
+	if required := doc.Components.Schemas["Point"].Required; !slices.Contains(required, "rate") || slices.Contains(required, "wait_ms") {
+		t.Errorf("a point has always %v, though one of a minute has no mean of waiting", required)
 	}
 	for path, methods := range map[string][]string{
 		"/worker/add": {"post"}, "/worker/del": {"post"}, "/worker/chg": {"post"}, "/workers/get": {"get"},

@@ -22,7 +22,7 @@ func TestMetrics_CountFiringAlarmsByRuleAndSeverity(t *testing.T) {
 		{Rule: "of a third", Severity: "fatal", State: api.AlarmFiring},
 	}
 	o.alarms = func() ([]api.Alarm, error) { return list, nil }
-	o.countAlarms()
+	o.tellAlarms()
 	all := everyRule(o.view.Metrics(clock.Now()).Firing)
 	for k, want := range map[view.Firing]int{
 		{Rule: "slow", Severity: "critical"}: 2, {Rule: "slow", Severity: "warning"}: 1, {Rule: "slow", Severity: "info"}: 0,
@@ -39,7 +39,7 @@ func TestMetrics_CountFiringAlarmsByRuleAndSeverity(t *testing.T) {
 		t.Errorf("%d fire in the network", n)
 	}
 	list = nil
-	o.countAlarms()
+	o.tellAlarms()
 	if n := everyRule(o.view.Metrics(clock.Now()).Firing)[view.Firing{Rule: "slow", Severity: "critical"}]; n != 0 {
 		t.Errorf("%d fire still", n)
 	}

@@ -116,6 +116,7 @@ func (p *Proxy) routeNetwork(a huma.API) {
 		OperationID: "get-stats", Method: http.MethodGet, Path: "/v1/stats", Tags: []string{"network"},
 		Summary: "What went along routes, over time",
 		Description: "Steps of 5 seconds for the last 15 minutes; of a minute when from is further back, for a day. " +
-			"At most 200 routes are answered.",
+			"What came with a beat is spread evenly over the time since the one before, the last 15 seconds at most. " +
+			"Points of which beats may still tell are marked unfinished. At most 200 routes are answered.",
 	}, answer(p.stats))
 }

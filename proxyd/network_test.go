@@ -3,6 +3,7 @@ package proxyd_test
 import (
 	"encoding/json"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -178,5 +179,42 @@ func TestStats_RefusesNonsense(t *testing.T) {
 		if len(p.Errors) != 1 || p.Errors[0].Location != says {
 			t.Errorf("%s: %+v", query, p)
 		}
+	}
+}
+
+// Several routes to one worker share its stream; each tells what waits of its own.
+func TestNetwork_BacklogOfEachRoute(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, proxyd.Config{})
+	r.must(201, "PUT", "/v1/workers/sink", `{"name":"sink","max_messages":"20","commands":[]}`)
+	for name, commands := range map[string]string{
+		"a1": `{"name":"t","worker":"sink","delivery":"durable"},{"name":"k","worker":"sink","delivery":"durable","key":"0"}`,
+		"a2": `{"name":"t","worker":"sink","delivery":"durable"}`,
+		"a3": `{"name":"t","worker":"sink","delivery":"durable","paused":true}`,
+	} {
+		r.must(201, "PUT", "/v1/workers/"+name, `{"name":"`+name+`","commands":[`+commands+`]}`)
+	}
+	store := func(subject string) bool {
+		reply, err := r.nc.Request(subject, []byte(`["REQUEST","t","1"]`), 5*time.Second)
+		return err == nil && !strings.Contains(string(reply.Data), `"error"`)
+	}
+	eventually(t, "the stream is there", func() bool { return store("damrey.job.sink.t.a1") })
+	for _, subject := range []string{"damrey.job.sink.t.a1", "damrey.job.sink.k.a1.3", "damrey.job.sink.k.a1.12", "damrey.held.sink.t.a3.x1", "damrey.id.sink.abc"} {
+		if !store(subject) {
+			t.Fatalf("%s is not stored", subject)
+		}
+	}
+	pending := func(n api.Network, from, typ string) uint64 {
+		if d := edgeOf(n, from, typ, "sink").Durable; d != nil {
+			return d.Pending
+		}
+		return 0
+	}
+	eventually(t, "each route has its own", func() bool {
+		n := r.network()
+		return pending(n, "a1", "t") == 2 && pending(n, "a1", "k") == 2 && pending(n, "a3", "t") == 1
+	})
+	if d := edgeOf(r.network(), "a2", "t", "sink").Durable; d.Pending != 0 || d.Unacked != 0 || d.Stored != 5 || d.Limit != 20 || d.Fill != 0.3 {
+		t.Errorf("a route that was never used: %+v", *d)
 	}
 }

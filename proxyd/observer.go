@@ -72,7 +72,7 @@ func (o *observer) tick(ctx context.Context) {
 		select {
 		case <-ticker.C:
 			o.view.Tick(o.clock.Now(), o.store.nc.IsConnected())
-			o.countAlarms()
+			o.tellAlarms()
 		case <-ctx.Done():
 			return
 		}
@@ -137,20 +137,11 @@ func (o *observer) alarm(m *nats.Msg) {
 	o.view.Journal().Add(time.Now(), e)
 }
 
-// countAlarms tells the view how many fire.
-func (o *observer) countAlarms() {
-	all, err := o.alarms()
-	if err != nil {
-		return // they are not known just now
+// tellAlarms tells the view which fire.
+func (o *observer) tellAlarms() {
+	if all, err := o.alarms(); err == nil { // else they are not known just now
+		o.view.SetAlarms(all)
 	}
-	firing, of := make(map[view.Firing]int), make(map[string]int)
-	for _, a := range all {
-		if a.State == api.AlarmFiring {
-			firing[view.Firing{Rule: a.Rule, Severity: a.Severity}]++
-			of[a.Worker]++
-		}
-	}
-	o.view.SetAlarms(firing, of)
 }
 
 // publish tells on NATS of instances and agents that come and go, while it is this proxy's turn.

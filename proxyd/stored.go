@@ -29,7 +29,7 @@ type storeReader struct {
 func (r *storeReader) read(ctx context.Context) (map[string]view.Store, map[view.Key]uint64, error) {
 	ctx, cancel := context.WithTimeout(ctx, lookEvery)
 	defer cancel()
-	held := r.held()
+	routes := r.durable()
 	stores := make(map[string]view.Store)
 	list := r.store.js.ListStreams(ctx, jetstream.WithStreamListSubject(r.store.prefix+".job.>"))
 	for info := range list.Info() {
@@ -37,7 +37,7 @@ func (r *storeReader) read(ctx context.Context) (map[string]view.Store, map[view
 		if !ok {
 			continue
 		}
-		s, err := r.readOne(ctx, worker, info, held[worker])
+		s, err := r.readOne(ctx, worker, info, routes[worker])
 		if err != nil && !errors.Is(err, jetstream.ErrStreamNotFound) {
 			return nil, nil, err
 		}
@@ -53,20 +53,38 @@ func (r *storeReader) read(ctx context.Context) (map[string]view.Store, map[view
 	return stores, r.dead, err
 }
 
-// held are the workers to which a route is paused that stores what is sent meanwhile.
-func (r *storeReader) held() map[string]bool {
-	held := make(map[string]bool)
+// mostSubjects is how many subjects of one stream are counted. There is one for every route and partition, of default routes
+// for every type, and of paused ones for every message.
+const mostSubjects = 10_000
+
+// durable are the routes of the table that store what goes to a worker.
+type durable struct {
+	routes int
+	any    bool // one of them is a default route
+	held   bool // one of them is paused, and stores what is sent meanwhile
+}
+
+// apart says that what is stored is to be counted by route, and that this is bounded.
+func (d durable) apart(subjects uint64) bool {
+	return (d.routes > 1 || d.any || d.held) && (subjects <= mostSubjects || !d.any && !d.held)
+}
+
+func (r *storeReader) durable() map[string]durable {
+	all := make(map[string]durable)
 	for _, row := range r.table().Rows() {
 		for _, c := range row.Registration.Commands {
-			if c.Paused && c.Delivery == damrey.Durable {
-				held[c.Worker] = true
+			if c.Delivery == damrey.Durable {
+				d := all[c.Worker]
+				d.routes++
+				d.any, d.held = d.any || c.Name == "*", d.held || c.Paused
+				all[c.Worker] = d
 			}
 		}
 	}
-	return held
+	return all
 }
 
-func (r *storeReader) readOne(ctx context.Context, worker string, info *jetstream.StreamInfo, held bool) (view.Store, error) {
+func (r *storeReader) readOne(ctx context.Context, worker string, info *jetstream.StreamInfo, routes durable) (view.Store, error) {
 	s := view.Store{
 		Kept: info.State.Msgs, Bytes: info.State.Bytes,
 		MaxMessages: uint64(max(0, info.Config.MaxMsgs)), MaxBytes: uint64(max(0, info.Config.MaxBytes)),
@@ -88,12 +106,16 @@ func (r *storeReader) readOne(ctx context.Context, worker string, info *jetstrea
 		return s, err
 	}
 	s.Stored = s.Pending + s.Unacked // without what only remembers ids
-	if held {
-		waiting, err := bucket.HeldCount(ctx, r.store.js, r.store.prefix, worker)
-		if err != nil {
-			return s, err
-		}
+	switch {
+	case (s.Stored > 0 || routes.held) && routes.apart(info.State.NumSubjects):
+		err = r.tellApart(ctx, stream, worker, routes.held, &s)
+	case routes.held:
+		var waiting uint64
+		waiting, err = bucket.HeldCount(ctx, r.store.js, r.store.prefix, worker)
 		s.Stored += waiting
+	}
+	if err != nil {
+		return s, err
 	}
 	if s.Stored == 0 {
 		return s, nil
@@ -106,6 +128,34 @@ func (r *storeReader) readOne(ctx context.Context, worker string, info *jetstrea
 		s.Oldest = max(0, time.Since(first.Time))
 	}
 	return s, err
+}
+
+// tellApart counts what is stored by route.
+func (r *storeReader) tellApart(ctx context.Context, stream jetstream.Stream, worker string, held bool, s *view.Store) (err error) {
+	var all, waits uint64
+	if s.Routes, all, err = r.byRoute(ctx, stream, "job", worker); err == nil && held {
+		s.Held, waits, err = r.byRoute(ctx, stream, "held", worker)
+	}
+	s.Unacked = min(s.Unacked, all) // some were handled since their consumers were asked
+	s.Stored = all + waits
+	s.Pending = s.Stored - s.Unacked
+	return err
+}
+
+func (r *storeReader) byRoute(ctx context.Context, stream jetstream.Stream, kind, worker string) (_ map[view.Key]uint64, all uint64, err error) {
+	head := r.store.prefix + "." + kind + "." + worker + "."
+	info, err := stream.Info(ctx, jetstream.WithSubjectFilter(head+">"))
+	if err != nil {
+		return nil, 0, err
+	}
+	routes := make(map[view.Key]uint64)
+	for subject, n := range info.State.Subjects {
+		if tokens := strings.Split(strings.TrimPrefix(subject, head), "."); len(tokens) >= 2 {
+			routes[view.Key{From: tokens[1], Type: tokens[0], To: worker}] += n
+			all += n
+		}
+	}
+	return routes, all, nil
 }
 
 // readDead counts the dead letters by route, when some came or went.

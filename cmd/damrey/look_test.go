@@ -28,7 +28,7 @@ func seen() (api.Network, api.InstanceList) {
 		},
 		Edges: []api.Edge{
 			{From: "order", Type: "pay", To: "bank", Declared: true, Delivery: "durable", Health: api.HealthFailing, Why: "nobody takes them",
-				Durable: &api.Backlog{Stored: 50, Pending: 42, OldestAge: 75}},
+				Durable: &api.Backlog{Stored: 50, Pending: 42, OldestAge: 4.559}},
 			{From: "shop", Type: "look", To: "ghost", Observed: true, Delivery: "direct", Health: api.HealthOK, Flow: api.Flow{Rate: 1, P99: 900}},
 			{From: "shop", Type: "order", To: "order", Declared: true, Observed: true, Delivery: "direct", Health: api.HealthOK, Flow: api.Flow{Rate: 12.5, Errors: 0.01, P50: 1.5, P99: 23}},
 		},

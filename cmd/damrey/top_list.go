@@ -174,7 +174,7 @@ func askRoutes(ctx context.Context, client *api.Client) (*topShot, error) {
 		}
 		s.rows = append(s.rows, topRow{
 			cells: []string{e.From, e.Type, e.To, deliveryOf(e), healthText(e.Health, e.Why, e.Paused), picture.Rate(e.Rate), picture.Share(e.Errors),
-				picture.Millis(e.P50), picture.Millis(e.P99), picture.Count(backlog.Pending), picture.Millis(1000 * backlog.OldestAge)},
+				picture.Millis(e.P50), picture.Millis(e.P99), picture.Count(backlog.Pending), picture.Age(backlog.OldestAge)},
 			values: []float64{0, 0, 0, 0, 0, e.Rate, e.Errors, e.P50, e.P99, float64(backlog.Pending), backlog.OldestAge},
 			health: e.Health,
 		})

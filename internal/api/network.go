@@ -37,7 +37,9 @@ type Node struct {
 	Paused     bool   `json:"paused,omitempty" doc:"Whether it is paused"`
 	Agent      string `json:"agent,omitempty" doc:"The agent its instances must be at; empty: any"`
 	MPU        int    `json:"mpu,omitempty" doc:"What one instance may have in flight"`
-	Health     Health `json:"health" enum:"idle,ok,degraded,failing,unknown" doc:"How it is"`
+	// Health is no better than the alarms of it that fire: failing while a critical one does, degraded while a warning does. Only
+	// of one that has not been heard of yet it is not known.
+	Health Health `json:"health" enum:"idle,ok,degraded,failing,unknown" doc:"How it is; no better than its firing alarms: a critical one makes it failing, a warning degraded"`
 	// Why is in words what is wrong; empty when nothing is.
 	Why       string  `json:"why,omitempty" doc:"What is wrong, in words"`
 	Ready     int     `json:"ready" doc:"Instances that messages reach"`
@@ -46,6 +48,10 @@ type Node struct {
 	Queued    int     `json:"queued" doc:"Messages that wait for room in mpu now"`
 	Rate      float64 `json:"rate" doc:"Messages handled in a second"`
 	Errors    float64 `json:"error_share" doc:"Share of them that failed, 0 to 1"`
+	P50       float64 `json:"p50_ms" doc:"Median of how long messages of all routes to it stayed, in milliseconds"`
+	P95       float64 `json:"p95_ms" doc:"95th percentile of it"`
+	P99       float64 `json:"p99_ms" doc:"99th percentile of it"`
+	Pending   uint64  `json:"pending" doc:"Messages that are stored for it and not handed out"`
 	Alarms    int     `json:"alarms" doc:"How many alarms of it fire"`
 }
 
@@ -62,7 +68,7 @@ type Edge struct {
 	Why      string `json:"why,omitempty" doc:"What is wrong, in words"`
 	Flow
 	// Durable is there for durable routes.
-	Durable *Backlog `json:"durable,omitempty" doc:"What is stored; of durable routes"`
+	Durable *Backlog `json:"durable,omitempty" doc:"What is stored, of this route and of its target; of durable routes"`
 	// LastError is the text of the last failure.
 	LastError string `json:"last_error,omitempty" doc:"Text of the last failure, shortened"`
 }
@@ -84,16 +90,17 @@ type Flow struct {
 	Undelivered uint64  `json:"undelivered" doc:"Messages that nobody took"`
 }
 
-// Backlog is what is stored for a durable route's target.
+// Backlog is what is stored. The limits are the target's, so it is told on each of its routes how full it is; what waits is
+// the route's own, unless default or paused routes have made more than 10,000 subjects: then it is the target's too.
 type Backlog struct {
-	Stored uint64 `json:"stored" doc:"Messages in the target's stream"`
+	Stored uint64 `json:"stored" doc:"Messages stored for the target, along all routes to it"`
 	// Limit is the worker's max_messages; 0: none.
-	Limit       uint64  `json:"limit,omitempty" doc:"The worker's max_messages; left out without"`
-	Fill        float64 `json:"fill" doc:"Stored of the limit, of messages or bytes, 0 to 1"`
-	Pending     uint64  `json:"pending" doc:"Of them, those not handed out yet"`
-	Unacked     uint64  `json:"unacked" doc:"Of them, those in some instance's hand"`
-	OldestAge   float64 `json:"oldest_age_seconds" doc:"Age of the oldest"`
-	Redelivered uint64  `json:"redelivered" doc:"Of those in hand, handed out more than once"`
+	Limit       uint64  `json:"limit,omitempty" doc:"The target's max_messages; left out without"`
+	Fill        float64 `json:"fill" doc:"How much of the target's limit is used, of messages or bytes, 0 to 1"`
+	Pending     uint64  `json:"pending" doc:"Messages of this route that are stored and not handed out; those that wait while it is paused too"`
+	Unacked     uint64  `json:"unacked" doc:"Messages of this route in some instance's hand; of several routes to one target each has its share of all"`
+	OldestAge   float64 `json:"oldest_age_seconds" doc:"Age of the oldest message stored for the target"`
+	Redelivered uint64  `json:"redelivered" doc:"Of those in hand of the target's instances, handed out more than once"`
 	Dead        uint64  `json:"dead" doc:"Dead letters of this route"`
 }
 
@@ -147,10 +154,15 @@ type Series struct {
 	Points []Point `json:"points" nullable:"false" doc:"In their order; times without any are left out"`
 }
 
-// Point is one step of a series. Of a minute, wait and work are not kept.
+// Point is one step of a series.
 type Point struct {
 	At time.Time `json:"at" doc:"Begin of the step"`
 	Flow
+	// Wait and Work stand for those of the flow. Of a minute they are not kept.
+	Wait *float64 `json:"wait_ms,omitempty" doc:"Mean of how long they waited there before the handler, in milliseconds; left out of minutes, of which it is not kept"`
+	Work *float64 `json:"work_ms,omitempty" doc:"Mean of how long the handler took, in milliseconds; left out of minutes too"`
+	// Unfinished are the last points: beats that tell of them may still come.
+	Unfinished bool `json:"unfinished,omitempty" doc:"Beats may still come that tell of this step, so its counts grow and its rate is too low; true of what was up to 6 seconds ago"`
 	// Stored is at the end of the step.
-	Stored uint64 `json:"stored,omitempty" doc:"Messages stored for the target at the end; of durable routes"`
+	Stored uint64 `json:"stored,omitempty" doc:"Messages of the route stored at the end; of durable routes. Of everything together: all"`
 }

@@ -12,11 +12,11 @@ func (g *Graph) DOT() string {
 	var b strings.Builder
 	fmt.Fprint(&b, "digraph damrey {\n  rankdir=LR;\n  node [shape=box, style=rounded, fontname=\"sans-serif\"];\n  edge [fontname=\"sans-serif\", fontsize=10];\n")
 	for _, n := range g.nodes {
-		fmt.Fprintf(&b, "  %s%s;\n", quoted(n.Name), attributes(healthColor(n.Health), dashed(!n.Registered)))
+		fmt.Fprintf(&b, "  %s%s;\n", quoted(n.Name), attributes(healthColor(n.Health), unregistered(n)))
 	}
 	for _, e := range g.edges {
 		fmt.Fprintf(&b, "  %s -> %s%s;\n", quoted(e.From), quoted(e.To),
-			attributes("label="+quoted(g.label(e)), healthColor(e.Health), bold(e.Delivery == "durable"), dashed(!e.Declared || e.Paused), loose(e.back)))
+			attributes("label="+quoted(g.label(e)), healthColor(e.Health), bold(e.Delivery == "durable"), g.line(e), loose(e.back)))
 	}
 	fmt.Fprintln(&b, "}")
 	return b.String()
@@ -56,9 +56,20 @@ func bold(yes bool) string {
 	return ""
 }
 
-func dashed(yes bool) string {
-	if yes {
+func unregistered(n api.Node) string {
+	if n.Registered {
+		return ""
+	}
+	return `style="rounded,dashed", label=` + quoted(name(n))
+}
+
+// line is dotted where nothing goes by.
+func (g *Graph) line(e edge) string {
+	switch {
+	case !e.Declared || e.Paused:
 		return "style=dashed"
+	case g.silent(e):
+		return "style=dotted"
 	}
 	return ""
 }

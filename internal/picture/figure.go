@@ -40,6 +40,21 @@ func Millis(ms float64) string {
 	return fmt.Sprintf("%.1f s", ms/1000)
 }
 
+// Age is a time given in seconds.
+func Age(seconds float64) string {
+	switch {
+	case seconds == 0:
+		return "-"
+	case seconds < 99.95:
+		return strconv.FormatFloat(seconds, 'f', 1, 64) + " s"
+	case seconds < 7_200:
+		return fmt.Sprintf("%.0f min", seconds/60)
+	case seconds < 172_800:
+		return fmt.Sprintf("%.0f h", seconds/3600)
+	}
+	return fmt.Sprintf("%.0f days", seconds/86_400)
+}
+
 // Count is a number of things; none is a dash.
 func Count(n uint64) string {
 	if n == 0 {

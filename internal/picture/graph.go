@@ -40,6 +40,9 @@ func New(n api.Network) *Graph {
 	return g
 }
 
+// silent says that messages may go along an edge, and none are seen.
+func (g *Graph) silent(e edge) bool { return g.figures && e.Declared && !e.Paused && !e.Observed }
+
 func (g *Graph) addMissing() {
 	known := make(map[string]bool)
 	for _, n := range g.nodes {

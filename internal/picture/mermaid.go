@@ -3,6 +3,7 @@ package picture
 import (
 	"fmt"
 	"html"
+	"strconv"
 	"strings"
 
 	"github.com/damrey/damrey/internal/api"
@@ -14,9 +15,13 @@ func (g *Graph) Mermaid() string {
 	fmt.Fprintln(&b, "flowchart LR")
 	ids := g.ids()
 	for _, n := range g.nodes {
-		fmt.Fprintf(&b, "  %s[\"%s\"]%s\n", ids[n.Name], entities(n.Name), class(n.Health))
+		fmt.Fprintf(&b, "  %s[\"%s\"]%s\n", ids[n.Name], entities(name(n)), class(n.Health))
 	}
-	for _, e := range g.edges {
+	var silent []string
+	for i, e := range g.edges {
+		if g.silent(e) {
+			silent = append(silent, strconv.Itoa(i))
+		}
 		arrow := "-->"
 		switch {
 		case !e.Declared || e.Paused:
@@ -25,6 +30,14 @@ func (g *Graph) Mermaid() string {
 			arrow = "==>"
 		}
 		fmt.Fprintf(&b, "  %s %s|\"%s\"| %s\n", ids[e.From], arrow, entities(g.label(e)), ids[e.To])
+	}
+	if len(silent) > 0 {
+		fmt.Fprintf(&b, "  linkStyle %s stroke-dasharray:1 5\n", strings.Join(silent, ","))
+	}
+	for _, n := range g.nodes {
+		if !n.Registered {
+			fmt.Fprintf(&b, "  style %s stroke-dasharray:5 4\n", ids[n.Name])
+		}
 	}
 	fmt.Fprint(&b, "  classDef degraded stroke:#b58900,stroke-width:2px\n  classDef failing stroke:#c0392b,stroke-width:3px\n")
 	return b.String()
@@ -48,6 +61,9 @@ func (g *Graph) label(e edge) string {
 	if g.figures && e.Failed > 0 {
 		label += ", " + Share(e.Errors) + " fail"
 	}
+	if g.figures && e.Durable != nil && e.Durable.Pending > 0 {
+		label += fmt.Sprintf(", %d pending", e.Durable.Pending)
+	}
 	if e.Paused {
 		label += ", paused"
 	}
@@ -55,6 +71,14 @@ func (g *Graph) label(e edge) string {
 		label += ", not in the table"
 	}
 	return label
+}
+
+// name is what stands in a node.
+func name(n api.Node) string {
+	if n.Registered {
+		return n.Name
+	}
+	return n.Name + " (not registered)"
 }
 
 func class(h api.Health) string {

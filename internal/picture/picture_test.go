@@ -22,8 +22,8 @@ import (
 
 var update = flag.Bool("update", false, "write the golden files anew")
 
-// network has all that is drawn in a way of its own: a cycle, two ways to one worker, a durable route, what is paused,
-// failing, not in the table, not registered.
+// network has all that is drawn in a way of its own: a cycle, two ways to one worker, durable routes, what is paused,
+// failing, silent, not in the table, not registered.
 func network() api.Network {
 	node := func(name string, h api.Health, why string) api.Node {
 		return api.Node{Name: name, Registered: name != "ghost", Health: h, Why: why, Ready: 1, Instances: 1, Paused: name == "mail"}
@@ -33,6 +33,8 @@ func network() api.Network {
 	}
 	mail := edge("order", "mail", "mail", api.HealthDegraded, 4, 12)
 	mail.Delivery, mail.Durable, mail.Why = "durable", &api.Backlog{Pending: 1200}, "1200 messages wait"
+	news := edge("shop", "news", "mail", api.HealthIdle, 0, 0)
+	news.Delivery, news.Durable = "durable", &api.Backlog{Stored: 1200}
 	ghost := edge("bank", "log", "ghost", api.HealthOK, 1, 1)
 	ghost.Declared = false
 	check := edge("order", "check", "fraud", api.HealthFailing, 12.34, 12_340)
@@ -48,6 +50,7 @@ func network() api.Network {
 		Edges: []api.Edge{
 			edge("shop", "order", "order", api.HealthOK, 12_345, 0.4), check, mail,
 			edge("fraud", "pay", "bank", api.HealthOK, 3, 8), edge("order", "pay", "bank", api.HealthOK, 3, 8), back, ghost,
+			news,
 			edge("shop", "order-of-a-type-with-a-name-that-is-long", "fraud", api.HealthOK, 1, 1),
 		},
 	}
@@ -184,7 +187,8 @@ func TestFigures(t *testing.T) {
 	t.Parallel()
 	for got, want := range map[string]string{
 		picture.Rate(0): "-", picture.Rate(0.04): "0.0/s", picture.Rate(99.9): "99.9/s", picture.Rate(99.97): "100/s", picture.Rate(54321): "54k/s",
-		picture.Millis(0.4): "0.4 ms", picture.Millis(9.97): "10 ms", picture.Millis(12_345): "12.3 s", picture.Share(0.125): "12.5 %", picture.Count(7): "7",
+		picture.Millis(0.4): "0.4 ms", picture.Millis(9.97): "10 ms", picture.Millis(12_345): "12.3 s", picture.Share(0.125): "12.5 %",
+		picture.Age(0): "-", picture.Age(4.559): "4.6 s", picture.Age(75): "75.0 s", picture.Age(600): "10 min", picture.Age(18_000): "5 h", picture.Age(900_000): "10 days", picture.Count(7): "7",
 	} {
 		if got != want {
 			t.Errorf("%s, want %s", got, want)

@@ -22,7 +22,7 @@ const (
 
 const svgStyle = `<style>text{font:13px sans-serif;fill:#222}.label{font-size:11px;fill:#555}
 .box{fill:#f6f6f2;stroke:#777}.idle{stroke:#aaa}.ok{stroke:#2a7}.degraded{stroke:#b58900}.failing{stroke:#c0392b}
-.edge{fill:none;stroke-width:1.3}.durable{stroke-width:3}.dashed{stroke-dasharray:5 4}
+.edge{fill:none;stroke-width:1.3}.durable{stroke-width:3}.dashed{stroke-dasharray:5 4}.silent{stroke-dasharray:1 5}
 @media (prefers-color-scheme:dark){text{fill:#eee}.label{fill:#bbb}.box{fill:#262626}}</style>`
 
 // SVG draws layers from left to right, which a browser shows by itself: it loads nothing and runs nothing.
@@ -145,6 +145,9 @@ func titleOf(n api.Node) string {
 func (d *drawing) edge(b *strings.Builder, i int) {
 	e := d.graph.edges[i]
 	class := "edge " + healthClass(e.Health) + dashClass(!e.Declared || e.Paused)
+	if d.graph.silent(e) {
+		class += " silent"
+	}
 	if e.Delivery == "durable" {
 		class += " durable"
 	}

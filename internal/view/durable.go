@@ -2,6 +2,7 @@ package view
 
 import (
 	"maps"
+	"math"
 	"time"
 
 	"github.com/damrey/damrey/internal/api"
@@ -17,6 +18,9 @@ type Store struct {
 	Kept, Bytes           uint64
 	MaxMessages, MaxBytes uint64
 	Oldest                time.Duration // age of the oldest message
+	// Routes is Stored by route, with the types that messages have, but for what is Held for a paused one. Nil: they are not
+	// told apart.
+	Routes, Held map[Key]uint64
 }
 
 // Fill is how much of the limits is used, 0 to 1.
@@ -38,25 +42,50 @@ func (v *View) SetStores(now Instant, stores map[string]Store, dead map[Key]uint
 	v.all.store(now.Run, all)
 	for _, d := range v.declared() {
 		if s, ok := stores[d.key.To]; ok && d.durable && d.key.Type != anyType {
-			v.route(now, d.key).store(now.Run, s.Stored)
+			v.route(now, d.key).store(now.Run, v.storedOf(d.key, s))
 		}
 	}
 }
 
 func (v *View) backlog(key Key) *api.Backlog {
 	s := v.stores[key.To]
-	return &api.Backlog{
+	b := &api.Backlog{
 		Stored: s.Stored, Limit: s.MaxMessages, Fill: s.Fill(), Pending: s.Pending, Unacked: s.Unacked,
 		OldestAge: round(s.Oldest.Seconds()), Redelivered: s.Redelivered, Dead: v.deadOf(key),
 	}
+	if s.Routes != nil {
+		b.Unacked = s.inHand(v.ofRoute(s.Routes, key))
+		b.Pending = v.storedOf(key, s) - b.Unacked
+	}
+	return b
 }
 
-// deadOf counts the dead letters of a route; of a default route those of all types that have none of their own.
-func (v *View) deadOf(key Key) (n uint64) {
-	if key.Type != anyType {
-		return v.dead[key]
+// inHand is a route's share of what is in some instance's hand: the broker does not count that by route.
+func (s Store) inHand(own uint64) uint64 {
+	var all uint64
+	for _, n := range s.Routes {
+		all += n
 	}
-	for k, m := range v.dead {
+	return min(own, uint64(math.Round(float64(s.Unacked)*float64(own)/float64(max(1, all)))))
+}
+
+// storedOf is how many messages of a route are stored; all of its target's when they are not told apart.
+func (v *View) storedOf(key Key, s Store) uint64 {
+	if s.Routes == nil {
+		return s.Stored
+	}
+	return v.ofRoute(s.Routes, key) + v.ofRoute(s.Held, key)
+}
+
+// deadOf counts the dead letters of a route.
+func (v *View) deadOf(key Key) uint64 { return v.ofRoute(v.dead, key) }
+
+// ofRoute is the count of a route; of a default route that of all types that have none of their own.
+func (v *View) ofRoute(counted map[Key]uint64, key Key) (n uint64) {
+	if key.Type != anyType {
+		return counted[key]
+	}
+	for k, m := range counted {
 		if k.From == key.From && k.To == key.To && v.viaDefault(k) {
 			n += m
 		}

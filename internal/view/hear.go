@@ -18,6 +18,7 @@ func (v *View) Hear(now Instant, b *report.Beat) error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.advance(now)
+	now.Run = v.now // a little more, if another overtook this one
 	err := check(b)
 	if err == nil {
 		err = v.hear(now, b)
@@ -128,6 +129,7 @@ func (v *View) behind(i *instance, b *report.Beat) bool {
 
 // count adds what came with a beat to the routes. base: it is only what is counted from now on.
 func (v *View) count(now Instant, i *instance, b *report.Beat, base bool) {
+	v.spell.set(max(v.began, now.Run-i.span().time), now.Run)
 	slot := i.n % spans
 	for _, p := range i.order {
 		p.recent[slot] = 0
@@ -135,7 +137,7 @@ func (v *View) count(now Instant, i *instance, b *report.Beat, base bool) {
 	defer func() {
 		s := i.span()
 		s.stay = v.sum.take()
-		v.all.add(now.Run, &s.counts, s.stay)
+		v.all.add(now.Run, &v.spell, &s.counts, s.stay)
 	}()
 	var folded fold
 	for n := range b.In {
@@ -264,7 +266,7 @@ func (v *View) flow(now Instant, i *instance, p *pair, more *counts, stay report
 	if p.route == nil || p.route.dropped || p.route.key != p.key {
 		p.route = v.route(now, p.key)
 	}
-	p.route.add(now.Run, more, stay)
+	p.route.add(now.Run, &v.spell, more, stay)
 	p.recent[i.n%spans] += more[handled]
 	i.span().add(more)
 	v.sum.add(stay)

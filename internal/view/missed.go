@@ -23,8 +23,9 @@ func (v *View) Undelivered(now Instant, route string, n int, why string) error {
 	r := v.route(now, key)
 	r.missed, r.why = now.Run, why
 	if !v.beats(key.From) { // else its beats count them
-		r.add(now.Run, &counts{undelivered: uint64(n)}, nil)
-		v.all.add(now.Run, &counts{undelivered: uint64(n)}, nil)
+		v.spell.set(now.Run, now.Run)
+		r.add(now.Run, &v.spell, &counts{undelivered: uint64(n)}, nil)
+		v.all.add(now.Run, &v.spell, &counts{undelivered: uint64(n)}, nil)
 	}
 	v.journal.Add(now.Wall, api.Event{
 		Kind: api.EventUndelivered, Worker: key.To, Route: key.String(),

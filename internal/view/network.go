@@ -54,10 +54,11 @@ type picture struct {
 // node is a worker with what its health is judged by.
 type node struct {
 	api.Node
-	counts        // in the window, of its instances
-	used     bool // a route leads to it
-	heard    bool // there is or was an instance
-	early    bool // who is there may not have been heard yet
+	counts                    // in the window, of its instances
+	stay     report.Histogram // of the routes to it
+	used     bool             // a route leads to it
+	heard    bool             // there is or was an instance
+	early    bool             // who is there may not have been heard yet
 	waiting  int
 	standby  int
 	reached  bool // messages to it arrive somewhere
@@ -182,6 +183,7 @@ func (p *picture) addTraffic(e *edge, r *route, seen bool) {
 	}
 	from, to := p.node(e.From), p.node(e.To)
 	from.sends = from.sends || c[sent] > 0 || c[handled] > 0
+	to.stay = into(to.stay, stay)
 	to.missed = to.missed || e.missed != "" || c.lost() > 0
 	to.reached = to.reached || e.Durable == nil && c[sent] > 0 && c.lost() == 0 && c.late() == 0
 }
@@ -216,9 +218,13 @@ func (p *picture) network() api.Network {
 	}
 	for _, name := range slices.Sorted(maps.Keys(p.nodes)) {
 		n := p.nodes[name]
-		n.Rate, n.Errors, n.Alarms = round(n.Rate), n.errorShare(), p.view.alarms[name]
+		n.Rate, n.Errors, n.Alarms = round(n.Rate), n.errorShare(), p.view.alarms[name].n
+		n.Pending = p.view.stores[name].Pending
+		times := percentilesOf(n.stay)
+		n.P50, n.P95, n.P99 = milliseconds(times[0]), milliseconds(times[1]), milliseconds(times[2])
 		n.Health, n.Why = n.judge()
 		answer.Nodes = append(answer.Nodes, n.Node)
+		p.view.alarms[name].raise(&answer.Nodes[len(answer.Nodes)-1]) // routes to it are judged by themselves
 	}
 	slices.SortFunc(p.edges, func(a, b *edge) int {
 		return cmp.Or(cmp.Compare(a.From, b.From), cmp.Compare(a.Type, b.Type), cmp.Compare(a.To, b.To))

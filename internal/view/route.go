@@ -13,6 +13,8 @@ const (
 	coarseTime = 24 * time.Hour
 	// open is how many fine steps are kept unpacked: those of the window, and the one that goes on.
 	open = int64(window/fineStep) + 1
+	// openMinutes are this one and the one before, of which beats still tell.
+	openMinutes = 2
 	// window is what rates and percentiles of now are of.
 	window = 15 * time.Second
 )
@@ -34,6 +36,14 @@ type step struct {
 	stay report.Histogram
 }
 
+// take adds what came.
+func (s *step) take(c *counts, stay report.Histogram) {
+	s.add(c)
+	if len(stay) > 0 {
+		s.stay = into(s.stay, stay)
+	}
+}
+
 func (s *step) record() *record {
 	return &record{step: s.n, counts: s.counts, stay: s.stay, at: percentilesOf(s.stay)}
 }
@@ -46,7 +56,7 @@ type route struct {
 
 	total  tally
 	recent [open]step // by step modulo open
-	minute step
+	minute [openMinutes]step
 	fine   tape
 	coarse tape
 
@@ -63,16 +73,12 @@ func newRoute(key Key) *route {
 	return &route{key: key, fine: tape{exact: true}, traffic: -1, missed: -1, erred: -1}
 }
 
-// add counts what came.
-func (r *route) add(now time.Duration, c *counts, stay report.Histogram) {
+// add counts what came in a spell that ends now.
+func (r *route) add(now time.Duration, over *spell, c *counts, stay report.Histogram) {
 	r.roll(now)
 	r.total.count(c, stay)
-	for _, s := range []*step{r.current(now), r.currentMinute(now)} {
-		s.add(c)
-		if len(stay) > 0 {
-			s.stay = into(s.stay, stay)
-		}
-	}
+	over.over(over.fine, r.fineStep, c, stay)
+	over.over(over.minutes, r.minuteStep, c, stay)
 	if c.traffic() {
 		r.traffic = now
 	}
@@ -82,43 +88,42 @@ func (r *route) add(now time.Duration, c *counts, stay report.Histogram) {
 func (r *route) store(now time.Duration, n uint64) {
 	r.roll(now)
 	r.touched = now
-	r.current(now).counts[stored] = n
-	r.currentMinute(now).counts[stored] = n
+	r.fineStep(int64(now / fineStep)).counts[stored] = n
+	r.minuteStep(int64(now / coarseStep)).counts[stored] = n
 }
 
-func (r *route) current(now time.Duration) *step {
-	n := int64(now / fineStep)
-	s := &r.recent[n%open]
+func (r *route) fineStep(n int64) *step { return stepOf(r.recent[:], n) }
+
+func (r *route) minuteStep(n int64) *step { return stepOf(r.minute[:], n) }
+
+// stepOf is one of the open steps.
+func stepOf(steps []step, n int64) *step {
+	s := &steps[n%int64(len(steps))]
 	if !s.used {
 		*s = step{n: n, used: true}
 	}
 	return s
 }
 
-func (r *route) currentMinute(now time.Duration) *step {
-	if !r.minute.used {
-		r.minute = step{n: int64(now / coarseStep), used: true}
-	}
-	return &r.minute
+// roll packs the steps that are over.
+func (r *route) roll(now time.Duration) {
+	pack(&r.fine, r.recent[:], int64(now/fineStep))
+	pack(&r.coarse, r.minute[:], int64(now/coarseStep))
 }
 
-// roll packs the steps that are over, and forgets what is too old.
-func (r *route) roll(now time.Duration) {
-	n := int64(now / fineStep)
-	for s := r.oldest(n - open); s != nil; s = r.oldest(n - open) {
-		r.fine.append(s.record())
+// pack puts on a tape what is no longer open at a step.
+func pack(t *tape, steps []step, now int64) {
+	upTo := now - int64(len(steps))
+	for s := oldest(steps, upTo); s != nil; s = oldest(steps, upTo) {
+		t.append(s.record())
 		*s = step{}
 	}
-	if r.minute.used && r.minute.n < int64(now/coarseStep) {
-		r.coarse.append(r.minute.record())
-		r.minute = step{}
-	}
 }
 
-// oldest is the first of the open steps up to one; nil without.
-func (r *route) oldest(upTo int64) (first *step) {
-	for i := range r.recent {
-		if s := &r.recent[i]; s.used && s.n <= upTo && (first == nil || s.n < first.n) {
+// oldest is the first of some steps up to one; nil without.
+func oldest(steps []step, upTo int64) (first *step) {
+	for i := range steps {
+		if s := &steps[i]; s.used && s.n <= upTo && (first == nil || s.n < first.n) {
 			first = s
 		}
 	}

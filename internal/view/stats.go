@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/damrey/damrey/internal/api"
+	"github.com/damrey/damrey/internal/report"
 )
 
 // MaxSeries is how many routes one answer has.
@@ -23,7 +24,7 @@ func (v *View) Stats(now Instant, q Query) api.StatsAnswer {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.advance(now)
-	s := series{now: now, from: now.Run - now.Wall.Sub(q.From), to: now.Run - now.Wall.Sub(q.To), step: coarseStep}
+	s := series{now: now, began: v.began, from: now.Run - now.Wall.Sub(q.From), to: now.Run - now.Wall.Sub(q.To), step: coarseStep}
 	if s.from >= now.Run-fineTime-fineStep {
 		s.step = fineStep
 	}
@@ -55,6 +56,7 @@ func (v *View) matching(k *Key) []*route {
 // series makes points of what lies between two moments.
 type series struct {
 	now      Instant
+	began    time.Duration // the view
 	from, to time.Duration
 	step     time.Duration
 }
@@ -66,39 +68,40 @@ func (s *series) at(n int64) time.Time {
 
 func (s *series) points(r *route) []api.Point {
 	points := []api.Point{}
-	t, exact := &r.coarse, false
+	t, steps := &r.coarse, r.minute[:]
 	if s.step == fineStep {
-		t, exact = &r.fine, true
+		t, steps = &r.fine, r.recent[:]
 	}
 	for rec := range t.steps() {
-		if exact {
+		if t.exact {
 			rec.at = percentilesOf(rec.stay)
 		}
 		points = s.point(points, &rec)
 	}
-	if !exact {
-		if r.minute.used {
-			points = s.point(points, r.minute.record())
+	for n := int64(s.now.Run/s.step) - int64(len(steps)); n <= int64(s.now.Run/s.step); n++ {
+		if n < 0 {
+			continue
 		}
-		return points
-	}
-	for n := int64(s.now.Run/fineStep) - open; n <= int64(s.now.Run/fineStep); n++ {
-		if o := &r.recent[(n+open)%open]; o.used && o.n == n {
+		if o := &steps[n%int64(len(steps))]; o.used && o.n == n {
 			points = s.point(points, o.record())
 		}
 	}
 	return points
 }
 
+// late is how long after a step beats may come that tell of it.
+const late = report.Every + report.Every/5
+
 func (s *series) point(points []api.Point, r *record) []api.Point {
 	if r.step < int64(s.from/s.step) || r.step > int64(s.to/s.step) {
 		return points
 	}
-	p := api.Point{At: s.at(r.step), Flow: r.flow(r.at), Stored: r.counts[stored]}
-	length := s.step
-	if so := s.now.Run - time.Duration(r.step)*s.step; so < length {
-		length = max(so, time.Second) // it goes on
+	begin, end := time.Duration(r.step)*s.step, time.Duration(r.step+1)*s.step
+	p := api.Point{At: s.at(r.step), Flow: r.flow(r.at), Stored: r.counts[stored], Unfinished: s.now.Run < end+late}
+	if s.step == fineStep {
+		p.Wait, p.Work = &p.Flow.Wait, &p.Flow.Work
 	}
-	p.Rate = round(float64(p.Handled) / length.Seconds())
+	seen := min(end, s.now.Run) - max(begin, s.began)
+	p.Rate = round(float64(p.Handled) / max(seen, time.Second).Seconds())
 	return append(points, p)
 }

@@ -1,7 +1,6 @@
 package view
 
 import (
-	"maps"
 	"slices"
 	"strconv"
 	"sync"
@@ -44,11 +43,12 @@ type View struct {
 	routes    map[Key]*route
 	all       *route           // everything together
 	sum       sum              // of the beat in hand
+	spell     spell            // of what is being counted
 	came      report.Histogram // of the route in hand
 	stores    map[string]Store
 	dead      map[Key]uint64 // nil: not known yet
 	firing    map[Firing]int
-	alarms    map[string]int // that fire, by worker
+	alarms    map[string]alarms // that fire, by worker
 	refusals  refusals
 	slots     slots
 	labels    labels
@@ -77,16 +77,6 @@ func (v *View) SetTable(t *damrey.Table) {
 	defer v.mu.Unlock()
 	v.table = t
 	v.declareRoutes()
-}
-
-// Firing is a rule and how bad it is that it fires.
-type Firing struct{ Rule, Severity string }
-
-// SetAlarms is how many alarms fire, and how many of them of each worker.
-func (v *View) SetAlarms(firing map[Firing]int, byWorker map[string]int) {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	v.firing, v.alarms = maps.Clone(firing), maps.Clone(byWorker)
 }
 
 // Tick lets time pass; it is to be called every second. While the proxy hears nothing itself, nobody else is silent.

@@ -1,6 +1,7 @@
 package view
 
 import (
+	"encoding/json"
 	"fmt"
 	"runtime"
 	"slices"
@@ -525,7 +526,9 @@ func TestView_MemoryOfADay(t *testing.T) {
 		}
 		for _, k := range keys {
 			c := counts{handled: 500, failed: 3, waited: 20_000, worked: 1_000_000, sent: 500}
-			r.route(now, k).add(now.Run, &c, hist)
+			var over spell
+			over.set(now.Run-report.Every, now.Run)
+			r.route(now, k).add(now.Run, &over, &c, hist)
 		}
 		r.roll(now)
 	}
@@ -567,5 +570,140 @@ func TestView_BridgeSpeaksForItsPrograms(t *testing.T) {
 	liar.Out = []report.Out{{From: "shop", Type: "order", To: "bank", Sent: 1}}
 	if err := r.Hear(r.now, &liar); err == nil {
 		t.Error("a worker speaks for another")
+	}
+}
+
+// What waits is told of the route that it waits on, how full the target is of every route to it.
+func TestView_BacklogIsOfTheRoute(t *testing.T) {
+	t.Parallel()
+	durable := func(typ string) damrey.Command {
+		return damrey.Command{Name: typ, Worker: "sink", Delivery: damrey.Durable}
+	}
+	for name, c := range map[string]struct {
+		routes, held map[Key]uint64
+		want         map[Key][2]uint64 // pending and in hand
+	}{
+		"told apart": {
+			routes: map[Key]uint64{{"a1", "t", "sink"}: 7, {"a3", "x", "sink"}: 1, {"a3", "y", "sink"}: 2},
+			want:   map[Key][2]uint64{{"a1", "t", "sink"}: {4, 3}, {"a2", "t", "sink"}: {}, {"a3", "*", "sink"}: {2, 1}},
+		},
+		"one is held": {
+			routes: map[Key]uint64{{"a1", "t", "sink"}: 4},
+			held:   map[Key]uint64{{"a2", "t", "sink"}: 6},
+			want:   map[Key][2]uint64{{"a1", "t", "sink"}: {0, 4}, {"a2", "t", "sink"}: {6, 0}, {"a3", "*", "sink"}: {}},
+		},
+		"not told apart": {
+			want: map[Key][2]uint64{{"a1", "t", "sink"}: {6, 4}, {"a2", "t", "sink"}: {6, 4}, {"a3", "*", "sink"}: {6, 4}},
+		},
+	} {
+		r := newRig(t)
+		r.SetTable(table(row("a1", durable("t")), row("a2", durable("t")), row("a3", durable("*")), row("sink")))
+		s := Store{Stored: 10, Pending: 6, Unacked: 4, Kept: 10, MaxMessages: 20, Oldest: 3 * time.Second, Routes: c.routes, Held: c.held}
+		r.SetStores(r.now, map[string]Store{"sink": s}, nil)
+		for key, want := range c.want {
+			b := r.edge(key.From, key.Type, key.To).Durable
+			if b.Pending != want[0] || b.Unacked != want[1] || b.Stored != 10 || b.Fill != 0.5 || b.Limit != 20 || b.OldestAge != 3 {
+				t.Errorf("%s: %s: %+v, want %v", name, key, *b, want)
+			}
+		}
+		for _, p := range r.Stats(r.now, Query{From: r.now.Wall, To: r.now.Wall, Route: &Key{"a1", "t", "sink"}}).Series[0].Points {
+			if want := c.want[Key{"a1", "t", "sink"}]; p.Stored != want[0]+want[1] {
+				t.Errorf("%s: %+v", name, p)
+			}
+		}
+	}
+}
+
+// The first minute is as long as it was seen. Of minutes it is not kept how long messages waited, so nothing is said of it.
+func TestView_StatsOfAMinute(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.now.Run = 40 * time.Second
+	r.View = New(r.now, "run")
+	s := r.source("add", "A")
+	s.beat()
+	for range 20 {
+		r.pass(report.Every)
+		s.handle("entry", "add", 20, 0, time.Millisecond)
+		s.beat()
+	}
+	for back, coarse := range map[time.Duration]bool{time.Hour: true, time.Minute: false} {
+		points := r.Stats(r.now, Query{From: r.now.Wall.Add(-back), To: r.now.Wall}).Series[0].Points
+		for i, p := range points {
+			data, err := json.Marshal(p)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if has := strings.Contains(string(data), `"work_ms":1`) && strings.Contains(string(data), `"wait_ms":0`); has == coarse ||
+				strings.Count(string(data), "_ms") != map[bool]int{true: 3, false: 5}[coarse] {
+				t.Errorf("%v back: %s", back, data)
+			}
+			if p.Rate < 3.8 || p.Rate > 4.2 {
+				t.Errorf("%v back: point %d: rate %v", back, i, p.Rate)
+			}
+		}
+	}
+}
+
+// A worker is no better than its alarms, and says which one it is.
+func TestView_AlarmsMakeAWorkerWorse(t *testing.T) {
+	t.Parallel()
+	firing := func(severity string) api.Alarm {
+		return api.Alarm{Rule: "r-" + severity, Severity: severity, State: api.AlarmFiring, Worker: "add", Text: "it is " + severity}
+	}
+	resolved := firing("critical")
+	resolved.State = api.AlarmResolved
+	for name, c := range map[string]struct {
+		alarms []api.Alarm
+		failed uint64
+		want   api.Health
+		why    string
+		count  int
+	}{
+		"none":                   {want: api.HealthOK},
+		"a warning":              {[]api.Alarm{firing("warning"), resolved}, 0, api.HealthDegraded, "alarm r-warning: it is warning", 1},
+		"a critical one besides": {[]api.Alarm{firing("info"), firing("warning"), firing("critical"), firing("warning")}, 0, api.HealthFailing, "alarm r-critical: it is critical", 4},
+		"one to know of":         {[]api.Alarm{firing("info")}, 0, api.HealthOK, "", 1},
+		"it fails by itself":     {[]api.Alarm{firing("warning")}, 60, api.HealthFailing, "60 % of the messages fail", 1},
+		"it is as bad by itself": {[]api.Alarm{firing("warning")}, 10, api.HealthDegraded, "10 % of the messages fail", 1},
+		"another's":              {[]api.Alarm{{Severity: "critical", State: api.AlarmFiring}}, 0, api.HealthOK, "", 0},
+	} {
+		r := newRig(t)
+		r.SetTable(table(row("entry", damrey.Command{Name: "add", Worker: "add"}), row("add")))
+		r.SetAlarms(c.alarms)
+		if n := r.node("add"); n.Health != api.HealthUnknown {
+			t.Errorf("%s: before it was heard: %s", name, n.Health)
+		}
+		s := r.source("add", "A")
+		s.beat()
+		r.pass(report.Every)
+		s.handle("entry", "add", 100, c.failed, time.Millisecond)
+		s.beat()
+		if n := r.node("add"); n.Health != c.want || n.Why != c.why || n.Alarms != c.count {
+			t.Errorf("%s: %+v", name, n)
+		}
+		if e := r.edge("entry", "add", "add"); c.failed == 0 && e.Health != api.HealthOK {
+			t.Errorf("%s: a route to it: %+v", name, e)
+		}
+	}
+}
+
+// A worker has the times of all routes to it together, and what is stored for it.
+func TestView_AWorkerSumsItsRoutesUp(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.SetTable(table(row("add")))
+	s := r.source("add", "A")
+	s.beat()
+	r.pass(report.Every)
+	s.handle("a", "slow", 30, 0, 100*time.Millisecond)
+	s.handle("b", "fast", 70, 0, time.Millisecond)
+	s.beat()
+	r.SetStores(r.now, map[string]Store{"add": {Stored: 9, Pending: 7, Unacked: 2}}, nil)
+	if n := r.node("add"); n.P50 < 0.9 || n.P50 > 1.1 || n.P95 < 90 || n.P99 > 110 || n.Pending != 7 {
+		t.Errorf("%+v", n)
+	}
+	if e := r.edge("b", "fast", "add"); e.P99 > 1.1 {
+		t.Errorf("a route has the times of another: %+v", e)
 	}
 }

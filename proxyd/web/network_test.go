@@ -68,15 +68,17 @@ func TestPage_AlarmsUnknownAndFurtherRoutes(t *testing.T) {
 	n := fewWorkers()
 	for i := range n.Nodes {
 		switch n.Nodes[i].Name {
-		case "square", "bank":
-			n.Nodes[i].Health, n.Nodes[i].Alarms = api.HealthOK, 1
+		case "square":
+			n.Nodes[i].Health, n.Nodes[i].Alarms = api.HealthFailing, 1
+		case "bank":
+			n.Nodes[i].Health, n.Nodes[i].Alarms = api.HealthDegraded, 1
 		case "mail":
 			n.Nodes[i].Health, n.Nodes[i].Why = "unknown", "not heard yet"
 		}
 	}
 	n.Firing = 2
 	n.Edges = append(n.Edges, edge("(other)", "(other)", "(other)", 7), edge("(other)", "(other)", "mail", 3))
-	s.set(func() { s.network, s.docs["/v1/alarms"] = n, someAlarms() })
+	s.show(n)
 	b := visit(t, s, 1280, 800, "")
 	b.Until(drawn + "6")
 	b.Until("document.querySelector('.node.failing')?.textContent.includes('square')")

@@ -1,36 +1,13 @@
 // The network as it is now, for all views. While the proxy does not answer, the last picture stays and says how old it is.
 import { useEffect, useState } from 'preact/hooks'
-import { judged, severitiesOf } from './network.js'
-import { get } from './rest.js'
 import { stream } from './stream.js'
 
 const HIDDEN = 60000 // a tab that nobody looks at gives its connection back after this
 
-const state = { network: null, received: null, connected: false, gone: null, error: null }
+const state = { network: null, connected: false, gone: null, error: null }
 const listeners = new Set()
 const eventListeners = new Set()
 let stop = null, hiding = 0
-
-const SEVERITIES = 5000 // how old what is known of the alarms may be while some fire
-const severities = { of: new Map(), key: '', at: 0, asking: false }
-
-// learn asks which alarms fire when others do, since the network only counts them. What was known stays when none answers.
-async function learn({ nodes }) {
-  const key = nodes.filter((n) => n.alarms).map((n) => `${n.name} ${n.alarms}`).join('\n')
-  const old = Date.now() - severities.at > SEVERITIES
-  if (severities.asking || key === severities.key && !(key && old)) return
-  severities.asking = true
-  try {
-    if (key) severities.of = severitiesOf((await get('/v1/alarms')).alarms)
-    severities.key = key
-  } catch {
-    // a node with alarms stays degraded at least, and the view of alarms says what is wrong
-  }
-  Object.assign(severities, { at: Date.now(), asking: false })
-  if (!state.received) return
-  state.network = judged(state.received, severities.of)
-  tell()
-}
 
 function tell() {
   for (const f of listeners) f(state)
@@ -52,9 +29,8 @@ function receive({ event, data }) {
     return
   }
   if (event === 'network') {
-    Object.assign(state, { received: document, network: judged(document, severities.of), connected: true, gone: null, error: null })
+    Object.assign(state, { network: document, connected: true, gone: null, error: null })
     tell()
-    learn(document)
   } else if (event === 'event') {
     for (const f of eventListeners) f(document)
   }

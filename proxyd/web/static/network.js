@@ -9,23 +9,6 @@ const SMALLEST = 3
 // titleOf is what a node is called: its name, but of what stands for all routes that beats do not tell apart.
 export const titleOf = (name) => (name === FURTHER ? 'all further routes' : name)
 
-const looks = { critical: 'failing', warning: 'degraded', info: 'idle' }
-
-// severitiesOf are the healths that firing alarms give their workers, by name.
-export function severitiesOf(alarms) {
-  const worst = new Map()
-  for (const a of alarms) {
-    if (a.state === 'firing' && a.worker) worst.set(a.worker, worse(worst.get(a.worker) ?? 'idle', looks[a.severity] ?? 'degraded'))
-  }
-  return worst
-}
-
-// judged is the document with no node better than its firing alarms; one whose alarms are not known yet is degraded.
-export function judged(network, severities) {
-  const nodes = network.nodes.map((n) => (n.alarms ? { ...n, health: worse(n.health, severities.get(n.name) ?? 'degraded') } : n))
-  return { ...network, nodes }
-}
-
 // groupsOf are the names that begin alike, up to the first - or _; a group has at least three.
 export function groupsOf(names) {
   const groups = new Map()
@@ -85,11 +68,14 @@ function total(edge) {
   edge.health = routes.reduce((h, r) => worse(h, r.health), 'idle')
   edge.declared = routes.some((r) => r.declared)
   edge.observed = routes.some((r) => r.observed)
-  const stored = routes.filter((r) => r.durable)
-  edge.fill = stored.length ? Math.max(...stored.map((r) => r.durable.fill)) : null
-  edge.stored = stored.length ? Math.max(...stored.map((r) => r.durable.stored)) : 0
+  const stored = routes.map((r) => r.durable).filter(Boolean)
+  edge.fill = stored.length ? Math.min(1, stored.reduce((n, d) => n + ownFill(d), 0)) : null
+  edge.full = stored.length ? Math.max(...stored.map((d) => d.fill)) : null // the target
   edge.paused = routes.every((r) => r.paused)
 }
+
+// ownFill is how much of its target's limit a route uses itself.
+const ownFill = (d) => (d.stored ? d.fill * Math.min(1, (d.pending + d.unacked) / d.stored) : 0)
 
 // only keeps what lies on a line through one of the names.
 export function within(model, names) {

@@ -241,7 +241,7 @@ export class Picture {
     set(d.bar, 'display', edge.fill === null ? 'none' : null)
     set(d.bar, 'transform', `translate(-17 ${y})`)
     set(d.fill, 'width', String(edge.fill === null ? 0 : Math.round(34 * Math.min(1, edge.fill) * 10) / 10))
-    set(d.fill, 'class', `fill ${fillLevel(edge.fill ?? 0)}`)
+    set(d.fill, 'class', `fill ${fillLevel(edge.full ?? 0)}`)
   }
 
   makeEdge(edge) {

@@ -1,18 +1,25 @@
 // The other modules that need no browser.
 import test from 'node:test'
 import assert from 'node:assert/strict'
-import { groupsOf, judged, modelOf, severitiesOf, titleOf } from '../static/network.js'
-import { columns, smooth } from '../static/series.js'
+import { groupsOf, modelOf, titleOf } from '../static/network.js'
+import { columns, gather, smooth } from '../static/series.js'
 import { middle, ms, percent, rate, seconds } from '../static/format.js'
 
 const node = (name, more) => ({ name, registered: true, health: 'ok', ready: 1, instances: 1, in_flight: 0, queued: 0, rate: 10, error_share: 0, alarms: 0, ...more })
 const route = (from, type, to, more) => ({ from, type, to, declared: true, observed: true, health: 'ok', rate: 5, error_share: 0, ...more })
 
 test('routes of one pair are one edge with the worse health', () => {
-  const m = modelOf({ nodes: [node('a'), node('b')], edges: [route('a', 'x', 'b'), route('a', 'y', 'b', { health: 'failing', rate: 15, error_share: 0.4, durable: { fill: 0.7, stored: 7 } })] })
+  const m = modelOf({ nodes: [node('a'), node('b')], edges: [route('a', 'x', 'b'), route('a', 'y', 'b', { health: 'failing', rate: 15, error_share: 0.4, durable: { fill: 0.7, stored: 7, pending: 4, unacked: 3 } })] })
   const e = m.edges.get('a→b')
   assert.deepEqual([e.rate, e.health, e.fill, e.routes.length], [20, 'failing', 0.7, 2])
   assert.ok(Math.abs(e.error_share - 0.3) < 1e-9)
+})
+
+test('the bar of an edge is what its own routes store', () => {
+  const durable = (pending) => ({ durable: { fill: 0.9, stored: 10, pending, unacked: 0 } })
+  const m = modelOf({ nodes: [], edges: [route('a', 'x', 'c', durable(6)), route('a', 'y', 'c', durable(4)), route('b', 'x', 'c', durable(0))] })
+  const [busy, unused] = [m.edges.get('a→c'), m.edges.get('b→c')]
+  assert.deepEqual([busy.fill.toFixed(3), busy.full, unused.fill, unused.full], ['0.900', 0.9, 0, 0.9])
 })
 
 test('an edge to nobody that is known shows the node', () => {
@@ -41,16 +48,6 @@ test('numbers are short', () => {
   assert.deepEqual([middle('short', 10), middle('order-processor-17', 10)], ['short', 'order…r-17'])
 })
 
-test('no node is better than its firing alarms', () => {
-  const severities = severitiesOf([
-    { state: 'firing', severity: 'warning', worker: 'a' }, { state: 'firing', severity: 'critical', worker: 'a' }, { state: 'firing', severity: 'warning', worker: 'b' },
-    { state: 'resolved', severity: 'critical', worker: 'c' }, { state: 'firing', severity: 'info', worker: 'd' },
-  ])
-  const nodes = ['a', 'b', 'd', 'e'].map((name) => node(name, { alarms: 1 })).concat(node('c'), node('f', { alarms: 1, health: 'failing' }))
-  const health = Object.fromEntries(judged({ nodes, edges: [] }, severities).nodes.map((n) => [n.name, n.health]))
-  assert.deepEqual(health, { a: 'failing', b: 'degraded', c: 'ok', d: 'ok', e: 'degraded', f: 'failing' })
-})
-
 test('what stands for all further routes is no worker', () => {
   const m = modelOf({ nodes: [node('a')], edges: [route('(other)', '(other)', '(other)'), route('(other)', '(other)', 'a')] })
   assert.deepEqual([m.nodes.get('(other)').further, titleOf('(other)'), titleOf('a')], [true, 'all further routes', 'a'])
@@ -63,4 +60,15 @@ test('rates are smoothed over three steps, and never over a gap', () => {
   const smoothed = smooth(points, 5, 3, ['handled'])
   const [, rates] = columns(smoothed, 5, [(p) => p.handled / 5])
   assert.deepEqual(rates.map((r) => r && Math.round(r * 100) / 100), [4, 4, 2.67, 4, 4, null, 0, 3])
+})
+
+test('series of several routes add up, without the points that still grow', () => {
+  const point = (at, handled, more) => ({ at, handled, failed: 0, p50_ms: handled, p95_ms: 1, p99_ms: 1, ...more })
+  const answer = (...points) => ({ from: '2026-01-01T00:00:00Z', to: '2026-01-01T00:00:10Z', step_seconds: 5, series: [{ points }] })
+  const { data, durable } = gather([
+    answer(point('2026-01-01T00:00:00Z', 3, { stored: 2 }), point('2026-01-01T00:00:05Z', 1, { unfinished: true })),
+    answer(point('2026-01-01T00:00:00Z', 4, { stored: 5 })),
+  ])
+  assert.deepEqual(data.map((p) => [p.handled, p.p50_ms, p.stored]), [[7, 4, 7]])
+  assert.equal(durable, true)
 })

@@ -8,7 +8,7 @@ import { FURTHER } from '../graph.js'
 import { fillLevel, titleOf } from '../network.js'
 import { Ago, Commands, Health, Mpu, Scroll, Trouble } from '../parts.js'
 import { Plot } from '../plot.js'
-import { columns, smooth } from '../series.js'
+import { columns, gather, smooth } from '../series.js'
 
 const MEAN = 3 // steps that a rate is of: beats come about once a step, so that one may have none and the next two
 const MOST = 8 // routes of one worker whose series are added up
@@ -112,8 +112,8 @@ function Stored({ route, backlog }) {
   return html`<h3>Stored</h3>
     <div class=${'meter ' + level} role="img" aria-label=${percent(backlog.fill) + ' full'}><${Bar} share=${backlog.fill} /></div>
     <dl class="facts">
-      <${Fact} name="stored">${count(backlog.stored)}${backlog.limit ? ` of ${count(backlog.limit)}` : ''}<//>
       <${Fact} name="pending">${count(backlog.pending)}<//><${Fact} name="in hand">${count(backlog.unacked)}<//>
+      <${Fact} name=${'for ' + route.to}>${count(backlog.stored)}${backlog.limit ? ` of ${count(backlog.limit)}` : ''}<//>
       <${Fact} name="oldest">${seconds(backlog.oldest_age_seconds)}<//><${Fact} name="redelivered">${count(backlog.redelivered)}<//>
       <${Fact} name="dead letters"><a href=${address(['dead'], { worker: route.to, type: route.type, from: route.from })}>${count(backlog.dead)}</a><//>
     </dl>`
@@ -169,24 +169,6 @@ function useStats(asked, from) {
     }
   }, [asked, from])
   return state
-}
-
-// gather adds the series of several routes up: counts are summed, of percentiles the worst is shown.
-function gather(answers) {
-  const points = new Map()
-  const step = answers?.[0]?.step_seconds || 5
-  let durable = false
-  for (const p of (answers ?? []).flatMap((a) => a.series).flatMap((s) => s.points)) {
-    const at = points.get(p.at) ?? points.set(p.at, { at: p.at, handled: 0, failed: 0, p50_ms: 0, p95_ms: 0, p99_ms: 0, stored: 0 }).get(p.at)
-    at.handled += p.handled
-    at.failed += p.failed
-    for (const k of ['p50_ms', 'p95_ms', 'p99_ms']) at[k] = Math.max(at[k], p[k])
-    at.stored = Math.max(at.stored, p.stored ?? 0)
-    durable ||= p.stored > 0
-  }
-  const first = answers?.[0]
-  const range = first ? [new Date(first.from) / 1000, new Date(first.to) / 1000] : null
-  return { data: [...points.values()].sort((a, b) => new Date(a.at) - new Date(b.at)), step, durable, range }
 }
 
 function Instances({ worker }) {
