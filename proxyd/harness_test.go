@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"net/http"
 	"strings"
@@ -178,7 +179,11 @@ func (r *rig) bucket(name string) jetstream.KeyValue {
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	kv, err := js.KeyValue(r.t.Context(), name)
+	var kv jetstream.KeyValue
+	eventually(r.t, "bucket "+name+" is made", func() bool {
+		kv, err = js.KeyValue(r.t.Context(), name)
+		return !errors.Is(err, jetstream.ErrBucketNotFound)
+	})
 	if err != nil {
 		r.t.Fatal(err)
 	}
