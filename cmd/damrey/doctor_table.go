@@ -31,7 +31,7 @@ func checkAgents(ctx context.Context, d *doctor) (found []finding, err error) {
 func checkTable(_ context.Context, d *doctor) (found []finding, err error) {
 	for _, broken := range d.table.Damaged {
 		found = append(found, finding{Severity: failure, Where: "worker " + broken.Name, What: "its entry is damaged: " + broken.Problem,
-			Do: "damrey worker chg -f FILE, or damrey worker del " + broken.Name})
+			Do: mendEntry(broken.Name)})
 	}
 	registered := make(map[string]bool)
 	for _, w := range d.table.Workers {
