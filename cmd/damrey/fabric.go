@@ -68,6 +68,9 @@ func readyOrAfter(ready <-chan struct{}, d time.Duration) <-chan struct{} {
 //
 // In a cluster the proxy comes first and makes the buckets: it tells why it waits for a majority.
 func startFabric(ctx context.Context, g *group, cfg fabricConfig) (fabric, error) {
+	if err := proxyd.Validate(cfg.Proxy); err != nil {
+		return fabric{}, usageError("%w", err)
+	}
 	if err := proxyd.Check(cfg.Proxy); err != nil { // before a broker is made for nothing
 		return fabric{}, err
 	}
