@@ -20,8 +20,6 @@ func (r replyPrefixes) check(fabric string) error {
 	fabric += "."
 	for _, prefix := range r {
 		switch {
-		case prefix == "":
-			return usageError("--reply-prefix is empty, which would answer to every subject; use a prefix such as my.inbox.")
 		case strings.ContainsAny(prefix, "*> \t\r\n"):
 			return usageError("--reply-prefix %q holds a wildcard or white space; give what the subjects begin with, such as my.inbox.", prefix)
 		case strings.HasPrefix(prefix, "$"):
