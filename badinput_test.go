@@ -77,8 +77,9 @@ func TestInstance_StopsAtAnyMoment(t *testing.T) {
 	}
 	waiting.Stop()
 	must(t, await(t, "Serve", done))
-	if !strings.Contains(logged.String(), "NATS is not reachable; waiting for it") {
-		t.Errorf("nothing was said: %s", logged.String())
+	const said = `"url":"nats://127.0.0.1:1","error":"nats: no servers available for connection","message":"NATS is not reachable; waiting for it"`
+	if !strings.Contains(logged.String(), said) {
+		t.Errorf("%s is not said: %s", said, logged.String())
 	}
 }
 
@@ -94,8 +95,12 @@ func TestInstance_WaitsForABrokerThatComesLater(t *testing.T) {
 	w := damrey.New(damrey.Config{Name: "w"}, zerolog.New(&logged), damrey.WithConnect(damrey.ConnectConfig{URL: url}))
 	f.run(w)
 	eventually(t, "it says that it waits", func() bool {
-		return strings.Contains(logged.String(), "NATS is not reachable; waiting for it")
+		return strings.Contains(logged.String(), "NATS is not reachable; waiting for it") &&
+			strings.Contains(logged.String(), `"error":"no connection to NATS","url":"`+url+`"`)
 	})
+	if strings.Contains(logged.String(), "outbound buffer") {
+		t.Errorf("the table was asked for: %s", logged.String())
+	}
 	f.start(&server.Options{
 		ServerName: "broker", Host: "127.0.0.1", Port: port, NoSigs: true, NoLog: true, JetStream: true, StoreDir: dir,
 	})

@@ -3,6 +3,7 @@ package damrey_test
 import (
 	"context"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/damrey/damrey"
@@ -139,13 +140,20 @@ func TestBridge_LoopsOfStockClientsEnd(t *testing.T) {
 	f := newFabric(t)
 	f.register("a", to("x", "b"))
 	f.register("b", to("x", "a"))
-	again := func(context.Context, damrey.Msg) (damrey.Msg, error) { return damrey.NewRequest("x"), nil }
+	var ran atomic.Int32
+	again := func(context.Context, damrey.Msg) (damrey.Msg, error) {
+		ran.Add(1)
+		return damrey.NewRequest("x"), nil
+	}
 	a := f.worker("a", again)
 	b := f.worker("b", again)
 	f.bridge()
-	if got := f.ask("damrey.out.a.x", ""); !strings.Contains(got, `"damrey:loop"`) {
-		t.Errorf("got %s", got)
+	if got := f.ask("damrey.out.a.x", ""); !strings.Contains(got, `"damrey:loop"`) || ran.Swap(0) != 65 {
+		t.Errorf("got %s after %d", got, ran.Load())
 	}
 	must(t, f.nc.Publish("damrey.out.a.x", nil))
 	eventually(t, "the loop of a send ends", func() bool { return a.Stats().Looped+b.Stats().Looped == 2 })
+	if n := ran.Load(); n != 65 {
+		t.Errorf("%d handlers ran", n)
+	}
 }

@@ -47,14 +47,35 @@ func Connect(c ConnectConfig) (*nats.Conn, error) {
 	if err := c.complete(); err != nil {
 		return nil, err
 	}
-	nc, err := nats.Connect(c.URL, c.natsOptions()...)
-	if err != nil {
+	opts := c.natsOptions()
+	// A connection that waits does not tell why: the first try is one that does.
+	nc, err := nats.Connect(c.URL, append(opts[:len(opts):len(opts)], nats.RetryOnFailedConnect(false))...)
+	if err == nil {
+		return nc, nil
+	}
+	if !waits(opts) {
 		return nil, fmt.Errorf("damrey: connect to %s: %w", redact(c.URL), err)
 	}
+	nc, again := nats.Connect(c.URL, opts...)
+	if again != nil {
+		return nil, fmt.Errorf("damrey: connect to %s: %w", redact(c.URL), again)
+	}
 	if !nc.IsConnected() {
-		c.Log.Warn().Str("url", redact(c.URL)).Err(nc.LastError()).Msg("NATS is not reachable; waiting for it")
+		c.Log.Warn().Str("url", redact(c.URL)).Err(err).Msg("NATS is not reachable; waiting for it")
 	}
 	return nc, nil
+}
+
+// waits says whether options ask for a server that is not there yet. An option
+// that fails does so when connecting, too.
+func waits(opts []nats.Option) bool {
+	o := nats.GetDefaultOptions()
+	for _, opt := range opts {
+		if opt != nil && opt(&o) != nil {
+			return false
+		}
+	}
+	return o.RetryOnFailedConnect
 }
 
 // complete fills what is empty from the environment and the nats context.

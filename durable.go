@@ -132,7 +132,7 @@ type jobHeader struct {
 	given string // the application's, instead of id
 	reply string // where an answer goes; empty: none is wanted
 	hops  int
-	path  string // the routes behind it
+	path  string      // the routes behind it
 	trace nats.Header // nil: it is not traced
 	// patient is of what a stored message leads to: it waits while nothing can be
 	// stored, since the message would only fail.

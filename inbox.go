@@ -99,6 +99,6 @@ func (l *link) relay(t tail, m *nats.Msg) {
 // refuse drops what would be answered somewhere that is no inbox.
 func (l *link) refuse(subject string) {
 	l.count.refused.Add(1)
-	l.log.warn("dropped a message whose reply subject is no inbox, or over 1,024 bytes; if its client has an inbox prefix of its own, allow it with damrey.WithReplyPrefix",
+	l.log.warn("dropped a message whose reply subject is no inbox, or over 1,024 bytes; if its client has an inbox prefix of its own, allow it with --reply-prefix, or damrey.WithReplyPrefix",
 		func(e *zerolog.Event) { e.Str("reply", clip(subject)) })
 }

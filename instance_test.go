@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -281,12 +282,29 @@ func TestInstance_LoopEndsAndSaysSo(t *testing.T) {
 	f := newFabric(t)
 	f.register("entry", to("add", "add"))
 	f.register("add", to("add", "entry"))
-	again := func(context.Context, damrey.Msg) (damrey.Msg, error) { return damrey.NewRequest("add"), nil }
-	f.worker("add", again)
+	var ran atomic.Int32
+	again := func(context.Context, damrey.Msg) (damrey.Msg, error) {
+		ran.Add(1)
+		return damrey.NewRequest("add"), nil
+	}
+	add := f.worker("add", again)
 	entry := f.worker("entry", again)
+	// 64 forwards lie behind the last one, so that 65 handlers ran.
 	_, err := entry.Request(f.context(), "add")
-	if !errors.Is(err, damrey.ErrLoop) {
-		t.Fatalf("got %v, want ErrLoop", err)
+	if !errors.Is(err, damrey.ErrLoop) || !strings.Contains(err.Error(), "went over 64 hops (add→add→entry)") || ran.Swap(0) != 65 {
+		t.Fatalf("got %v after %d, want ErrLoop", err, ran.Load())
+	}
+	// A stock client that asks an instance itself, and one that wants no answer.
+	m, err := f.nc.Request("damrey.msg.entry.add.entry", []byte(`["REQUEST","add"]`), patience)
+	must(t, err)
+	if got := string(m.Data); !strings.Contains(got, `"damrey:loop","entry→add→add"`) || ran.Swap(0) != 65 {
+		t.Errorf("got %s after %d", got, ran.Load())
+	}
+	looped := add.Stats().Looped + entry.Stats().Looped
+	must(t, f.nc.Publish("damrey.msg.entry.add.entry", []byte(`["REQUEST","add"]`)))
+	eventually(t, "the loop without an answer ends", func() bool { return add.Stats().Looped+entry.Stats().Looped == looped+1 })
+	if n := ran.Load(); n != 65 {
+		t.Errorf("%d handlers ran", n)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/damrey/damrey/internal/bucket"
@@ -126,7 +127,7 @@ func CancelSchedule(ctx context.Context, js jetstream.JetStream, prefix, name st
 	ctx, cancel := context.WithTimeout(ctx, cancelTime)
 	defer cancel()
 	keys := []string{Schedule{ID: name}.Key()}
-	if CheckName(name) == nil {
+	if !strings.ContainsAny(name, ". *>") { // a key that somebody published under by hand may be no name
 		keys = append(keys, name)
 	}
 	var purged uint64

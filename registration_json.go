@@ -5,9 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"reflect"
-	"slices"
 	"strconv"
 	"time"
 
@@ -33,14 +31,23 @@ func (e *FieldError) Error() string {
 // JSON, unknown fields by name, fields that stand twice, and all that [Registration.Validate] finds,
 // and an agent that no agent can be named.
 func ParseRegistration(data []byte) (Registration, error) {
+	reg, err := ParseNewer(data)
+	if unknown := reg.CheckExtra(); unknown != nil {
+		return Registration{}, unknown
+	}
+	return reg, err
+}
+
+// ParseNewer is [ParseRegistration] of what may come from a newer version:
+// fields that this one does not know are kept in Extra. Whoever stores it has
+// [Registration.CheckExtra] refuse those that nobody has stored before. With
+// an error from Validate on, the registration is what was read.
+func ParseNewer(data []byte) (Registration, error) {
 	reg, err := decodeRegistration(data)
 	if err != nil {
 		return Registration{}, err
 	}
 	if err := CheckKeys(data); err != nil {
-		return Registration{}, err
-	}
-	if err := reg.refuseUnknown(); err != nil {
 		return Registration{}, err
 	}
 	if err := reg.Validate(); err != nil {
@@ -143,26 +150,6 @@ func valueProblem(raw json.RawMessage, err error) string {
 		want = "true or false"
 	}
 	return fmt.Sprintf("%s is needed, not %s", want, clip(string(raw)))
-}
-
-func (r Registration) refuseUnknown() error {
-	if err := refuse(r.Extra, "", "mpu, name, agent, max_messages, max_bytes, paused, commands"); err != nil {
-		return err
-	}
-	for i, c := range r.Commands {
-		if err := refuse(c.Extra, fmt.Sprintf("commands[%d].", i), "name, worker, mpu, batch, delivery, attempts, backoff, window, key, paused"); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func refuse(extra map[string]json.RawMessage, under, known string) error {
-	if len(extra) == 0 {
-		return nil
-	}
-	first := slices.Sorted(maps.Keys(extra))[0]
-	return &FieldError{Field: under + first, Problem: "unknown field; known are " + known}
 }
 
 // MarshalJSON writes the known fields in the original order, then Extra.

@@ -183,3 +183,33 @@ func TestRow_RoutesByTypeThenByDefault(t *testing.T) {
 		}
 	}
 }
+
+// What a newer version stored may stay and go; what nobody stored, and another value, is refused.
+func TestRegistration_ExtraMayStayAsItStands(t *testing.T) {
+	t.Parallel()
+	read := func(doc string) (r Registration) {
+		if err := json.Unmarshal([]byte(doc), &r); err != nil {
+			t.Fatal(err)
+		}
+		return r
+	}
+	stored := []Registration{
+		read(`{"name":"w","commands":[{"name":"a","worker":"b"}],"old":1}`),
+		read(`{"name":"w","commands":[{"name":"a","worker":"b","shadow":{"to":"c","share":0.5}}],"weight":7}`),
+	}
+	for doc, want := range map[string]string{
+		`{"name":"w","commands":[{"name":"more","worker":"py"},{"name":"a","worker":"z","shadow":{ "share":0.50, "to":"c"}}],"weight":7,"paused":true}`: "",
+		`{"name":"w","commands":[]}`:                                          "",
+		`{"name":"w","commands":[],"old":1}`:                                  "",
+		`{"name":"w","commands":[],"weight":8}`:                               "weight: this version does not know the field and cannot change it",
+		`{"name":"w","commands":[],"weigth":7}`:                               "weigth: unknown field; known are mpu, name",
+		`{"name":"w","commands":[{"name":"other","worker":"b","shadow":{}}]}`: "commands[0].shadow: unknown field; known are name, worker",
+		`{"name":"w","commands":[{"name":"a","worker":"b","shadow":"c"}]}`:    "commands[0].shadow: this version does not know the field",
+		`{"name":"w","commands":[{"name":"a","worker":"b","weight":7}]}`:      "commands[0].weight: unknown field",
+	} {
+		err := read(doc).CheckExtra(stored...)
+		if _, ok := errors.AsType[*FieldError](err); want == "" && err != nil || want != "" && (!ok || !strings.HasPrefix(err.Error(), want)) {
+			t.Errorf("%s\n got %v\nwant %s", doc, err, want)
+		}
+	}
+}

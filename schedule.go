@@ -129,11 +129,15 @@ func (s Schedule) Message(prefix, storeID string) *nats.Msg {
 }
 
 // ReadSchedule reads what is stored: a schedule, or with an empty Pattern what
-// came due of one. The error says what is wrong with the subject.
+// came due of one. The error says what is wrong with the subject; what waits
+// has its key even then.
 func ReadSchedule(prefix, subject string, h nats.Header, payload []byte) (Schedule, error) {
 	s := Schedule{
 		ID: h.Get(HeaderOriginalID), Payload: payload, Pattern: h.Get(jetstream.ScheduleHeader),
 		TimeZone: h.Get(jetstream.ScheduleTimeZoneHeader), Asked: h.Get(HeaderAsked), trace: traceHeaders(h),
+	}
+	if key, waits := strings.CutPrefix(subject, LaterSubject(prefix, "")); waits {
+		s.key = key
 	}
 	due := subject
 	if target := h.Get(jetstream.ScheduleTargetHeader); target != "" {

@@ -153,6 +153,35 @@ func TestTrap_ADamagedRowLeavesTheLastGoodOne(t *testing.T) {
 	}
 }
 
+// Rows that stay damaged are told once each, however often the table is loaded, and not all at once.
+func TestWatcher_TellsOfADamagedRevisionOnce(t *testing.T) {
+	t.Parallel()
+	f := newFabric(t)
+	for _, name := range []string{"a", "b", "c"} {
+		_, err := f.kv.PutString(f.context(), name, `{`)
+		must(t, err)
+	}
+	var logged logBuffer
+	loads := make(chan *damrey.Table, 100)
+	w := damrey.NewWatcher(f.connect(), damrey.WatchConfig{
+		OnChange: func(table *damrey.Table) { loads <- table }, Log: zerolog.New(&logged),
+	})
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- w.Run(ctx) }()
+	await(t, "the table", loads)
+	for range 3 {
+		w.Reload()
+		await(t, "the table again", loads)
+	}
+	stop()
+	must(t, await(t, "the end", ended))
+	const text = "a row of the routing table cannot be read; the last good one stays in use"
+	if n := strings.Count(logged.String(), text); n != 2 || !strings.Contains(logged.String(), `"more_like_this":2`) {
+		t.Errorf("%d lines: %s", n, logged.String())
+	}
+}
+
 func TestServices_AnswerAsNATSsOwnDo(t *testing.T) {
 	t.Parallel()
 	f := newFabric(t)

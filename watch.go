@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -25,7 +26,9 @@ type Watcher struct {
 	again chan struct{}
 	ready chan struct{}
 	fresh atomic.Bool
-	told  string // the last trouble that was logged, so that it is logged once
+	log   *throttledLog
+	told  told              // the trouble that was logged last
+	bad   map[string]uint64 // revisions of rows that cannot be read and were logged
 }
 
 // WatchConfig says what a [Watcher] watches.
@@ -58,7 +61,10 @@ func NewWatcher(nc *nats.Conn, cfg WatchConfig) *Watcher {
 	if cfg.Prefix == "" {
 		cfg.Prefix = DefaultPrefix
 	}
-	w := &Watcher{cfg: cfg, nc: nc, again: make(chan struct{}, 1), ready: make(chan struct{})}
+	w := &Watcher{
+		cfg: cfg, nc: nc, again: make(chan struct{}, 1), ready: make(chan struct{}),
+		log: newThrottledLog(cfg.Log), bad: make(map[string]uint64),
+	}
 	w.table.Store(cfg.Last)
 	return w
 }
@@ -86,8 +92,15 @@ func (w *Watcher) Run(ctx context.Context) error {
 		return fmt.Errorf("damrey: watch: %w", err)
 	}
 	defer func() { _ = uplink.Unsubscribe() }() // fails only on a closed connection
+	defer w.log.flush()
 	for ctx.Err() == nil {
-		err := w.session(ctx, status)
+		var err error
+		if w.nc.IsConnected() {
+			err = w.session(ctx, status)
+		}
+		if !w.nc.IsConnected() { // what a question met instead says less
+			err = errNotConnected
+		}
 		w.fresh.Store(false)
 		w.report(ctx, err)
 		if err != nil {
@@ -106,17 +119,44 @@ func (w *Watcher) Reload() {
 	}
 }
 
-// report logs trouble once, until it ends or another comes.
+var errNotConnected = errors.New("no connection to NATS")
+
+// told is what trouble was logged last.
+type told struct {
+	text  string    // empty: there is none
+	since time.Time // when trouble began
+	at    time.Time // when it was logged
+}
+
+// tellAgain is how often trouble that lasts is logged.
+const tellAgain = time.Minute
+
+// news says whether trouble is to be logged now: a new one, and one that lasts
+// from time to time.
+func (t *told) news(text string, now time.Time) bool {
+	if t.text == "" {
+		t.since = now
+	}
+	if text == t.text && now.Sub(t.at) < tellAgain {
+		return false
+	}
+	t.text, t.at = text, now
+	return true
+}
+
+// report logs trouble.
 func (w *Watcher) report(ctx context.Context, err error) {
-	if err == nil || ctx.Err() != nil {
+	now := time.Now()
+	if err == nil || ctx.Err() != nil || !w.told.news(err.Error(), now) {
 		return
 	}
-	text := err.Error()
-	if text == w.told {
-		return
-	}
-	w.told = text
 	e := w.cfg.Log.Warn().Err(err)
+	if errors.Is(err, errNotConnected) {
+		e = e.Str("url", redact(strings.Join(w.nc.Servers(), ",")))
+	}
+	if lasted := now.Sub(w.told.since); lasted > 0 {
+		e = e.Stringer("for", lasted.Round(time.Second))
+	}
 	if t := w.Table(); t != nil {
 		e = e.Int("rows_kept", len(t.rows))
 	}
@@ -166,6 +206,7 @@ func (w *Watcher) session(ctx context.Context, status <-chan nats.Status) error 
 			spread(ctx)
 			return nil
 		case <-verify.C:
+			w.log.flush()
 			if same, err := w.verify(ctx, s); err != nil || !same {
 				return err
 			}
@@ -279,8 +320,8 @@ func (w *Watcher) loaded(ctx context.Context, s *watching, old, next *Table, key
 		w.cfg.Log.Warn().Time("was", old.Created).Time("is", next.Created).Int("rows", len(next.rows)).
 			Msg("the bucket was made anew; the table was loaded whole")
 	}
-	if w.told != "" {
-		w.told = ""
+	if w.told.text != "" {
+		w.told = told{}
 		w.cfg.Log.Info().Int("rows", len(next.rows)).Msg("the routing table is read again")
 	}
 	w.table.Store(next)
@@ -367,15 +408,21 @@ func (w *Watcher) put(t *Table, e jetstream.KeyValueEntry) {
 	name := e.Key()
 	if e.Operation() != jetstream.KeyValuePut {
 		delete(t.rows, name)
+		delete(w.bad, name)
 		return
 	}
 	row, err := readRow(w.cfg.Prefix, name, e.Value(), e.Revision())
 	if err == nil {
 		t.rows[name] = row
+		delete(w.bad, name)
 		return
 	}
-	w.cfg.Log.Error().Err(err).Str("worker", name).Uint64("revision", e.Revision()).
-		Msg("a row of the routing table cannot be read; the last good one stays in use")
+	if w.bad[name] != e.Revision() {
+		w.bad[name] = e.Revision()
+		w.log.warn("a row of the routing table cannot be read; the last good one stays in use", func(line *zerolog.Event) {
+			line.Err(err).Str("worker", name).Uint64("revision", e.Revision())
+		})
+	}
 	if last := w.Table().Row(name); last != nil {
 		t.rows[name] = last
 	}

@@ -86,7 +86,7 @@ func (a *Agent) mayAnswer(reply string) bool {
 		return true
 	}
 	if a.refused.Add(1) == 1 {
-		a.cfg.Log.Warn().Str("reply", reply).Msg("a question with a reply subject that is no inbox is not answered, and further ones are only counted")
+		a.cfg.Log.Warn().Str("reply", reply).Msg("a question with a reply subject that is no inbox is not answered, and further ones are only counted; if its client has an inbox prefix of its own, allow it with --reply-prefix")
 	}
 	return false
 }

@@ -14,6 +14,7 @@ import (
 // Result is one row of the table.
 type Result struct {
 	Name string `json:"name"`
+	// What it measures, in words.
 	What string `json:"what"`
 	// Unit of Raw and Damrey: msg/s, µs or bytes.
 	Unit string `json:"unit"`

@@ -176,15 +176,38 @@ func TestBroker_RefusesADirectoryItCannotUse(t *testing.T) {
 		_, err := broker.New(broker.Config{Port: -1, LeafPort: -1, Dir: dir})
 		wantError(t, err, broker.ErrDir, dir, "--data")
 	}
+	data := t.TempDir()
+	inside := filepath.Join(data, "jetstream")
+	if err := os.WriteFile(inside, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, err = broker.New(broker.Config{Port: -1, LeafPort: -1, Dir: data})
+	wantError(t, err, broker.ErrDir, inside, "cannot be written", "--data")
+}
+
+func TestBroker_RefusesAStoreOfAnotherUser(t *testing.T) {
+	t.Parallel()
+	inside := filepath.Join(t.TempDir(), "jetstream")
+	if err := os.Mkdir(inside, 0o500); err != nil {
+		t.Fatal(err)
+	}
+	_, err := broker.New(broker.Config{Port: -1, LeafPort: -1, Dir: filepath.Dir(inside)})
+	if os.Geteuid() == 0 { // who may write anywhere, and must leave nothing there
+		if entries, readErr := os.ReadDir(inside); err != nil || readErr != nil || len(entries) != 0 {
+			t.Errorf("refused with %v; left %v, %v", err, entries, readErr)
+		}
+		return
+	}
+	wantError(t, err, broker.ErrDir, inside, "permission denied", "--data")
 }
 
 func TestBroker_ReturnsWhatNATSCallsFatal(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
+	b := newBroker(t, broker.Config{Dir: dir})
 	if err := os.WriteFile(filepath.Join(dir, "jetstream"), nil, 0o600); err != nil { // where a directory must be
 		t.Fatal(err)
 	}
-	b := newBroker(t, broker.Config{Dir: dir})
 	wantError(t, b.Run(testContext(t)), broker.ErrStart, "JetStream")
 	startBroker(t, broker.Config{Dir: t.TempDir()}) // and nothing of it is in the way
 }

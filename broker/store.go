@@ -1,7 +1,9 @@
 package broker
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -89,5 +91,21 @@ func checkStore(dir string, cluster Cluster) error {
 	if err != nil {
 		return err
 	}
-	return s.close()
+	return errors.Join(checkWritable(filepath.Join(dir, "jetstream")), s.close())
+}
+
+// checkWritable says what nats-server would, which names neither the directory nor a way out: a directory that another user
+// made, or a file system that is read only. What passes, such as a full disk, is waited for when it runs.
+func checkWritable(dir string) error {
+	file, err := os.CreateTemp(dir, ".damrey-write-*")
+	if errors.Is(err, fs.ErrNotExist) || passes(err) {
+		return nil
+	}
+	if err == nil {
+		err = errors.Join(file.Close(), os.Remove(file.Name()))
+	}
+	if err != nil {
+		return fmt.Errorf("%w: %s cannot be written: %w; give it to the user that runs this, or choose another directory with --data", ErrDir, dir, err)
+	}
+	return nil
 }

@@ -23,7 +23,7 @@ type classicList struct {
 
 // addWorker is POST /worker/add.
 func (p *Proxy) addWorker(ctx context.Context, in *classicBody) (*registrationAnswer, error) {
-	reg, err := parseDocument(in.RawBody, "")
+	reg, err := p.readDocument(ctx, in.RawBody, "")
 	if err != nil {
 		return nil, err
 	}
@@ -41,7 +41,7 @@ func (p *Proxy) addWorker(ctx context.Context, in *classicBody) (*registrationAn
 
 // changeWorker is POST /worker/chg.
 func (p *Proxy) changeWorker(ctx context.Context, in *classicBody) (*registrationAnswer, error) {
-	reg, err := parseDocument(in.RawBody, "")
+	reg, err := p.readDocument(ctx, in.RawBody, "")
 	if err != nil {
 		return nil, err
 	}

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/nats-io/nats.go"
@@ -104,6 +105,8 @@ func letterOf(prefix, subject string, sequence uint64, h nats.Header, payload []
 	l.Worker, l.Type, l.From = parseDeadSubject(prefix, subject)
 	if msg, err := wire.Decode(payload); err == nil && utf8.ValidString(strings.Join(msg, "")) {
 		l.Message = msg
+	} else {
+		l.Text = textOf(payload)
 	}
 	return l
 }
@@ -116,6 +119,23 @@ func pathOf(h nats.Header) (path []string) {
 		}
 	}
 	return path
+}
+
+// textLimit is how much of a payload that is no message is shown.
+const textLimit = 200
+
+// textOf is the beginning of what people can read, and else empty.
+func textOf(payload []byte) string {
+	if !utf8.Valid(payload) {
+		return ""
+	}
+	text := []rune(string(payload))
+	for _, r := range text {
+		if !unicode.IsPrint(r) && !unicode.IsSpace(r) {
+			return ""
+		}
+	}
+	return string(text[:min(len(text), textLimit)])
 }
 
 // detailOf is a letter as it was got, without the headers that the broker adds to tell what it gives.

@@ -195,6 +195,14 @@ func TestDead_ListsWhatIsNoLetter(t *testing.T) {
 	if sequences(list) != "1 2 3" || list.Letters[0].Message != nil || list.Letters[1].From != "" || list.Letters[2].Message != nil {
 		t.Errorf("%+v", list)
 	}
+	if list.Letters[0].Text != "nonsense" || list.Letters[1].Text != "" || list.Letters[2].Text != "" {
+		t.Errorf("%+v", list)
+	}
+	r.write("damrey.dead.w.x.src", "bell \a")
+	r.write("damrey.dead.w.x.src", strings.Repeat("ä\n", 500))
+	if more := r.list(api.DeadFilter{}).Letters[3:]; more[0].Text != "" || more[1].Text != strings.Repeat("ä\n", 100) {
+		t.Errorf("%+v", more)
+	}
 	one, err := r.api.DeadLetter(t.Context(), 1)
 	if err != nil || string(one.Payload) != "nonsense" || one.Message != nil {
 		t.Errorf("%+v, %v", one, err)
@@ -204,7 +212,7 @@ func TestDead_ListsWhatIsNoLetter(t *testing.T) {
 			t.Errorf("%d: %v", sequence, err)
 		}
 	}
-	if r.stored("DAMREY_DEAD") != 3 {
+	if r.stored("DAMREY_DEAD") != 5 {
 		t.Error("a letter that could not be retried is gone")
 	}
 }

@@ -1,6 +1,7 @@
 package proxyd
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"net/http"
@@ -11,15 +12,40 @@ import (
 	"github.com/damrey/damrey/internal/api"
 )
 
-// parseDocument reads a registration from a request's body. What GET added to it is ignored. With a name, which is the
-// path's, the document may leave its own out but not say another.
+// readDocument reads a registration from a request's body and refuses fields that nobody knows. Those of a newer version
+// that stand in the entry, or stood there, may stay as they are.
+func (p *Proxy) readDocument(ctx context.Context, body []byte, name string) (damrey.Registration, error) {
+	reg, wrong := parseDocument(body, name)
+	if reg.CheckExtra() == nil {
+		return reg, wrong
+	}
+	var before []damrey.Registration
+	if damrey.CheckWorkerName(reg.Name) == nil {
+		records, err := p.table.history(ctx, reg.Name)
+		if err != nil {
+			return reg, err
+		}
+		for _, r := range records {
+			if e := newEntry(r.key, r.value, r.revision, r.created); !r.deleted && e.damage == nil {
+				before = append(before, e.reg)
+			}
+		}
+	}
+	if err := reg.CheckExtra(before...); err != nil {
+		return reg, wrongDocument(body, err)
+	}
+	return reg, wrong
+}
+
+// parseDocument leaves out what GET added. With a name, which is the path's, the document may leave its own out but not
+// say another.
 func parseDocument(body []byte, name string) (damrey.Registration, error) {
 	var reg damrey.Registration
 	if err := reg.UnmarshalJSON(body); err != nil {
 		return reg, wrongDocument(body, err)
 	}
 	if err := damrey.CheckKeys(body); err != nil { // before what stands twice is lost in what is marshaled anew
-		return reg, wrongDocument(body, err)
+		return damrey.Registration{}, wrongDocument(body, err)
 	}
 	changed := false
 	for _, field := range []string{api.FieldRevision, api.FieldUpdated} {
@@ -38,7 +64,7 @@ func parseDocument(body []byte, name string) (damrey.Registration, error) {
 			return reg, err
 		}
 	}
-	reg, err := damrey.ParseRegistration(document)
+	reg, err := damrey.ParseNewer(document)
 	if err != nil {
 		return reg, wrongDocument(body, err)
 	}

@@ -77,7 +77,7 @@ func (k *keeper) run(ctx context.Context, ready <-chan struct{}) {
 	case <-ctx.Done():
 		return
 	}
-	watcher := damrey.NewWatcher(k.store.nc, damrey.WatchConfig{Prefix: k.store.prefix, Log: k.store.log, OnChange: k.changed})
+	watcher := damrey.NewWatcher(k.store.nc, damrey.WatchConfig{Prefix: k.store.prefix, OnChange: k.changed}) // the bridge's watcher says what is wrong with the table
 	var watching sync.WaitGroup
 	watching.Go(func() {
 		if err := watcher.Run(ctx); err != nil {

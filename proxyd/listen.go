@@ -7,6 +7,9 @@ import (
 	"syscall"
 )
 
+// Validate says what of a configuration cannot work anywhere, without a look at the machine.
+func Validate(cfg Config) error { return cfg.withDefaults().validate() }
+
 // Check says whether a proxy could be made of cfg and listen now, and starts nothing.
 func Check(cfg Config) error {
 	cfg = cfg.withDefaults()

@@ -174,6 +174,8 @@ func (l *schedules) describe(ctx context.Context, s damrey.Schedule, created tim
 	}
 	if msg, err := wire.Decode(s.Payload); err == nil && utf8.ValidString(strings.Join(msg, "")) {
 		d.Message = msg
+	} else {
+		d.Text = textOf(s.Payload)
 	}
 	last := l.lastFiring(ctx, s)
 	d.Error = last.Error

@@ -274,7 +274,7 @@ func TestSchedules_WhatIsWrittenByHandDoesNotBreakTheList(t *testing.T) {
 	t.Parallel()
 	r := newScheduleRig(t)
 	for _, m := range []*nats.Msg{
-		{Subject: "damrey.later.x", Data: []byte("nonsense")},
+		{Subject: "damrey.later.x!", Data: []byte("nonsense")},
 		{Subject: "damrey.later.y", Header: nats.Header{jetstream.ScheduleHeader: {"@every 1h"}, jetstream.ScheduleTargetHeader: {"damrey.due.odd"}}},
 	} {
 		if _, err := r.js.PublishMsg(t.Context(), m); err != nil {
@@ -282,8 +282,16 @@ func TestSchedules_WhatIsWrittenByHandDoesNotBreakTheList(t *testing.T) {
 		}
 	}
 	all := r.schedules()
-	if len(all) != 2 || !strings.Contains(all[0].Error, "damrey.later.x") || !strings.Contains(all[1].Error, "damrey.due.odd") {
+	if len(all) != 2 || !strings.Contains(all[0].Error, "damrey.later.x!") || !strings.Contains(all[1].Error, "damrey.due.odd") {
 		t.Fatalf("%+v", all)
+	}
+	if all[0].ID != "x!" || all[0].Text != "nonsense" || all[1].ID != "y" {
+		t.Errorf("%+v", all)
+	}
+	for _, s := range all {
+		if err := r.api.DeleteSchedule(t.Context(), s.ID); err != nil {
+			t.Errorf("%s cannot be removed: %v", s.ID, err)
+		}
 	}
 	// What came due on no right subject is a dead letter.
 	if _, err := r.js.Publish(t.Context(), "damrey.due.odd", []byte("nonsense")); err != nil {

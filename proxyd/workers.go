@@ -99,7 +99,7 @@ func (p *Proxy) putWorker(ctx context.Context, in *putWorker) (*registrationAnsw
 	if err != nil {
 		return nil, err
 	}
-	reg, err := parseDocument(in.RawBody, in.Name)
+	reg, err := p.readDocument(ctx, in.RawBody, in.Name)
 	if err != nil {
 		return nil, err
 	}
@@ -167,7 +167,8 @@ func (p *Proxy) routeWorkers(a huma.API) {
 	})
 	huma.Register(a, put, answer(p.putWorker))
 	describeDocument(a, put, "A registration, whole. The name may be left out; revision and updated are ignored. "+
-		"Towards max_messages and max_bytes counts what is stored on durable routes to the worker, and each id that is remembered there. A limit of 0 is refused; leave it out for no bound, or the default.")
+		"Towards max_messages and max_bytes counts what is stored on durable routes to the worker, and each id that is remembered there. A limit of 0 is refused; leave it out for no bound, or the default. "+
+		"Fields that this version does not know may stay as the entry has, or had, them.")
 	huma.Register(a, huma.Operation{
 		OperationID: "delete-worker", Method: http.MethodDelete, Path: "/v1/workers/{name}", Tags: []string{"workers"},
 		Summary:     "Remove a worker from the table",

@@ -311,3 +311,36 @@ func TestProxy_SaysHowToGetRidOfADamagedEntry(t *testing.T) {
 		t.Errorf("%+v", p)
 	}
 }
+
+// A row that a newer version wrote can be changed, also back to what it was; only what it never had is refused.
+func TestProxy_ChangesRowsOfANewerVersion(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, proxyd.Config{})
+	const newer = `{"mpu":"9","name":"newer","agent":"","commands":[{"name":"a","worker":"b","shadow":{"to":"c"}}],"weight":7}`
+	if _, err := r.bucket("damrey_workers").PutString(t.Context(), "newer", newer); err != nil {
+		t.Fatal(err)
+	}
+	const path = "/v1/workers/newer"
+	changed := strings.Replace(newer, `"agent":""`, `"agent":"","paused":true`, 1)
+	if got := r.must(200, "PUT", path, changed, `If-Match: "1"`); strings.TrimSpace(got.body) != changed {
+		t.Errorf("stored %s", got.body)
+	}
+	r.must(200, "POST", "/worker/chg", `{"name":"newer","weight":7}`)
+	r.must(200, "PUT", path, newer) // as it was, though the entry has no such route now
+	for document, location := range map[string]string{
+		`{"name":"newer","weight":8}`:                 "body.weight",
+		`{"name":"newer","weight":7,"wieght":7}`:      "body.wieght",
+		`{"name":"newer","weight":7,"commands":[{}]}`: "body.commands[0].name",
+		`{"name":"other","weight":7}`:                 "body.weight",
+	} {
+		p := r.must(422, "POST", "/worker/chg", document).problem(t)
+		if len(p.Errors) != 1 || p.Errors[0].Location != location {
+			t.Errorf("%s: %+v", document, p)
+		}
+	}
+	r.must(200, "DELETE", path, "")
+	r.must(201, "POST", "/worker/add", newer)
+	if got := r.must(200, "GET", path, ""); strings.TrimSpace(got.body) != newer {
+		t.Errorf("%s", got.body)
+	}
+}

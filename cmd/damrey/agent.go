@@ -37,6 +37,7 @@ type agentFlags struct {
 	insecure bool
 	login    natsFlags
 	otlp     otlp
+	replies  replyPrefixes
 }
 
 func newAgentCommand(a *app) *cobra.Command {
@@ -63,6 +64,7 @@ func newAgentCommand(a *app) *cobra.Command {
 	flags.StringVar(&f.data, "data", "", "`DIR` of what it keeps (default $XDG_DATA_HOME/damrey/agent-NAME)")
 	flags.StringVar(&f.host, "host", "127.0.0.1", "address to listen on; beyond this machine it needs --insecure")
 	flags.BoolVar(&f.insecure, "insecure", false, "allow to listen beyond this machine: who reaches the port may do everything")
+	f.replies.add(flags)
 	f.login.addLogin(flags)
 	f.otlp.add(cmd)
 	cmd.MarkFlagsRequiredTogether("user", "password")
@@ -103,7 +105,7 @@ func (f *agentFlags) complete() error {
 func (a *app) runAgent(ctx context.Context, f *agentFlags) (err error) {
 	ctx, release := a.untilSignal(ctx, func() {})
 	defer release()
-	cfg := agentd.Config{Name: f.name, Proxy: f.proxy, Dir: f.data, Rc: f.rc, Sampling: f.otlp.share, Log: a.log}
+	cfg := agentd.Config{Name: f.name, Proxy: f.proxy, Dir: f.data, Rc: f.rc, Sampling: f.otlp.share, ReplyPrefixes: f.replies, Log: a.log}
 	member, err := agentd.Join(ctx, cfg)
 	if err != nil {
 		if ctx.Err() != nil { // a signal while it waited
@@ -112,6 +114,9 @@ func (a *app) runAgent(ctx context.Context, f *agentFlags) (err error) {
 		return wrongCall(err, agentd.ErrConfig)
 	}
 	defer func() { err = errors.Join(err, member.Close()) }()
+	if err := f.replies.check(member.Fabric.Prefix); err != nil {
+		return err
+	}
 	leaf, err := newLeaf(member, f, a)
 	if err != nil {
 		return err

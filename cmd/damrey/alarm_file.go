@@ -35,7 +35,7 @@ func (f *alarmFlags) fill(a *app, cfg *proxyd.Config) error {
 	}
 	settings, err := a.readAlarmSettings(f.file)
 	if err != nil {
-		return fmt.Errorf("--alarms: %w", err)
+		return usageError("--alarms: %w", err)
 	}
 	cfg.Alarms = &settings
 	return nil

@@ -20,6 +20,7 @@ interleaved round by round, so that what else the machine does hits both alike.
 
 The ratio is always so that more is better: Damrey/raw for throughput, raw/Damrey for latency and
 memory. Times and rates belong to this machine and this moment; the ratios are the result.
+With -o json it is a list of rows, each with name, what, unit, raw, damrey, ratio (min, median, max) and target.
 
 Rows: `
 
@@ -50,7 +51,10 @@ func newBenchCommand(a *app) *cobra.Command {
 }
 
 func checkBench(cfg bench.Config) error {
-	for _, row := range cfg.Rows {
+	for i, row := range cfg.Rows {
+		if slices.Contains(cfg.Rows[:i], row) {
+			return usageError("--rows: %s stands twice; name each once", row)
+		}
 		if !slices.Contains(bench.Names(), row) {
 			return usageError("--rows: no row %q; rows are %s", row, strings.Join(bench.Names(), ", "))
 		}

@@ -38,20 +38,37 @@ func TestBench_AsJSON(t *testing.T) {
 		t.Fatal(err)
 	}
 	var rows []struct {
-		Name, Unit string
+		Name, What string
+		Unit       string
 		Raw        float64
 		Damrey     float64
 		Ratio      map[string]float64
 		Target     float64
 	}
-	if err := json.Unmarshal(stdout.Bytes(), &rows); err != nil || len(rows) != 1 {
-		t.Fatalf("%v, %s", err, &stdout)
+	decoder := json.NewDecoder(&stdout)
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(&rows); err != nil || len(rows) != 1 {
+		t.Fatalf("%v, %v", err, rows)
 	}
 	r := rows[0]
-	if r.Name != "request" || r.Unit == "" || r.Raw <= 0 || r.Damrey <= 0 || r.Target != 0.87 {
-		t.Errorf("%s", &stdout)
+	if r.Name != "request" || r.What == "" || r.Unit == "" || r.Raw <= 0 || r.Damrey <= 0 || r.Target != 0.87 {
+		t.Errorf("%+v", r)
 	}
 	if lowest, middle, highest := r.Ratio["min"], r.Ratio["median"], r.Ratio["max"]; len(r.Ratio) != 3 || lowest <= 0 || lowest > middle || middle > highest {
 		t.Errorf("ratio %v", r.Ratio)
+	}
+}
+
+func TestBench_RefusesRowsThatCannotBeMeant(t *testing.T) {
+	t.Parallel()
+	for rows, says := range map[string]string{
+		"request,request": "--rows: request stands twice",
+		"request,,send":   "an empty name in --rows",
+		"speed":           `--rows: no row "speed"`,
+	} {
+		var stdout, stderr bytes.Buffer
+		if code := execute([]string{"bench", "--rows", rows}, newTestApp(&stdout, &stderr, nil)); code != exitUsage || !strings.Contains(stderr.String(), says) {
+			t.Errorf("%s: code %d, %s", rows, code, &stderr)
+		}
 	}
 }

@@ -31,7 +31,7 @@ func (c *clusterFlags) add(cmd *cobra.Command) {
 	c.port = 6222
 	flags.Var(&c.port, "cluster-port", "port for the other brokers of the cluster; 0 picks a free one")
 	flags.StringVar(&c.told, "cluster-advertise", "", "`HOST:PORT` that the other brokers are told to reach this one at, where a port mapping stands before it (default: --advertise and --cluster-port)")
-	flags.StringSliceVar(&c.routes, "routes", nil, "`HOST:PORT,…` of the brokers of the cluster, this one too if you like; the port is 6222 unless it says another")
+	flags.StringSliceVar(&c.routes, "routes", nil, "`HOST:PORT,...` of the brokers of the cluster, this one too if you like; the port is 6222 unless it says another")
 	flags.IntVar(&c.replicas, "replicas", 0, "copies of the table and of what is stored, each on another broker: 1, 3 or 5 (default 3 in a --cluster)")
 	inRange(flags, "replicas", "1, 3 or 5")
 }

@@ -95,16 +95,24 @@ func printDead(w io.Writer, letters []api.DeadLetter) error {
 	})
 	for _, l := range letters {
 		t.AppendRow(table.Row{l.Sequence, l.Time.Local().Format(time.DateTime), orDash(l.From), orDash(l.Type), orDash(l.Worker),
-			l.Failures, orDash(oneLine(l.Error, 60)), oneLine(messageText(l.Message, l.Size), 60)})
+			l.Failures, orDash(oneLine(l.Error, 60)), oneLine(payloadText(l.Message, l.Text, l.Size), 60)})
 	}
 	return printTable(w, t)
 }
 
-// messageText is the arguments of a message as a person reads them: those that are not one plain word in quotes.
-func messageText(msg []string, size int) string {
-	if msg == nil {
-		return fmt.Sprintf("(%d bytes, not text)", size)
+// payloadText is messageText of what may be no message.
+func payloadText(msg []string, text string, size int) string {
+	switch {
+	case msg != nil:
+		return messageText(msg)
+	case text != "" || size == 0:
+		return orDash(text)
 	}
+	return fmt.Sprintf("(%d bytes, not text)", size)
+}
+
+// messageText is the arguments of a message as a person reads them: those that are not one plain word in quotes.
+func messageText(msg []string) string {
 	var args []string
 	for _, arg := range msg[min(2, len(msg)):] {
 		if quoted := strconv.Quote(arg); arg == "" || strings.Contains(arg, " ") || quoted != `"`+arg+`"` {

@@ -32,7 +32,7 @@ func checkAgents(ctx context.Context, d *doctor) (found []finding, err error) {
 func checkTable(_ context.Context, d *doctor) (found []finding, err error) {
 	for _, broken := range d.table.Damaged {
 		found = append(found, finding{Severity: failure, Where: "worker " + broken.Name, What: "its entry is damaged: " + broken.Problem,
-			Do: "damrey worker del " + shell.Word(broken.Name), Hint: "or mend it with `damrey worker chg -f FILE`"})
+			Do: "damrey worker del " + shell.Word(broken.Name), Hint: replaceEntry(broken.Name)})
 	}
 	registered := make(map[string]bool)
 	for _, w := range d.table.Workers {

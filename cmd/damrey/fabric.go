@@ -25,6 +25,8 @@ type fabricConfig struct {
 	Broker broker.Config
 	// Proxy, without what is known only when NATS is reached.
 	Proxy proxyd.Config
+	// Replies are prefixes of reply subjects that the bridge answers to, besides inboxes.
+	Replies []string
 	// OTLP is where spans go; nil: nowhere.
 	OTLP *otlp
 	Log  zerolog.Logger
@@ -66,6 +68,9 @@ func readyOrAfter(ready <-chan struct{}, d time.Duration) <-chan struct{} {
 //
 // In a cluster the proxy comes first and makes the buckets: it tells why it waits for a majority.
 func startFabric(ctx context.Context, g *group, cfg fabricConfig) (fabric, error) {
+	if err := proxyd.Validate(cfg.Proxy); err != nil {
+		return fabric{}, usageError("%w", err)
+	}
 	if err := proxyd.Check(cfg.Proxy); err != nil { // before a broker is made for nothing
 		return fabric{}, err
 	}
@@ -79,7 +84,7 @@ func startFabric(ctx context.Context, g *group, cfg fabricConfig) (fabric, error
 	if err != nil {
 		return f, err
 	}
-	cfg.Proxy.Bridge = damrey.NewBridge(nc, damrey.BridgeConfig{Prefix: cfg.Proxy.Prefix, Table: watcher.Table, Tracer: spans, Sampling: cfg.OTLP.sampling(), Log: cfg.Log})
+	cfg.Proxy.Bridge = damrey.NewBridge(nc, damrey.BridgeConfig{Prefix: cfg.Proxy.Prefix, Table: watcher.Table, ReplyPrefixes: cfg.Replies, Tracer: spans, Sampling: cfg.OTLP.sampling(), Log: cfg.Log})
 	if cfg.Broker.Cluster.Name != "" {
 		if f.rest, err = startProxy(g, nc, cfg); err != nil {
 			return f, err

@@ -25,6 +25,7 @@ type fabricFlags struct {
 	readOnly         bool
 	otlp             otlp
 	alarms           alarmFlags
+	replies          replyPrefixes
 }
 
 func (f *fabricFlags) add(cmd *cobra.Command) {
@@ -41,6 +42,7 @@ func (f *fabricFlags) add(cmd *cobra.Command) {
 		"what a power cut can take; always: before it (default %v; 2m when nothing is kept)", broker.DefaultSync))
 	f.alarms.add(cmd)
 	addPrefix(flags, &f.prefix)
+	f.replies.add(flags)
 	f.otlp.add(cmd)
 }
 
@@ -63,7 +65,10 @@ func (f *fabricFlags) check(external bool) error {
 	if err := f.otlp.check(); err != nil {
 		return err
 	}
-	return checkPrefix(f.prefix)
+	if err := checkPrefix(f.prefix); err != nil {
+		return err
+	}
+	return f.replies.check(f.prefix)
 }
 
 func (f *fabricFlags) checkPorts(external bool) error {
@@ -101,7 +106,8 @@ func (f *fabricFlags) config(a *app) fabricConfig {
 			Listen: f.rest.address(f.host), Insecure: f.insecure, Prefix: f.prefix,
 			Version: damrey.Version, Advertise: f.advertise, ReadOnly: f.readOnly, Log: a.log,
 		},
-		OTLP: f.otlp.from(a),
-		Log:  a.log,
+		Replies: f.replies,
+		OTLP:    f.otlp.from(a),
+		Log:     a.log,
 	}
 }

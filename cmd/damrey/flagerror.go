@@ -117,6 +117,9 @@ func refuseEmpty(cmd *cobra.Command) error {
 		return nil
 	}
 	f := cmd.Flags().Lookup(empty[0])
+	if list, ok := f.Value.(pflag.SliceValue); ok && len(list.GetSlice()) > 1 {
+		return usageError("an empty name in --%s; leave it out", f.Name)
+	}
 	return usageError("--%s is empty; give a value, or leave the flag out%s", f.Name, defaultText(f))
 }
 

@@ -6,8 +6,10 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"unicode"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 )
 
 func newTestApp(stdout, stderr *bytes.Buffer, env map[string]string) *app {
@@ -28,6 +30,11 @@ func TestHelp_IsAsWritten(t *testing.T) {
 		if code := execute(append(path, "--help"), newTestApp(&stdout, &stderr, nil)); code != exitOK || stderr.Len() > 0 {
 			t.Errorf("%s --help: code %d, %s", cmd.CommandPath(), code, &stderr)
 		}
+		cmd.Flags().VisitAll(func(flag *pflag.Flag) { // pflag counts bytes to find the column
+			if value, _ := pflag.UnquoteUsage(flag); strings.ContainsFunc(value, func(r rune) bool { return r > unicode.MaxASCII }) {
+				t.Errorf("%s --%s: the value's name %s is not all ASCII, and its line is out of line", cmd.CommandPath(), flag.Name, value)
+			}
+		})
 		if *update {
 			if err := os.WriteFile(file, stdout.Bytes(), 0o600); err != nil {
 				t.Fatal(err)

@@ -65,7 +65,7 @@ func TestScripts(t *testing.T) {
 		Setup:               setup,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"daemon": daemon, "end": end, "until": until, "code": code, "capture": capture, "viewserver": viewServer,
-			"barenats": bareNATS, "plainnats": plainNATS, "oldnats": oldNATS, "portof": portOf, "streams": streams, "store": store, "utf": utf, "large": large,
+			"barenats": bareNATS, "plainnats": plainNATS, "oldnats": oldNATS, "portof": portOf, "streams": streams, "store": store, "stock": stock, "utf": utf, "large": large,
 		},
 	})
 }

@@ -78,7 +78,7 @@ func printSchedules(w io.Writer, all []api.Schedule) error {
 	t := newTable("ID", "FROM", "TYPE", "WHEN", "NEXT", "ERROR", "MESSAGE")
 	for _, s := range all {
 		t.AppendRow(table.Row{oneLine(s.ID, 40), orDash(s.From), orDash(s.Type), orDash(oneLine(s.Asked, 40)), dueText(s),
-			orDash(oneLine(s.Error, 60)), oneLine(messageText(s.Message, s.Size), 60)})
+			orDash(oneLine(s.Error, 60)), oneLine(payloadText(s.Message, s.Text, s.Size), 60)})
 	}
 	return printTable(w, t)
 }

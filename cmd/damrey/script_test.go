@@ -217,6 +217,27 @@ func store(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 }
 
+// stock asks as a client with an inbox prefix of its own, and wants an answer, with ! none: [!] stock NATS PREFIX SUBJECT TEXT
+func stock(ts *testscript.TestScript, neg bool, args []string) {
+	if len(args) != 4 {
+		ts.Fatalf("usage: [!] stock NATS PREFIX SUBJECT TEXT")
+	}
+	nc, err := nats.Connect(args[0], nats.CustomInboxPrefix(args[1]))
+	ts.Check(err)
+	defer nc.Close()
+	within := bound
+	if neg {
+		within = 200 * time.Millisecond
+	}
+	m, err := nc.Request(args[2], []byte(args[3]), within)
+	if neg != errors.Is(err, nats.ErrTimeout) || !neg && err != nil {
+		ts.Fatalf("answer %v, error %v", m, err)
+	}
+	if m != nil && !strings.HasPrefix(string(m.Data), `["RESPONSE",`) {
+		ts.Fatalf("answered %s", m.Data)
+	}
+}
+
 // large writes a registration of more than a megabyte: large FILE NAME
 func large(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 2 {

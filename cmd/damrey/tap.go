@@ -225,7 +225,7 @@ func (t *tap) take(m *nats.Msg) (over bool, err error) {
 func copyText(c report.Copy) string {
 	line := fmt.Sprintf("%s  %s→%s→%s", c.At.Local().Format("15:04:05.000"), oneLine(c.From, 64), oneLine(c.Type, 64), oneLine(c.To, 64))
 	if c.Args != nil {
-		line += "  " + oneLine(messageText(append([]string{"", ""}, c.Args...), 0), 200)
+		line += "  " + oneLine(messageText(append([]string{"", ""}, c.Args...)), 200)
 	}
 	line += "  " + oneLine(c.Outcome, 20)
 	if c.Error != "" {

@@ -91,7 +91,7 @@ func (a *app) runTrace(ctx context.Context, f *askFlags, args []string, send boo
 		return err
 	}
 	if !send && r.err("") == nil {
-		fmt.Fprintf(a.stdout, "answer: %s\n", messageText(r.msg, 0))
+		fmt.Fprintf(a.stdout, "answer: %s\n", messageText(r.msg))
 	}
 	return r.err(what)
 }

@@ -46,7 +46,7 @@ func (a *app) newEntries(cmd *cobra.Command, args []string, entry *entryFlags) (
 		return nil, err
 	}
 	if fromFile {
-		return a.readDocuments(entry.file)
+		return a.newDocuments(entry.file)
 	}
 	reg := damrey.Registration{Name: args[0]}
 	err = entry.apply(cmd.Flags(), &reg)

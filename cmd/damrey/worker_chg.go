@@ -27,7 +27,7 @@ the entry at the same time:
   damrey worker chg entry --agent ''               no longer pinned
 
 With -f the whole entry is replaced; a revision in the file, as ` + "`damrey worker get NAME -o yaml`" + `
-writes it, must still be the entry's.`,
+writes it, must still be the entry's. Fields of a newer version may stay as they are.`,
 		Args: entry.check,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			fromFile, err := entry.fromFile(args)
@@ -52,6 +52,9 @@ writes it, must still be the entry's.`,
 
 func (a *app) replaceEntries(ctx context.Context, client *api.Client, file string) error {
 	documents, err := a.readDocuments(file)
+	if err == nil {
+		err = checkExtra(ctx, client, documents)
+	}
 	if err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -21,10 +22,46 @@ type document struct {
 	damrey.Registration
 	revision string // entity tag of the revision it was read at; empty: none
 	file     string // that it is from; empty: from flags
+	place    string // in that file
+}
+
+// newDocuments is readDocuments of entries that nobody has stored before, so that what is unknown is a mistake.
+func (a *app) newDocuments(path string) ([]document, error) {
+	documents, err := a.readDocuments(path)
+	for _, d := range documents {
+		if err := d.CheckExtra(); err != nil {
+			return nil, fmt.Errorf("%s: %w", d.place, err)
+		}
+	}
+	return documents, err
+}
+
+// checkExtra refuses documents with fields that neither this version knows nor the entry that they are to replace has, or
+// had, before any of them is stored.
+func checkExtra(ctx context.Context, client *api.Client, documents []document) error {
+	for _, d := range documents {
+		if d.CheckExtra() == nil {
+			continue
+		}
+		history, err := client.History(ctx, d.Name)
+		if refused, ok := errors.AsType[*api.Error](err); err != nil && (!ok || refused.Status != http.StatusNotFound) {
+			return err
+		}
+		var before []damrey.Registration
+		for _, r := range history.Revisions {
+			if r.Registration != nil {
+				before = append(before, *r.Registration)
+			}
+		}
+		if err := d.CheckExtra(before...); err != nil {
+			return fmt.Errorf("%s: %w", d.place, err)
+		}
+	}
+	return nil
 }
 
 // readDocuments reads the registrations of a file, all or none: JSON or YAML, one after another, as a list, or as the
-// output of `damrey worker list`. "-" is stdin.
+// output of `damrey worker list`. "-" is stdin. What this version does not know is kept.
 func (a *app) readDocuments(path string) ([]document, error) {
 	data, err := a.readFile(path)
 	if err != nil {
@@ -39,13 +76,14 @@ func (a *app) readDocuments(path string) ([]document, error) {
 	}
 	documents := make([]document, len(raws))
 	for i, raw := range raws {
-		if documents[i], err = parseDocument(raw); err != nil {
-			if len(raws) > 1 {
-				return nil, fmt.Errorf("%s: registration %d: %w", path, i+1, err)
-			}
-			return nil, fmt.Errorf("%s: %w", path, err)
+		place := path
+		if len(raws) > 1 {
+			place = fmt.Sprintf("%s: registration %d", path, i+1)
 		}
-		documents[i].file = path
+		if documents[i], err = parseDocument(raw); err != nil {
+			return nil, fmt.Errorf("%s: %w", place, err)
+		}
+		documents[i].file, documents[i].place = path, place
 	}
 	return documents, nil
 }
@@ -95,7 +133,10 @@ func parseDocument(raw []byte) (document, error) {
 		}
 	}
 	var err error
-	d.Registration, err = damrey.ParseRegistration(raw)
+	d.Registration, err = damrey.ParseNewer(raw)
+	if unknown := d.CheckExtra(); err != nil && unknown != nil { // one may be the misspelling of what the other misses
+		err = fmt.Errorf("%w; %w", err, unknown)
+	}
 	return d, err
 }
 

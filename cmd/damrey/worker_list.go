@@ -48,14 +48,27 @@ func (a *app) printWorkers(list api.WorkerList) error {
 	}
 	err := printRegistrations(a.stdout, regs)
 	for _, d := range list.Damaged {
-		way := "delete it with `damrey worker del " + d.Name + "`"
-		if damrey.CheckWorkerName(d.Name) == nil {
-			way += ", or replace it with `damrey worker chg -f FILE`"
-		}
-		fmt.Fprintf(a.stderr, "damrey: the entry %s is damaged: %s; %s\n", d.Name, d.Problem, way)
+		fmt.Fprintf(a.stderr, "damrey: the entry %s is damaged: %s; %s\n", d.Name, d.Problem, mendEntry(d.Name))
 	}
 	if len(regs)+len(list.Damaged) == 0 {
 		fmt.Fprintln(a.stderr, "The table is empty. Add a worker with `damrey worker add NAME --command TYPE=WORKER`.")
 	}
 	return err
+}
+
+// mendEntry is how to get rid of a damaged entry.
+func mendEntry(name string) string {
+	way := "delete it with `damrey worker del " + name + "`"
+	if other := replaceEntry(name); other != "" {
+		way += ", " + other
+	}
+	return way
+}
+
+// replaceEntry is the other way, where there is one: only what is at a worker's name can be replaced.
+func replaceEntry(name string) string {
+	if damrey.CheckWorkerName(name) != nil {
+		return ""
+	}
+	return "or replace it with `damrey worker chg -f FILE`"
 }

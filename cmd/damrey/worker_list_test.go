@@ -19,6 +19,9 @@ func TestWorkerList_NamesDamagedEntriesBesideTheTable(t *testing.T) {
 	if !strings.Contains(stdout.String(), "good") || strings.Contains(stdout.String(), "bad") {
 		t.Errorf("stdout:\n%s", &stdout)
 	}
+	if want := "delete it with `damrey worker del a/b`"; mendEntry("a/b") != want { // what is at no worker's name is not replaced
+		t.Errorf("%s", mendEntry("a/b"))
+	}
 	if want := "the entry bad is damaged: broken JSON; delete it with `damrey worker del bad`"; !strings.Contains(stderr.String(), want) {
 		t.Errorf("stderr:\n%s", &stderr)
 	}

@@ -37,6 +37,7 @@ type workerRunFlags struct {
 	drain   time.Duration
 	procs   int
 	otlp    otlp
+	replies replyPrefixes
 }
 
 func newWorkerRunCommand(a *app) *cobra.Command {
@@ -56,6 +57,7 @@ func newWorkerRunCommand(a *app) *cobra.Command {
 	f.nats.add(cmd)
 	flags := cmd.Flags()
 	addPrefix(flags, &f.prefix)
+	f.replies.add(flags)
 	flags.IntVar(&f.rc, "rc", 3, "attempts to push a message")
 	inRange(flags, "rc", "1 or more")
 	flags.DurationVar(&f.timeout, "timeout", 5*time.Second, "time for a message that brings none of its own; at most 1h")
@@ -102,7 +104,10 @@ func (f *workerRunFlags) check(name string) error {
 	if err := f.nats.check(); err != nil {
 		return err
 	}
-	return checkPrefix(f.prefix)
+	if err := checkPrefix(f.prefix); err != nil {
+		return err
+	}
+	return f.replies.check(f.prefix)
 }
 
 func (a *app) runWorker(ctx context.Context, f *workerRunFlags, name string, argv []string) error {
@@ -120,7 +125,7 @@ func (a *app) runWorker(ctx context.Context, f *workerRunFlags, name string, arg
 		return g.finish(err)
 	}
 	instance := damrey.New(damrey.Config{Name: name, Rc: f.rc, Timeout: f.timeout}, a.log,
-		damrey.WithConnect(f.nats.config), damrey.WithPrefix(f.prefix), damrey.WithDrainTime(f.drain),
+		damrey.WithConnect(f.nats.config), damrey.WithPrefix(f.prefix), damrey.WithReplyPrefix(f.replies...), damrey.WithDrainTime(f.drain),
 		damrey.WithTraceSampling(f.otlp.share), damrey.WithTracer(spans))
 	instance.Handle("*", pool.Do)
 	err = g.start("program", pool.Run, pool.Ready())

@@ -35,6 +35,8 @@ type DeadLetter struct {
 	Size int `json:"size" doc:"Size of the payload in bytes"`
 	// Message is nil when the payload is no message, or none that JSON can carry.
 	Message []string `json:"message" nullable:"true" doc:"The message; null when the payload is none, or not UTF-8"`
+	// Text is there when Message is not and the payload is something to read.
+	Text string `json:"text,omitempty" doc:"Where message is null and the payload is printable text: its beginning"`
 }
 
 // Route is how a route is written everywhere.

@@ -34,7 +34,9 @@ type Schedule struct {
 	Type string `json:"type" doc:"Type of the message" example:"report"`
 	// Message is nil when the payload is none that JSON can carry.
 	Message []string `json:"message" nullable:"true" doc:"The message; null when it is not UTF-8"`
-	Size    int      `json:"size" doc:"Size of the payload in bytes"`
+	// Text is there when Message is not and the payload is something to read.
+	Text string `json:"text,omitempty" doc:"Where message is null and the payload is printable text: its beginning"`
+	Size int    `json:"size" doc:"Size of the payload in bytes"`
 	// Asked is how it was asked for.
 	Asked string `json:"asked" doc:"How it was asked for: cron, every, at, in or delay, and a value" example:"every 5m0s"`
 	// Next is nil when it is due already.

@@ -4,7 +4,11 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"io/fs"
+	"os"
 	"path/filepath"
+	"regexp"
+	"strings"
 	"testing"
 )
 
@@ -44,6 +48,45 @@ func f() { m.NakWithDelay(1); m.Nak(); go func() { js.CreateOrUpdateKeyValue(ctx
 	}
 	if found := trapsIn(file); len(found) != 2 || found[0].Name != "Nak" || found[1].Name != "CreateOrUpdateKeyValue" {
 		t.Errorf("found %v", found)
+	}
+}
+
+// The table of measured traps in ARCHITECTURE.md names tests that there are.
+func TestTrapTable_NamesTestsThatExist(t *testing.T) {
+	t.Parallel()
+	root, err := os.OpenRoot("../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer root.Close()
+	text, err := root.ReadFile("ARCHITECTURE.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, table, found := strings.Cut(string(text), "\n## Measured traps\n")
+	there := make(map[string]bool)
+	function := regexp.MustCompile(`(?m)^func (Test\w+)\(`)
+	err = fs.WalkDir(root.FS(), ".", func(path string, _ fs.DirEntry, err error) error {
+		if err != nil || !strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		code, err := root.ReadFile(path)
+		for _, match := range function.FindAllSubmatch(code, -1) {
+			there[string(match[1])] = true
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	named := regexp.MustCompile("`(Test\\w+)`").FindAllStringSubmatch(table, -1)
+	if !found || len(named) < 20 {
+		t.Fatalf("%d tests are named", len(named))
+	}
+	for _, match := range named {
+		if !there[match[1]] {
+			t.Errorf("there is no %s", match[1])
+		}
 	}
 }
 
