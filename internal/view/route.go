@@ -100,7 +100,7 @@ func (r *route) minuteStep(n int64) *step { return stepOf(r.minute[:], n) }
 func stepOf(steps []step, n int64) *step {
 	s := &steps[n%int64(len(steps))]
 	if !s.used {
-		*s = step{n: n, used: true}
+		*s = step{n: n, used: true, stay: s.stay[:0]}
 	}
 	return s
 }
@@ -116,7 +116,7 @@ func pack(t *tape, steps []step, now int64) {
 	upTo := now - int64(len(steps))
 	for s := oldest(steps, upTo); s != nil; s = oldest(steps, upTo) {
 		t.append(s.record())
-		*s = step{}
+		*s = step{stay: s.stay[:0]} // its room is used again
 	}
 }
 

@@ -42,28 +42,41 @@ func (s *sum) take() report.Histogram {
 	return h
 }
 
-// into adds to a histogram that is nobody else's, in place when it has all the buckets.
+// into adds to a histogram that is nobody else's, in its own room as far as it has some.
 func into(h, more report.Histogram) report.Histogram {
-	if h == nil {
-		return slices.Clone(more)
+	fresh := missing(h, more)
+	last, from := len(h)-1, len(more)-1
+	h = slices.Grow(h, fresh)[:len(h)+fresh]
+	// From the end on, so that nothing is written over that is still to be read.
+	for to := len(h) - 1; from >= 0; to-- {
+		switch {
+		case last >= 0 && h[last].Bucket > more[from].Bucket:
+			h[to] = h[last]
+			last--
+		case last >= 0 && h[last].Bucket == more[from].Bucket:
+			h[to] = report.Count{Bucket: h[last].Bucket, N: h[last].N + more[from].N}
+			last--
+			from--
+		default:
+			h[to] = more[from]
+			from--
+		}
 	}
+	return h
+}
+
+// missing is how many buckets of more a histogram does not have.
+func missing(h, more report.Histogram) (n int) {
 	i := 0
 	for _, c := range more {
 		for i < len(h) && h[i].Bucket < c.Bucket {
 			i++
 		}
 		if i == len(h) || h[i].Bucket != c.Bucket {
-			return h.Plus(missing(more, c.Bucket))
+			n++
 		}
-		h[i].N += c.N
 	}
-	return h
-}
-
-// missing is the part from a bucket on.
-func missing(h report.Histogram, from int) report.Histogram {
-	i, _ := slices.BinarySearchFunc(h, from, func(c report.Count, b int) int { return c.Bucket - b })
-	return h[i:]
+	return n
 }
 
 // came appends to room what came to h after what was packed before. Counts never fall; where one did, another took the name, and

@@ -49,3 +49,22 @@ func TestCame_CountsThatFell(t *testing.T) {
 		}
 	}
 }
+
+func TestInto_AddsInPlace(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		draw := func(label string) (h report.Histogram) {
+			var live report.Live
+			for _, d := range rapid.SliceOf(rapid.Int64Range(0, int64(time.Hour))).Draw(t, label) {
+				live.Add(time.Duration(d))
+			}
+			return live.Snapshot()
+		}
+		h, more := draw("h"), draw("more")
+		want, kept := h.Plus(more), slices.Clone(more)
+		room := append(make(report.Histogram, 0, len(h)+rapid.IntRange(0, 20).Draw(t, "room")), h...)
+		if got := into(room, more); !slices.Equal(got, want) || !slices.Equal(more, kept) {
+			t.Fatalf("%v and %v are %v, not %v", h, more, got, want)
+		}
+	})
+}
