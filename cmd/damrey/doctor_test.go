@@ -368,7 +368,10 @@ func TestDoctor_StoresAreNotAsTheyShouldBe(t *testing.T) {
 		{"DAMREY_LATER", "consumer mover is missing"},
 		{"DAMREY_JOBS_w", "consumer key-3 is paused", "nats consumer resume DAMREY_JOBS_w key-3"},
 	}
-	for deadline := time.Now().Add(bound); ; { // the proxy mends some of it every now and then
+	for deadline := time.Now().Add(bound); ; { // the proxy mends some of it every now and then, but for what is said to be restored
+		if err := js.Conn().Publish(bucket.RestoringSubject(damrey.DefaultPrefix), nil); err != nil {
+			t.Fatal(err)
+		}
 		breakStores(t, js)
 		d := p.diagnose(t)
 		missed := slices.DeleteFunc(slices.Clone(wanted), func(texts []string) bool { return d.found(failure, "stores", texts...) })

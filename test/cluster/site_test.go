@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -184,6 +185,9 @@ func freePort(t *testing.T) int {
 	t.Helper()
 	for range 1000 {
 		port := 20_000 + rand.IntN(12_000)
+		if _, given := givenPorts.LoadOrStore(port, true); given {
+			continue // to another test, whose process has not taken it yet
+		}
 		ln, err := net.Listen("tcp", local(port))
 		if err == nil {
 			ln.Close()
@@ -193,5 +197,7 @@ func freePort(t *testing.T) int {
 	t.Fatal("no free port between 20000 and 32000")
 	return 0
 }
+
+var givenPorts sync.Map
 
 func local(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }
