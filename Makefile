@@ -18,7 +18,7 @@ faults:
 	go test -count=1 -v -timeout 30m ./test/faults -faults.all
 
 # Five minutes of faults on a whole cluster, for each of three seeds; `go test ./...` runs one minute.
-CHAOS_SEEDS := 1 2 3
+CHAOS_SEEDS := 31 33 41
 chaos: build
 	for seed in $(CHAOS_SEEDS); do bin/damrey chaos --minutes 5 --seed $$seed || exit 1; done
 
