@@ -180,7 +180,7 @@ func (w *Instance) forward(in *inbound, out Msg) ending {
 	} else if in.answered.CompareAndSwap(false, true) {
 		err = w.link.send(context.Background(), push{
 			route: route, subject: route.subject, payload: *buf, count: 1, kind: kindRequest,
-			rest: in.answerTo(), hops: int(in.hops) + 1, cost: route.Cost, deadline: in.deadline, budget: in.deadline.since(now), header: sp.header(),
+			rest: in.answerTo(), hops: int(in.hops) + 1, cost: route.Cost, deadline: in.deadline, budget: in.deadline.since(now), header: sp.header(), gone: sp.gone(),
 		})
 		if err != nil {
 			in.answered.Store(false)

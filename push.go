@@ -108,6 +108,9 @@ func (l *link) pushAgain(p push) {
 // giveUp ends a push that nobody took: the requester of a forward gets STOP, a
 // send is counted, logged and told as an event.
 func (l *link) giveUp(p push, why string) {
+	if p.gone != nil {
+		p.gone(why)
+	}
 	if p.kind == kindRequest {
 		l.outs.of(p.route).ended(STOP)
 		l.ring.settle(p, false)

@@ -30,12 +30,13 @@ type push struct {
 	rest     string // requester's reply subject, on a forward of a request
 	hops     int
 	cost     int
-	deadline moment        // zero: not stamped yet
-	budget   time.Duration // what was left of it when the push was made; used by the first attempt
-	attempts int           // made so far
-	origin   uint64        // id of the first attempt
-	header   nats.Header   // nil: it is not traced
-	settled  func(fate)    // told once how it ended; nil: nobody asks
+	deadline moment           // zero: not stamped yet
+	budget   time.Duration    // what was left of it when the push was made; used by the first attempt
+	attempts int              // made so far
+	origin   uint64           // id of the first attempt
+	header   nats.Header      // nil: it is not traced
+	gone     func(why string) // of a forward that is traced: told when nobody took it
+	settled  func(fate)       // told once how it ended; nil: nobody asks
 }
 
 // stamp begins the budget of a push that has no deadline yet. Looking at the

@@ -117,6 +117,16 @@ func (s *span) forward(r *Route, hop int) *span {
 	return s.t.begin(context.Background(), s.self, report.KindForward, legOf(r, hop), time.Now(), false, s.kept)
 }
 
+// gone tells of a forward that has left that nobody took it: a span below it, as long as that was tried. Nil when it is not traced.
+func (s *span) gone() func(why string) {
+	if s == nil {
+		return nil
+	}
+	return func(why string) {
+		s.t.begin(context.Background(), s.self, report.KindForward, s.leg, s.begin, false, s.kept).end(report.Stop, why)
+	}
+}
+
 // end ends the span. text is of a failure.
 func (s *span) end(outcome, text string) { s.endAt(time.Now(), outcome, text, false) }
 

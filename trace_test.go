@@ -151,6 +151,30 @@ func TestTrace_OneTreeOverThreeHops(t *testing.T) {
 	}
 }
 
+// The hop at which nobody was there is marked, and not only the request as a whole.
+func TestTrace_MarksTheHopThatNobodyTook(t *testing.T) {
+	t.Parallel()
+	f := newFabric(t)
+	seen := f.spans()
+	f.register("entry", to("add", "add"))
+	f.register("add", to("square", "square"))
+	f.register("square")
+	f.worker("add", forward("square"))
+	entry := f.worker("entry", echo, damrey.WithTraceSampling(1))
+	got, err := entry.Request(f.context(), "add", "1")
+	if err == nil {
+		t.Fatalf("answered %q", got)
+	}
+	all := seen.trace(t, 5) // a send, a wait and a handler, a forward, and what became of it
+	mustBeTree(t, all)
+	for _, s := range all {
+		if s.Kind == report.KindForward && s.Outcome == report.Stop && s.Route() == "add→square→square" && s.Error != "" {
+			return
+		}
+	}
+	t.Errorf("no hop is marked: %+v", all)
+}
+
 func TestTrace_OneTreeAlongADurableRoute(t *testing.T) {
 	t.Parallel()
 	f := newFabric(t)
