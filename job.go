@@ -62,7 +62,8 @@ type job struct {
 	first     bool   // of its key
 	admitted  bool   // the dispatcher has it
 	running   bool
-	gone      bool // the broker has it no more
+	gone      bool // the broker does not count it as handed out
+	rescued   bool // it never was, so that nothing can be said of it
 }
 
 // tried is what is remembered of a job's failures, as JSON on
@@ -132,7 +133,7 @@ func (w *Instance) keepJobs(ctx context.Context) {
 		case <-t.C:
 		}
 		for _, j := range w.jobs.list() {
-			if j.owned() {
+			if j.rescued || j.owned() {
 				continue
 			}
 			if err := w.link.nc.Publish(j.msg.Reply, inProgress); err != nil {
@@ -288,7 +289,9 @@ func (w *Instance) jobDone(in *inbound) {
 	if !w.jobs.end(in.job) {
 		return
 	}
-	if err := in.job.msg.Ack(); err != nil {
+	if in.job.rescued {
+		go in.job.remove()
+	} else if err := in.job.msg.Ack(); err != nil {
 		w.log.warn("a job is done and could not be acknowledged; it will run again", func(e *zerolog.Event) { e.Err(err).Str("route", in.where()) })
 	}
 	in.job.leave()
@@ -332,6 +335,9 @@ func (w *Instance) handBackIn(in *inbound, wait time.Duration) {
 	}
 	w.stats.handedBack.Add(1)
 	in.job.giveBack()
+	if in.job.rescued {
+		return // it stays where it is
+	}
 	if err := in.job.msg.NakWithDelay(jitter(wait)); err != nil {
 		w.log.warn("a job could not be handed back; it comes again in 10s", func(e *zerolog.Event) { e.Err(err).Str("route", in.where()) })
 	}
@@ -450,6 +456,9 @@ func (w *Instance) letComeAgain(in *inbound, wait time.Duration) {
 		return
 	}
 	in.job.giveBack()
+	if in.job.rescued {
+		return // it stays where it is
+	}
 	if err := in.job.msg.NakWithDelay(wait); err != nil {
 		w.log.warn("a failed job could not be postponed; it comes again in 10s", func(e *zerolog.Event) { e.Err(err).Str("route", in.where()) })
 	}

@@ -40,7 +40,8 @@ type partition struct {
 	settling  bool              // the broker is being asked
 	doubt     bool              // more was in hand than the broker had handed out
 	absent    map[uint64]moment // stored and handed out, but not in hand, since when
-	gone      int               // of held: they run, and the broker has them no more
+	gone      int               // of held: the broker does not count them as handed out
+	copies    bool              // the stream has some
 	settledAt moment
 	sure      moment // what came before was surely this one's then
 	sureAt    moment // when that was last asked
@@ -107,8 +108,11 @@ func (p *partition) look() (due []func()) {
 	}
 	if len(p.held) > 0 && !p.confirms && now.since(p.sureAt) >= progressEvery {
 		p.confirms, p.sureAt = true, now
-		held, oldest := p.inHand(), p.oldest()
-		due = append(due, func() { go p.confirm(held, now, oldest) })
+		if held, oldest := p.inHand(), p.oldest(); len(held) > 0 {
+			due = append(due, func() { go p.confirm(held, now, oldest) })
+		} else {
+			p.confirms = false
+		}
 	}
 	return due
 }
@@ -225,7 +229,7 @@ func (p *partition) starts(in *inbound) bool {
 	p.k.mu.Lock()
 	defer p.k.mu.Unlock()
 	j := in.job
-	if p.held[j.sequence] != in || clock().since(p.covered(j)) > heldSafe {
+	if p.held[j.sequence] != in || !j.gone && clock().since(p.covered(j)) > heldSafe {
 		p.k.leaves(j)
 		p.refused = append(p.refused, in)
 		p.k.w.link.kick(p.k.wake) // to see whether it has lapsed
@@ -259,7 +263,7 @@ func (p *partition) covered(j *job) moment {
 func (p *partition) oldest() moment {
 	oldest := clock()
 	for _, in := range p.held {
-		if !in.job.running {
+		if !in.job.running && !in.job.gone {
 			oldest = min(oldest, p.covered(in.job))
 		}
 	}
@@ -362,11 +366,13 @@ func (p *partition) again(in *inbound, wait time.Duration) bool {
 	return true
 }
 
-// inHand are the messages in hand. mu is held.
+// inHand are the messages in hand that the broker has handed out. mu is held.
 func (p *partition) inHand() []*nats.Msg {
 	all := make([]*nats.Msg, 0, len(p.held))
 	for _, in := range p.held {
-		all = append(all, in.job.msg)
+		if !in.job.gone {
+			all = append(all, in.job.msg)
+		}
 	}
 	return all
 }

@@ -74,7 +74,8 @@ func (p *partition) mayBeAll(out, held, ended int) bool {
 // none of them as out. Below its floor they are done where there are no copies;
 // with copies the floor is not believed, since after an election the consumer's
 // new leader has been seen to have one above messages that it handed out later.
-// What does not come for so long, though the counts agree, is done in any case.
+// What does not come for so long, though the counts agree, is done where there
+// are no copies, and rescued where there are.
 func (p *partition) hasAll(info *jetstream.ConsumerInfo) bool {
 	last := max(info.Delivered.Stream, p.newest())
 	missing, err := p.missing(0, last, 1)
@@ -86,8 +87,9 @@ func (p *partition) hasAll(info *jetstream.ConsumerInfo) bool {
 	if err != nil || stream.State.LastSeq < last {
 		return false // who has answered was a leader once, and does not know of all
 	}
+	p.setCopies(stream.Config.Replicas > 1)
 	if len(missing) == 0 {
-		p.allDone(nil)
+		p.overdue(nil)
 		return true
 	}
 	// What a consumer says of its copies is not enough: in an election it may know
@@ -97,7 +99,23 @@ func (p *partition) hasAll(info *jetstream.ConsumerInfo) bool {
 		from = info.AckFloor.Stream
 	}
 	missing, err = p.missing(from, last, bucket.KeyWindow)
-	return err == nil && p.allDone(missing)
+	if err != nil {
+		return false
+	}
+	overdue := p.overdue(missing)
+	if stream.Config.Replicas == 1 {
+		return len(overdue) == len(missing)
+	}
+	for _, sequence := range overdue {
+		p.rescue(sequence)
+	}
+	return false
+}
+
+func (p *partition) setCopies(some bool) {
+	p.k.mu.Lock()
+	defer p.k.mu.Unlock()
+	p.copies = some
 }
 
 // newest is the highest sequence in hand.
@@ -117,27 +135,28 @@ func (k *keyedWork) askBroker(api string, body []byte, answer any) error {
 	return askJetStream(ctx, k.nc, api, body, answer)
 }
 
-// allDone says that all of what is missing has been so for so long. What is not
-// missing any more is forgotten.
-func (p *partition) allDone(missing []uint64) bool {
+// overdue are those of what is missing that have been so for so long. What is
+// not missing any more is forgotten.
+func (p *partition) overdue(missing []uint64) (overdue []uint64) {
 	p.k.mu.Lock()
 	defer p.k.mu.Unlock()
 	now := clock()
 	absent := make(map[uint64]moment, len(missing))
-	all := true
 	for _, sequence := range missing {
 		since, known := p.absent[sequence]
 		if !known {
 			since = now
 		}
 		absent[sequence] = since
-		all = all && now.since(since) > absentTime
+		if now.since(since) > absentTime {
+			overdue = append(overdue, sequence)
+		}
 	}
 	p.absent = absent
-	if !all {
+	if len(overdue) < len(missing) {
 		p.settledAt = now.add(absentLook) // each look asks for every one in hand
 	}
-	return all
+	return overdue
 }
 
 // missing are the first sequences after floor and up to another that are stored
@@ -208,9 +227,11 @@ func (p *partition) count() (held, ended, gaps int) {
 	return len(p.held) - p.gone, p.ended, p.gaps
 }
 
-// sift forgets messages that the broker has no more: the last owner's
+// sift looks for messages that the broker has no more: the last owner's
 // acknowledgement came late, or somebody removed them by hand. Nothing would
-// ever settle with them. mu is held before and after.
+// ever settle with them. They are forgotten, but not where there are copies: a
+// consumer's leader that has lost sight of a message makes the stream remove it.
+// mu is held before and after.
 func (p *partition) sift() {
 	all := slices.Collect(maps.Values(p.held))
 	p.k.mu.Unlock()
@@ -219,7 +240,7 @@ func (p *partition) sift() {
 	for _, in := range all {
 		switch j := in.job; {
 		case p.held[j.sequence] != in || j.gone:
-		case j.running || !j.placed:
+		case j.running || !j.placed || p.copies:
 			j.gone = true
 			p.gone++
 		default:
