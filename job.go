@@ -327,6 +327,15 @@ func (w *Instance) handBackJob(in *inbound) {
 	w.writeTried(in, fmt.Sprint("excused.", j.handouts), func() { w.handBackNow(in) })
 }
 
+// comeAgain lets the broker hand a job out again after a while. One that it never
+// handed out stays where it is.
+func (j *job) comeAgain(wait time.Duration) error {
+	if j.rescued {
+		return nil
+	}
+	return j.msg.NakWithDelay(wait)
+}
+
 func (w *Instance) handBackNow(in *inbound) { w.handBackIn(in, handBackPause) }
 
 func (w *Instance) handBackIn(in *inbound, wait time.Duration) {
@@ -335,10 +344,7 @@ func (w *Instance) handBackIn(in *inbound, wait time.Duration) {
 	}
 	w.stats.handedBack.Add(1)
 	in.job.giveBack()
-	if in.job.rescued {
-		return // it stays where it is
-	}
-	if err := in.job.msg.NakWithDelay(jitter(wait)); err != nil {
+	if err := in.job.comeAgain(jitter(wait)); err != nil {
 		w.log.warn("a job could not be handed back; it comes again in 10s", func(e *zerolog.Event) { e.Err(err).Str("route", in.where()) })
 	}
 }
@@ -456,10 +462,7 @@ func (w *Instance) letComeAgain(in *inbound, wait time.Duration) {
 		return
 	}
 	in.job.giveBack()
-	if in.job.rescued {
-		return // it stays where it is
-	}
-	if err := in.job.msg.NakWithDelay(wait); err != nil {
+	if err := in.job.comeAgain(wait); err != nil {
 		w.log.warn("a failed job could not be postponed; it comes again in 10s", func(e *zerolog.Event) { e.Err(err).Str("route", in.where()) })
 	}
 }

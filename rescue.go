@@ -20,23 +20,23 @@ func (p *partition) rescue(sequence uint64) {
 	if err != nil {
 		return // it is gone, or looked for again
 	}
-	in := &inbound{job: &job{msg: msg, sequence: sequence, stored: stored, handouts: 2, keyed: true, part: p, gone: true, rescued: true}}
 	k.mu.Lock()
 	if p.closed || p.held[sequence] != nil {
 		k.mu.Unlock()
 		return
 	}
-	in.job.cameAt = clock()
+	in := &inbound{job: k.w.newJob(msg)}
+	j := in.job
+	j.sequence, j.stored, j.handouts = sequence, stored, 2 // the broker says none of it here
+	j.keyed, j.part, j.cameAt, j.gone, j.rescued = true, p, clock(), true, true
 	p.held[sequence] = in
 	p.gone++
 	p.reading++
 	k.mu.Unlock()
 	k.w.log.warn("a stored message that the broker does not hand out is handled now", func(e *zerolog.Event) {
-		e.Str("stream", k.stream).Uint64("sequence", sequence).Str("id", in.job.id())
+		e.Str("stream", k.stream).Uint64("sequence", sequence).Str("id", j.id())
 	})
-	k.w.stats.received.Add(1)
-	k.w.stats.jobs.Add(1)
-	k.w.jobs.add(in.job)
+	k.w.jobs.add(j)
 	k.read(p, in)
 }
 

@@ -22,12 +22,7 @@ func TestBroker_CopiesOfConsumersBeginAfresh(t *testing.T) {
 	js := nodes[1].js()
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
-	var stream jetstream.Stream
-	eventually(t, "a stream of three copies", func() (ok bool) {
-		var err error
-		stream, err = js.CreateStream(ctx, jetstream.StreamConfig{Name: "S", Subjects: []string{"s.>"}, Replicas: 3})
-		return err == nil
-	})
+	stream := threeCopies(ctx, t, js, jetstream.LimitsPolicy)
 	for i := range 5 {
 		if _, err := js.Publish(ctx, "s.x", fmt.Append(nil, i)); err != nil {
 			t.Fatal(err)

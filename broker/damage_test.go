@@ -80,14 +80,7 @@ func TestBroker_DamagedCopyIsMadeWhole(t *testing.T) {
 	js := nodes[1].js()
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
-	var stream jetstream.Stream
-	eventually(t, "a stream of three copies", func() (ok bool) {
-		var err error
-		ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
-		defer cancel()
-		stream, err = js.CreateStream(ctx, jetstream.StreamConfig{Name: "S", Subjects: []string{"s.>"}, Replicas: 3, Retention: jetstream.WorkQueuePolicy})
-		return err == nil
-	})
+	stream := threeCopies(ctx, t, js, jetstream.WorkQueuePolicy)
 	payload := bytes.Repeat([]byte("x"), size)
 	for i := range count {
 		if _, err := js.PublishMsg(ctx, &nats.Msg{Subject: "s.x", Header: nats.Header{"N": {fmt.Sprint(i)}}, Data: payload}); err != nil {
@@ -115,6 +108,19 @@ func TestBroker_DamagedCopyIsMadeWhole(t *testing.T) {
 		t.Errorf("what was taken out is not kept: %v, %v", kept, err)
 	}
 	eventually(t, "the copy is whole again", func() bool { return nodes[0].stored() >= count*size })
+}
+
+// threeCopies makes stream S on all servers.
+func threeCopies(ctx context.Context, t *testing.T, js jetstream.JetStream, retention jetstream.RetentionPolicy) (stream jetstream.Stream) {
+	t.Helper()
+	eventually(t, "a stream of three copies", func() (ok bool) {
+		var err error
+		ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+		defer cancel()
+		stream, err = js.CreateStream(ctx, jetstream.StreamConfig{Name: "S", Subjects: []string{"s.>"}, Replicas: 3, Retention: retention})
+		return err == nil
+	})
+	return stream
 }
 
 // stored is how many bytes its blocks have.
