@@ -3,23 +3,13 @@ package proxyd_test
 import (
 	"testing"
 	"time"
-
-	"github.com/nats-io/nats.go/jetstream"
-	"github.com/rs/zerolog"
-
-	"github.com/damrey/damrey/proxyd"
 )
 
 // What somebody deleted is back before a sender gives up, though nothing else changes and the keeper looks by itself only
 // after 15 s or more; and what was lost with it is said.
 func TestProxy_MakesAgainAtOnceWhatWasDeleted(t *testing.T) {
 	t.Parallel()
-	var logged logBuffer
-	r := newRig(t, proxyd.Config{Log: zerolog.New(&logged)})
-	js, err := jetstream.New(r.nc)
-	if err != nil {
-		t.Fatal(err)
-	}
+	r, js, logged := newLoggedRig(t)
 	stream := func(name string) func() bool {
 		return func() bool { _, err := js.Stream(t.Context(), name); return err == nil }
 	}
@@ -70,12 +60,7 @@ func TestProxy_MakesAgainAtOnceWhatWasDeleted(t *testing.T) {
 // While somebody restores the streams nothing is made in between, and nothing is said to be lost; afterwards all is kept again.
 func TestProxy_LeavesStreamsAloneThatAreRestored(t *testing.T) {
 	t.Parallel()
-	var logged logBuffer
-	r := newRig(t, proxyd.Config{Log: zerolog.New(&logged)})
-	js, err := jetstream.New(r.nc)
-	if err != nil {
-		t.Fatal(err)
-	}
+	r, js, logged := newLoggedRig(t)
 	r.must(201, "POST", "/worker/add", `{"name":"bank"}`)
 	r.must(201, "POST", "/worker/add", `{"name":"entry","commands":[{"name":"pay","worker":"bank","delivery":"durable"}]}`)
 	isThere := func() bool { _, err := js.Stream(t.Context(), "DAMREY_JOBS_bank"); return err == nil }

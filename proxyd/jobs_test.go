@@ -14,14 +14,21 @@ import (
 	"github.com/damrey/damrey/proxyd"
 )
 
-func TestProxy_MakesTheStreamsOfDurableRoutes(t *testing.T) {
-	t.Parallel()
-	var logged logBuffer
-	r := newRig(t, proxyd.Config{Log: zerolog.New(&logged)})
+// newLoggedRig is a proxy whose log is read, and JetStream as it reaches it.
+func newLoggedRig(t *testing.T) (*rig, jetstream.JetStream, *logBuffer) {
+	t.Helper()
+	logged := new(logBuffer)
+	r := newRig(t, proxyd.Config{Log: zerolog.New(logged)})
 	js, err := jetstream.New(r.nc)
 	if err != nil {
 		t.Fatal(err)
 	}
+	return r, js, logged
+}
+
+func TestProxy_MakesTheStreamsOfDurableRoutes(t *testing.T) {
+	t.Parallel()
+	r, js, logged := newLoggedRig(t)
 	config := func() (cfg jetstream.StreamConfig, found bool) {
 		s, err := js.Stream(t.Context(), "DAMREY_JOBS_bank")
 		if errors.Is(err, jetstream.ErrStreamNotFound) {
