@@ -40,7 +40,7 @@ func New(proxy string) (*Client, error) {
 	}
 	transport := &http.Transport{
 		Proxy:               http.ProxyFromEnvironment,
-		DialContext:         (&net.Dialer{Timeout: timeout / 2}).DialContext,
+		DialContext:         dial,
 		MaxIdleConnsPerHost: 4,
 		IdleConnTimeout:     time.Minute,
 		TLSHandshakeTimeout: timeout / 2,
@@ -194,10 +194,11 @@ func unreachable(ctx context.Context, base *url.URL, err error) error {
 	if errors.Is(err, syscall.ECONNREFUSED) {
 		err = syscall.ECONNREFUSED
 	}
-	if text := err.Error(); strings.Contains(text, "malformed HTTP") {
-		if strings.Contains(text, "server_id") { // NATS greets with what it is
-			return fmt.Errorf("%s is a port of NATS, not of a proxy; name the proxy's, which is 8080 unless `damrey proxy` says another, with --proxy or DAMREY_PROXY", base.Redacted())
-		}
+	greeting, greeted := errors.AsType[greetingError](err)
+	if greeting.isNATS() {
+		return fmt.Errorf("%s is a port of NATS, not of a proxy; name the proxy's, which is 8080 unless `damrey proxy` says another, with --proxy or DAMREY_PROXY", base.Redacted())
+	}
+	if greeted || strings.Contains(err.Error(), "malformed HTTP") {
 		return fmt.Errorf("what listens at %s does not speak HTTP, which a proxy does; name another with --proxy or DAMREY_PROXY", base.Redacted())
 	}
 	return fmt.Errorf("cannot reach the proxy at %s: %w; is `damrey proxy` running? name another with --proxy or DAMREY_PROXY",

@@ -140,10 +140,12 @@ func TestClient_SaysThatItIsNATS(t *testing.T) {
 				_ = conn.Close()
 			}
 		}()
-		_, err = client(t, listener.Addr().String()).Fabric(t.Context())
-		says(t, err, want, listener.Addr().String(), "--proxy")
-		if strings.Contains(err.Error(), "malformed") || strings.Contains(err.Error(), "server_id") {
-			t.Errorf("%v", err)
+		for _, scheme := range []string{"", "https://"} {
+			_, err = client(t, scheme+listener.Addr().String()).Fabric(t.Context())
+			says(t, err, want, listener.Addr().String(), "--proxy")
+			if strings.Contains(err.Error(), "malformed") || strings.Contains(err.Error(), "server_id") {
+				t.Errorf("%v", err)
+			}
 		}
 		_ = listener.Close()
 		<-done
