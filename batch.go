@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"sync/atomic"
 )
 
 // batches gathers the sends of routes that have a batch. A send that finds the
@@ -19,8 +20,12 @@ type batches struct {
 // as its sender makes up; those past it leave alone.
 const maxBatches = 1024
 
+// batchPlace is where a route of the table remembers its batch.
+type batchPlace = atomic.Pointer[batch]
+
 // batch is what waits on one route.
 type batch struct {
+	of      *batches
 	mu      sync.Mutex // guards all below
 	waiting push
 	spare   []byte        // the buffer of the push that is leaving
@@ -31,7 +36,20 @@ type batch struct {
 	changed chan struct{} // not nil while someone waits for the batch to move
 }
 
-func (b *batches) of(subject string) *batch {
+// on gives the batch of a route; nil when there are too many.
+func (b *batches) on(r *Route) *batch {
+	if r.batch == nil {
+		return b.find(r.subject)
+	}
+	one := r.batch.Load()
+	if one == nil || one.of != b {
+		one = b.find(r.subject)
+		r.batch.Store(one)
+	}
+	return one
+}
+
+func (b *batches) find(subject string) *batch {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.routes == nil {
@@ -39,7 +57,7 @@ func (b *batches) of(subject string) *batch {
 	}
 	one := b.routes[subject]
 	if one == nil && len(b.routes) < maxBatches {
-		one = &batch{}
+		one = &batch{of: b}
 		b.routes[subject] = one
 	}
 	return one
@@ -48,7 +66,7 @@ func (b *batches) of(subject string) *batch {
 // add puts a send into its route's batch and returns. When the batch is full it
 // publishes it, or waits for that until ctx or the send's deadline ends.
 func (b *batches) add(ctx context.Context, p push) error {
-	one := b.of(p.subject)
+	one := b.on(p.route)
 	if one == nil {
 		return b.l.send(ctx, p)
 	}

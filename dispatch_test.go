@@ -32,7 +32,7 @@ func (d *dispatcher) mustSubmit(t *testing.T, cost int) {
 func ofCost(cost, n int) []inbound {
 	all := make([]inbound, n)
 	for i := range all {
-		all[i].cost = int32(cost)
+		all[i].envelope = &envelope{cost: int32(cost)}
 	}
 	return all
 }

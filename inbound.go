@@ -27,7 +27,7 @@ type envelope struct {
 
 // inbound is one message that came in for this worker.
 type inbound struct {
-	envelope
+	*envelope         // shared by the messages of a batch, and changed for a job only
 	msg      Msg          // the handler's once it was started
 	job      *job         // not nil: it is stored at the broker until it is done
 	started  atomic.Int64 // moment when it left the queue; 0: it surely did not run
@@ -37,6 +37,18 @@ type inbound struct {
 
 	ctx        handleContext
 	prev, next *inbound // among those in hand, guarded by the dispatcher
+}
+
+// single is one message with an envelope of its own, in one piece of memory.
+type single struct {
+	envelope envelope
+	in       [1]inbound
+}
+
+func newSingle() *single {
+	s := &single{}
+	s.in[0].envelope = &s.envelope
+	return s
 }
 
 // answerTo is where an answer goes; empty for a send.
@@ -51,8 +63,10 @@ func (e *envelope) String() string { return e.where() }
 // in the order of arrival.
 func (w *Instance) receive(m *nats.Msg) {
 	w.link.outbox.heard()
-	e := envelope{to: w.cfg.Name, reply: m.Reply, cost: DefaultCommandMPU}
-	if !w.address(&e, m.Subject) {
+	one := newSingle()
+	e := &one.envelope
+	e.to, e.reply, e.cost = w.cfg.Name, m.Reply, DefaultCommandMPU
+	if !w.address(e, m.Subject) {
 		w.stats.malformed.Add(1)
 		return
 	}
@@ -70,7 +84,7 @@ func (w *Instance) receive(m *nats.Msg) {
 	if m.Header != nil {
 		e.trace = traceOf(m.Header, e.came.time())
 	}
-	w.accept(&e, m.Data)
+	w.accept(one, m.Data)
 }
 
 // address reads the subject, or knows what it says.
@@ -89,10 +103,13 @@ func (w *Instance) address(e *envelope, subject string) (ok bool) {
 
 // accept reads the payload and queues what is in it: one message, or several
 // sends of a batch, up to the first that is wrong.
-func (w *Instance) accept(e *envelope, data []byte) {
+func (w *Instance) accept(one *single, data []byte) {
+	e, all := &one.envelope, one.in[:0]
 	payload := wire.NewReader(data)
 	// A batch has one message a line. Somebody else's may not, and pays for it.
-	all := make([]inbound, 0, min(1+bytes.Count(data, newline), roomForBatch))
+	if lines := 1 + bytes.Count(data, newline); lines > 1 {
+		all = make([]inbound, 0, min(lines, roomForBatch))
+	}
 	for first := true; first || payload.More(); first = false {
 		msg, err := payload.Next()
 		if err == nil && payload.More() && e.answerTo() != "" {
@@ -104,7 +121,7 @@ func (w *Instance) accept(e *envelope, data []byte) {
 		w.stats.received.Add(1)
 		if err != nil {
 			w.enqueue(all)
-			w.malformed(&inbound{envelope: *e}, err)
+			w.malformed(&inbound{envelope: e}, err)
 			return
 		}
 		if len(all) == cap(all) {
@@ -113,7 +130,7 @@ func (w *Instance) accept(e *envelope, data []byte) {
 		}
 		all = all[:len(all)+1]
 		in := &all[len(all)-1]
-		in.envelope, in.msg = *e, msg
+		in.envelope, in.msg = e, msg
 	}
 	w.enqueue(all)
 }

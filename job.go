@@ -148,19 +148,19 @@ const noName = "_"
 
 // takeJob queues one stored message. It runs in the puller's goroutine.
 func (w *Instance) takeJob(ctx context.Context, m *nats.Msg) {
-	all := []inbound{{job: w.newJob(m)}}
-	in := &all[0]
+	one := w.newJob(m)
+	in := &one.in[0]
 	w.jobs.add(in.job)
 	if !w.readJob(ctx, in) {
 		return
 	}
 	// What was on its way here when the worker was paused waits with the rest.
-	if w.view.Load().paused() || w.dispatch.submit(all) == 0 {
+	if w.view.Load().paused() || w.dispatch.submit(one.in[:]) == 0 {
 		w.handBackJob(in)
 	}
 }
 
-func (w *Instance) newJob(m *nats.Msg) *job {
+func (w *Instance) newJob(m *nats.Msg) *single {
 	w.stats.received.Add(1)
 	w.stats.jobs.Add(1)
 	j := &job{msg: m}
@@ -168,7 +168,9 @@ func (w *Instance) newJob(m *nats.Msg) *job {
 		j.sequence, j.handouts, j.handout = meta.Sequence.Stream, meta.NumDelivered, meta.Sequence.Consumer
 		j.stored = meta.Timestamp
 	}
-	return j
+	one := newSingle()
+	one.in[0].job = j
+	return one
 }
 
 // readJob fills in the rest. It says false when the job has ended with that.
@@ -179,11 +181,11 @@ func (w *Instance) readJob(ctx context.Context, in *inbound) bool {
 		from, _, ok = strings.Cut(from, ".") // the partition
 	}
 	if j.handouts == 0 || !ok || CheckName(typ) != nil || CheckName(from) != nil {
-		in.envelope = envelope{typ: noName, from: noName, to: w.cfg.Name}
+		*in.envelope = envelope{typ: noName, from: noName, to: w.cfg.Name}
 		w.bury(in, "the subject is no job's: "+m.Subject)
 		return false
 	}
-	in.envelope = w.jobEnvelope(m.Header, typ, from)
+	*in.envelope = w.jobEnvelope(m.Header, typ, from)
 	if in.trace != nil {
 		in.trace.stored(m, j.handouts)
 	}
@@ -365,7 +367,7 @@ const heldPause = 30 * time.Second
 
 // jobFailed postpones a job, or gives it up after its last attempt. One that
 // met a paused route or worker has not failed, however long that lasts.
-func (w *Instance) jobFailed(in *inbound, answer Msg, cause error) ending {
+func (w *Instance) jobFailed(in *inbound, answer Msg, cause error) *ending {
 	j := in.job
 	text := "the handler answered " + clip(strings.Join(answer, " "))
 	if cause != nil {
@@ -398,7 +400,7 @@ func (w *Instance) jobFailed(in *inbound, answer Msg, cause error) ending {
 }
 
 // countFailure counts by route why a job is tried again or given up.
-func (in *inbound) countFailure(answer Msg, cause error, text string) ending {
+func (in *inbound) countFailure(answer Msg, cause error, text string) *ending {
 	switch {
 	case errors.Is(cause, ErrPaused):
 	case errors.Is(cause, context.DeadlineExceeded) && clock() >= in.deadline:

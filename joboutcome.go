@@ -14,7 +14,7 @@ import (
 // acknowledged only when its own output is stored or taken, so it may run twice
 // when the instance or the broker dies between the two; what it forwards to a
 // durable route then has the same id and is there once.
-func (w *Instance) concludeJob(in *inbound, out Msg, err error) ending {
+func (w *Instance) concludeJob(in *inbound, out Msg, err error) *ending {
 	switch {
 	case !w.jobs.has(in.job):
 		// It was handed back when the instance stopped: another does it, and what
@@ -50,7 +50,7 @@ func errorMessage(typ string, err error) Msg {
 }
 
 // forwardJob sends the output of a job on along this worker's routes.
-func (w *Instance) forwardJob(in *inbound, out Msg) ending {
+func (w *Instance) forwardJob(in *inbound, out Msg) *ending {
 	buf := w.buffer()
 	defer w.release(buf)
 	route, fe := w.onward(in, out, buf)
@@ -128,7 +128,7 @@ func (in *inbound) path() string {
 }
 
 // giveUpJob is for what trying again would not change.
-func (w *Instance) giveUpJob(in *inbound, fe *fabricError) ending {
+func (w *Instance) giveUpJob(in *inbound, fe *fabricError) *ending {
 	return w.jobFailed(in, fe.message(in.typ), Discard(fe))
 }
 

@@ -230,7 +230,7 @@ func (k *keyedWork) missing(n int, text string) {
 // take queues one message behind those of its key.
 func (k *keyedWork) take(n int, m *nats.Msg) {
 	w := k.w
-	in := &inbound{job: w.newJob(m)}
+	in := &w.newJob(m).in[0]
 	in.job.keyed = true
 	k.mu.Lock()
 	p := k.parts[n]

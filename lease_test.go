@@ -30,7 +30,7 @@ func TestLease_EndsByItself(t *testing.T) {
 	t.Parallel()
 	w := newLeased(t)
 	w.taps.lend(report.Lease{ID: "a", Rate: 5, Inbox: "_INBOX.x"})
-	in := &inbound{envelope: envelope{typ: "x", from: "src"}}
+	in := &inbound{envelope: &envelope{typ: "x", from: "src"}}
 	now := clock()
 	if w.taps.take(in, now) == nil {
 		t.Fatal("it does not hold")
@@ -61,7 +61,7 @@ func TestLease_AreFewAndKeepTheirRateWhenSentAgain(t *testing.T) {
 	if n := len(w.taps.list()); n != maxLeases {
 		t.Errorf("%d leases", n)
 	}
-	in := &inbound{envelope: envelope{typ: "x", from: "src"}}
+	in := &inbound{envelope: &envelope{typ: "x", from: "src"}}
 	now := clock()
 	for i := range 5 {
 		w.taps.lend(report.Lease{ID: "0", Rate: 2, Inbox: "_INBOX.x"})

@@ -20,21 +20,21 @@ type ending struct {
 }
 
 var (
-	answered  = ending{outcome: "response", span: report.OK}
-	passedOn  = ending{outcome: "forward", span: report.OK}
-	noAnswer  = ending{outcome: "none", span: report.OK}
-	tooLate   = ending{"timeout", report.Timeout, "its budget was used up"}
-	tooMany   = ending{"busy", codeOf(ErrBusy), "the instance's queue is full"}
-	nothingOf = ending{span: report.Stop, why: "given back"} // it is as if it had not come
+	answered  = &ending{outcome: "response", span: report.OK}
+	passedOn  = &ending{outcome: "forward", span: report.OK}
+	noAnswer  = &ending{outcome: "none", span: report.OK}
+	tooLate   = &ending{"timeout", report.Timeout, "its budget was used up"}
+	tooMany   = &ending{"busy", codeOf(ErrBusy), "the instance's queue is full"}
+	nothingOf = &ending{span: report.Stop, why: "given back"} // it is as if it had not come
 )
 
-func failure(span, why string) ending { return ending{"error", span, why} }
+func failure(span, why string) *ending { return &ending{"error", span, why} }
 
 // isGood: neither an error nor a timeout has been counted.
-func (e ending) isGood() bool { return e == answered || e == passedOn || e == noAnswer }
+func (e *ending) isGood() bool { return e == answered || e == passedOn || e == noAnswer }
 
 // conclude does what a handler's output says.
-func (w *Instance) conclude(in *inbound, out Msg, err error, over bool) ending {
+func (w *Instance) conclude(in *inbound, out Msg, err error, over bool) *ending {
 	if in.job != nil {
 		return w.concludeJob(in, out, err)
 	}
@@ -65,7 +65,7 @@ func (w *Instance) conclude(in *inbound, out Msg, err error, over bool) ending {
 }
 
 // answer is the end of a message that was handled well.
-func (in *inbound) answer() ending {
+func (in *inbound) answer() *ending {
 	if in.answerTo() == "" {
 		return noAnswer
 	}
@@ -77,7 +77,7 @@ func errorText(out Msg) string { return strings.Join(out[min(2, len(out)-1):], "
 
 // concludeError answers a handler's error. over says that the handler's time
 // was up, and then its context's end is no failure of its own.
-func (w *Instance) concludeError(in *inbound, err error, over bool) ending {
+func (w *Instance) concludeError(in *inbound, err error, over bool) *ending {
 	if fe, ok := err.(*fabricError); ok {
 		return w.fail(in, fe)
 	}
@@ -139,7 +139,7 @@ func (w *Instance) replyTimeout(in *inbound) {
 
 // fail answers an ERROR of the fabric to what was handled. A job has failed once
 // more.
-func (w *Instance) fail(in *inbound, fe *fabricError) ending {
+func (w *Instance) fail(in *inbound, fe *fabricError) *ending {
 	if in.job != nil {
 		return w.jobFailed(in, fe.message(in.typ), fe)
 	}
@@ -159,7 +159,7 @@ func (w *Instance) refuse(in *inbound, fe *fabricError) {
 
 // forward sends the output on along this worker's routes. The next hop's
 // answer goes past this worker to the requester.
-func (w *Instance) forward(in *inbound, out Msg) ending {
+func (w *Instance) forward(in *inbound, out Msg) *ending {
 	buf := w.buffer()
 	defer w.release(buf)
 	route, fe := w.onward(in, out, buf)

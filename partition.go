@@ -348,7 +348,8 @@ func (p *partition) drop(j *job) {
 // again lets a message that failed run once more after a while, during which
 // its key waits. False when the partition is another's by now.
 func (p *partition) again(in *inbound, wait time.Duration) bool {
-	next := &inbound{envelope: in.envelope, job: in.job}
+	next := &newSingle().in[0]
+	*next.envelope, next.job = *in.envelope, in.job
 	msg, err := decodeJob(in.job.msg.Data, in.typ)
 	if err != nil {
 		return false // it could be read before

@@ -150,7 +150,7 @@ func TestJob_NotesNeverWaitForRoom(t *testing.T) {
 	began := make(chan struct{})
 	go func() {
 		defer close(began)
-		in := &inbound{job: &job{msg: &nats.Msg{Header: nats.Header{}}}}
+		in := &inbound{envelope: &envelope{}, job: &job{msg: &nats.Msg{Header: nats.Header{}}}}
 		o.w.writeTried(in, "failed.1.0", func() {})
 		o.w.bury(in, "why")
 	}()
@@ -259,7 +259,7 @@ func TestPartition_LooksWhatIsStored(t *testing.T) {
 		return fmt.Sprintf(`{"config":{"num_replicas":%d},"state":{"last_seq":%d}}`, copies.Load(), last.Load())
 	})
 	o.mu.Lock()
-	o.p.held[5] = &inbound{job: &job{sequence: 5}}
+	o.p.held[5] = &inbound{envelope: &envelope{}, job: &job{sequence: 5}}
 	o.mu.Unlock()
 	for upTo, want := range map[uint64]bool{4: true, 5: true, 8: true, 9: false, 20: false} {
 		if got := o.p.hasAll(handedOut(0, upTo)); got != want {
@@ -299,7 +299,7 @@ func TestPartition_LooksWhatIsStored(t *testing.T) {
 		t.Error("the broker was away, and may hand it out again")
 	}
 	o.mu.Lock()
-	o.p.held[9] = &inbound{job: &job{sequence: 9}}
+	o.p.held[9] = &inbound{envelope: &envelope{}, job: &job{sequence: 9}}
 	o.mu.Unlock()
 	if !o.p.hasAll(handedOut(0, 20)) {
 		t.Error("all that is stored is in hand")

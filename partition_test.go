@@ -61,7 +61,7 @@ func TestPartition_RunsWhatItRefusedTooEarly(t *testing.T) {
 	started := make(chan bool, 1)
 	w.dispatch = newDispatcher(1, 1, func(in *inbound, _ moment) moment { started <- p.starts(in); return 0 }, func() int { return 0 })
 	came := clock().add(-heldSafe - time.Second)
-	in := &inbound{job: &job{sequence: 1, key: "a", keyed: true, part: p, cameAt: came, askedAt: came}}
+	in := &inbound{envelope: &envelope{}, job: &job{sequence: 1, key: "a", keyed: true, part: p, cameAt: came, askedAt: came}}
 	await := func(want bool) {
 		t.Helper()
 		select {

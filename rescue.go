@@ -25,7 +25,7 @@ func (p *partition) rescue(sequence uint64) {
 		k.mu.Unlock()
 		return
 	}
-	in := &inbound{job: k.w.newJob(msg)}
+	in := &k.w.newJob(msg).in[0]
 	j := in.job
 	j.sequence, j.stored, j.handouts = sequence, stored, 2 // the broker says none of it here
 	j.keyed, j.part, j.cameAt, j.gone, j.rescued = true, p, clock(), true, true

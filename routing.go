@@ -28,6 +28,7 @@ type Route struct {
 	subject string
 	command string // whose row it is: Type, or * for the default route
 	counts  *outPlace
+	batch   *batchPlace
 }
 
 // String is how a route is written everywhere: from→type→to.
@@ -69,7 +70,7 @@ func newRow(prefix string, reg Registration, revision uint64) *Row {
 			Cost: c.Cost(), Batch: max(1, int(c.Batch)),
 			Durable: c.Delivery == Durable, Attempts: c.attempts(), Backoff: c.backoff(), Window: c.window(),
 			Key:    c.Key,
-			Paused: c.Paused, command: c.Name, counts: new(outPlace),
+			Paused: c.Paused, command: c.Name, counts: new(outPlace), batch: new(batchPlace),
 		}
 		r.subject = r.subjectOf(prefix)
 		if c.Name == anyType {
@@ -91,7 +92,7 @@ func (row *Row) Route(typ string) *Route {
 		return nil
 	}
 	r := *row.fallback
-	r.Type, r.counts = typ, nil
+	r.Type, r.counts, r.batch = typ, nil, nil
 	r.subject = r.subjectOf(row.prefix)
 	return &r
 }

@@ -290,7 +290,7 @@ func firstChars(s string, most int) string {
 }
 
 // give says what became of a message that was taken. It never waits.
-func (t *taps) give(c *tapped, in *inbound, how ending, came, began, over moment) {
+func (t *taps) give(c *tapped, in *inbound, how *ending, came, began, over moment) {
 	if c == nil || how == nothingOf {
 		return
 	}
@@ -309,7 +309,7 @@ func (t *taps) give(c *tapped, in *inbound, how ending, came, began, over moment
 }
 
 // giveEnded is for a message whose handler never began.
-func (t *taps) giveEnded(in *inbound, how ending, now moment) {
+func (t *taps) giveEnded(in *inbound, how *ending, now moment) {
 	if t.leases.Load() != nil {
 		t.give(t.take(in, now), in, how, in.came, now, now)
 	}

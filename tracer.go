@@ -120,7 +120,7 @@ func (t *tracer) handling(in *inbound, now time.Time) *span {
 
 // handled ends it. A message that was not traced and failed, or was slow since
 // it used up half of its time, is a trace of its own, of one span.
-func (t *tracer) handled(in *inbound, s *span, how ending, took, budget time.Duration) {
+func (t *tracer) handled(in *inbound, s *span, how *ending, took, budget time.Duration) {
 	slow := 2*took > budget
 	switch {
 	case s != nil:
@@ -130,7 +130,7 @@ func (t *tracer) handled(in *inbound, s *span, how ending, took, budget time.Dur
 	}
 }
 
-func (t *tracer) alone(in *inbound, how ending, took time.Duration, slow bool) {
+func (t *tracer) alone(in *inbound, how *ending, took time.Duration, slow bool) {
 	now := time.Now()
 	if !t.spare.take(now) {
 		return
@@ -145,7 +145,7 @@ func (t *tracer) alone(in *inbound, how ending, took time.Duration, slow bool) {
 }
 
 // refused tells of a message that no handler was called with.
-func (t *tracer) refused(in *inbound, how ending) {
+func (t *tracer) refused(in *inbound, how *ending) {
 	if in.trace != nil {
 		now := time.Now()
 		s := t.begin(context.Background(), in.trace.parent, report.KindWait, in.leg(), in.trace.at, in.trace.linked, keptOf(in.trace.parent))
