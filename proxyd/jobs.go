@@ -51,6 +51,7 @@ type keeper struct {
 	settle func(context.Context) error
 	made   map[string]kept      // streams that this keeper has seen to be there, by worker
 	logs   map[string]time.Time // when those of dead letters and of failures that it has seen were made, by stream
+	lost   map[string]forgotten // by worker
 	warned bool
 }
 
@@ -64,7 +65,7 @@ type kept struct {
 func newKeeper(s *store, node string, settle func(context.Context) error) *keeper {
 	k := &keeper{
 		store: s, settle: settle, look: make(chan struct{}, 1), resume: make(chan struct{}, 1),
-		seen: make(map[string]uint64), made: make(map[string]kept), logs: make(map[string]time.Time),
+		seen: make(map[string]uint64), made: make(map[string]kept), logs: make(map[string]time.Time), lost: make(map[string]forgotten),
 	}
 	k.turn = newKeeperTurn(s, node, k.again)
 	return k
@@ -220,7 +221,7 @@ func (k *keeper) keepOne(ctx context.Context, worker string, limits bucket.Limit
 		return err
 	}
 	state := stream.CachedInfo().State
-	if err := k.removeDone(ctx, worker, before, state); err != nil {
+	if err := errors.Join(k.removeDone(ctx, worker, before, state), k.handOutForgotten(ctx, worker)); err != nil {
 		return err
 	}
 	ids, err := k.ids(ctx, worker, state)
