@@ -30,6 +30,7 @@ type observer struct {
 	// alarms are those that are known now.
 	alarms func() ([]api.Alarm, error)
 	tables atomic.Uint64 // how many the view was given
+	parser view.Parser   // of the goroutine that hears beats
 }
 
 func newObserver(s *store, k *keeper) *observer {
@@ -83,7 +84,7 @@ func (o *observer) beat(m *nats.Msg) {
 	now := o.clock.Now()
 	tokens := strings.Split(m.Subject, ".")
 	worker, instance := tokens[len(tokens)-2], tokens[len(tokens)-1]
-	b, err := view.Parse(worker, instance, m.Data)
+	b, err := o.parser.Parse(worker, instance, m.Data)
 	if err != nil {
 		o.view.Refuse(now, worker, instance, err)
 		return
