@@ -108,7 +108,7 @@ func TestProxy_SendsBeats(t *testing.T) {
 		t.Fatal(err)
 	}
 	id := m.Subject[strings.LastIndexByte(m.Subject, '.')+1:]
-	b, err := view.Parse(report.ProxyWorker, id, m.Data)
+	b, err := new(view.Parser).Parse(report.ProxyWorker, id, m.Data)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -17,8 +17,14 @@ import (
 	"github.com/damrey/damrey/internal/view"
 )
 
-// tickEvery is how often time passes in the view.
-const tickEvery = time.Second
+const (
+	// tickEvery is how often time passes in the view.
+	tickEvery = time.Second
+	// hearEvery is how often it is looked whether more beats have come, while they do.
+	hearEvery = 25 * time.Millisecond
+	// maxBeats is how many may come meanwhile. Those beyond are lost, and what they count comes with the next.
+	maxBeats = 4 * view.MaxInstances
+)
 
 // observer feeds the view with what the fabric tells of itself, and tells of instances that come and go.
 type observer struct {
@@ -30,6 +36,7 @@ type observer struct {
 	// alarms are those that are known now.
 	alarms func() ([]api.Alarm, error)
 	tables atomic.Uint64 // how many the view was given
+	parser view.Parser   // of the goroutine that hears beats
 }
 
 func newObserver(s *store, k *keeper) *observer {
@@ -46,7 +53,6 @@ func newObserver(s *store, k *keeper) *observer {
 // run observes until ctx ends. Beats are heard from the start, what is stored is looked at once the buckets are there.
 func (o *observer) run(ctx context.Context, ready <-chan struct{}) {
 	for subject, take := range map[string]func(*nats.Msg){
-		report.Subject(o.store.prefix, "*", "*"):    o.beat,
 		o.store.prefix + ".event.undelivered.*.*.*": o.undelivered,
 		o.store.prefix + ".event.route.changed.*":   o.changed,
 		o.store.prefix + ".alarm.*.*.*":             o.alarm,
@@ -58,7 +64,15 @@ func (o *observer) run(ctx context.Context, ready <-chan struct{}) {
 		}
 		defer func() { _ = sub.Unsubscribe() }() // fails only on a closed connection
 	}
+	beats := make(chan *nats.Msg, maxBeats)
+	subject := report.Subject(o.store.prefix, "*", "*")
+	if sub, err := o.store.nc.ChanSubscribe(subject, beats); err == nil {
+		defer func() { _ = sub.Unsubscribe() }() // fails only on a closed connection
+	} else {
+		o.store.log.Error().Err(err).Str("subject", subject).Msg("beats are not heard")
+	}
 	var parts sync.WaitGroup
+	parts.Go(func() { o.hear(ctx, beats) })
 	parts.Go(func() { o.tick(ctx) })
 	parts.Go(func() { o.publish(ctx) })
 	parts.Go(func() { o.look(ctx, ready) })
@@ -79,11 +93,32 @@ func (o *observer) tick(ctx context.Context) {
 	}
 }
 
+// hear takes one that comes alone at once, and those that come close to one another together: to wake up for each of hundreds
+// in a second costs nearly as much as reading them.
+func (o *observer) hear(ctx context.Context, beats <-chan *nats.Msg) {
+	for {
+		select {
+		case m := <-beats:
+			o.beat(m)
+		case <-ctx.Done():
+			return
+		}
+		for range len(beats) {
+			o.beat(<-beats)
+		}
+		select {
+		case <-time.After(hearEvery):
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
 func (o *observer) beat(m *nats.Msg) {
 	now := o.clock.Now()
 	tokens := strings.Split(m.Subject, ".")
 	worker, instance := tokens[len(tokens)-2], tokens[len(tokens)-1]
-	b, err := view.Parse(worker, instance, m.Data)
+	b, err := o.parser.Parse(worker, instance, m.Data)
 	if err != nil {
 		o.view.Refuse(now, worker, instance, err)
 		return

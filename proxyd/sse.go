@@ -41,9 +41,10 @@ type streams struct {
 
 	mu     sync.Mutex // guards what follows
 	at     time.Duration
-	tables uint64      // of the view then
-	doc    api.Network // as it was then; nobody changes it
-	data   []byte      // its JSON; nil before somebody needed it
+	tables uint64            // of the view then
+	doc    api.Network       // as it was then; nobody changes it
+	data   []byte            // its JSON; nil before somebody needed it
+	list   *api.InstanceList // of then; nil before somebody needed it, and nobody changes it
 }
 
 func newStreams(o *observer) *streams {
@@ -52,23 +53,23 @@ func newStreams(o *observer) *streams {
 	return s
 }
 
-// network is made once for all who ask within two seconds, unless the table has changed.
-func (s *streams) network() api.Network {
+// documents are what instances report, both as it was when the network was made.
+func (s *streams) documents(context.Context) (api.Network, api.InstanceList, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.networkNow()
+	doc := s.networkNow()
+	if s.list == nil {
+		list := s.seen.view.Instances(s.seen.clock.Now())
+		s.list = &list
+	}
+	return doc, *s.list, nil
 }
 
-// documents are what instances report.
-func (s *streams) documents(context.Context) (api.Network, api.InstanceList, error) {
-	return s.network(), s.seen.view.Instances(s.seen.clock.Now()), nil
-}
-
-// networkNow is network with mu held.
+// networkNow is made once for all who ask within two seconds, unless the table has changed. mu is held.
 func (s *streams) networkNow() api.Network {
 	now, tables := s.seen.clock.Now(), s.seen.tables.Load()
 	if s.doc.At.IsZero() || now.Run-s.at >= networkEvery || tables != s.tables {
-		s.doc, s.data, s.at, s.tables = s.seen.view.Network(now), nil, now.Run, tables
+		s.doc, s.data, s.list, s.at, s.tables = s.seen.view.Network(now), nil, nil, now.Run, tables
 	}
 	return s.doc
 }

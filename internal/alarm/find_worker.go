@@ -57,16 +57,17 @@ func findLost(r Rule, f Facts) (all []Finding) {
 	return all
 }
 
-func byWorker(instances []api.Instance) map[string][]api.Instance {
-	grouped := make(map[string][]api.Instance)
-	for _, i := range instances {
+func byWorker(instances []api.Instance) map[string][]*api.Instance {
+	grouped := make(map[string][]*api.Instance)
+	for n := range instances {
+		i := &instances[n]
 		grouped[i.Worker] = append(grouped[i.Worker], i)
 	}
 	return grouped
 }
 
 // lostWithin names the lost ones, and says when the first of them was last heard.
-func lostWithin(instances []api.Instance, now time.Time, within time.Duration) (names []string, since time.Time) {
+func lostWithin(instances []*api.Instance, now time.Time, within time.Duration) (names []string, since time.Time) {
 	for _, i := range instances {
 		if i.State != "lost" || now.Sub(i.Heard) > within {
 			continue
@@ -80,7 +81,7 @@ func lostWithin(instances []api.Instance, now time.Time, within time.Duration) (
 }
 
 // startedSince counts those that run and were started after a moment, by the proxy's clock.
-func startedSince(instances []api.Instance, since time.Time) (n int) {
+func startedSince(instances []*api.Instance, since time.Time) (n int) {
 	for _, i := range instances {
 		started := i.Started.Add(-time.Duration(i.Skew * float64(time.Second)))
 		if i.State != "lost" && i.State != "left" && started.After(since) {

@@ -16,6 +16,8 @@ const (
 type History struct {
 	left   time.Duration // of the minute that runs
 	routes map[string]*minutes
+	// typical is given out with the facts until the next minute, and then made anew.
+	typical map[string]float64
 }
 
 // minutes of a route, the one that runs first.
@@ -32,7 +34,7 @@ func (h *History) Add(f *Facts, elapsed time.Duration) {
 	for h.left -= min(max(elapsed, 0), minute); h.left <= 0; h.left += minute {
 		h.turn()
 	}
-	f.Typical = make(map[string]float64, len(h.routes))
+	f.Typical = h.typical
 	for _, e := range f.Edges {
 		if e.Handled == 0 || e.P99 <= 0 {
 			continue
@@ -47,14 +49,12 @@ func (h *History) Add(f *Facts, elapsed time.Duration) {
 			h.routes[route] = m
 		}
 		m.sum, m.samples = m.sum+e.P99, m.samples+1
-		if typical := m.typical(); typical > 0 {
-			f.Typical[route] = typical
-		}
 	}
 }
 
 // turn ends a minute.
 func (h *History) turn() {
+	h.typical = make(map[string]float64, len(h.routes))
 	for route, m := range h.routes {
 		p99 := 0.0
 		if m.samples > 0 {
@@ -62,6 +62,9 @@ func (h *History) turn() {
 		}
 		m.past = append([]float64{p99}, m.past[:min(len(m.past), historyMinutes-1)]...)
 		m.sum, m.samples = 0, 0
+		if typical := m.typical(); typical > 0 {
+			h.typical[route] = typical
+		}
 		if m.silent() {
 			delete(h.routes, route)
 		}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"math/bits"
+	"slices"
 	"strconv"
 	"sync/atomic"
 	"time"
@@ -131,16 +132,18 @@ func (h Histogram) MarshalText() ([]byte, error) {
 
 var errHistogram = errors.New(`a histogram is counts with a space between them, such as "17:5 12 2:7"`)
 
-// UnmarshalText reads what MarshalText writes, and refuses buckets that are unknown.
+// UnmarshalText reads what MarshalText writes into the room that h has, and refuses buckets that are unknown.
 func (h *Histogram) UnmarshalText(text []byte) error {
+	read := (*h)[:0]
 	*h = nil
 	if len(text) == 0 {
+		*h = read
 		return nil
 	}
 	if len(text) > maxHistogram {
 		return errHistogram
 	}
-	read := make(Histogram, 0, 1+bytes.Count(text, []byte{' '}))
+	read = slices.Grow(read, 1+bytes.Count(text, []byte{' '}))
 	bucket, number, digits, further := -1, uint64(0), 0, false
 	for i := 0; i <= len(text); i++ {
 		switch {

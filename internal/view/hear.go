@@ -13,7 +13,7 @@ import (
 
 var errCrowd = fmt.Errorf("there are %d instances already, as many as are told apart", MaxInstances)
 
-// Hear takes a beat that was parsed. The error says why it was refused, which has been counted.
+// Hear takes a beat that was parsed, and keeps nothing of its routes. The error says why it was refused, which has been counted.
 func (v *View) Hear(now Instant, b *report.Beat) error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -47,7 +47,7 @@ func (v *View) hear(now Instant, b *report.Beat) error {
 		i.restart()
 	}
 	i.n++
-	*i.span() = span{time: v.spanOf(now, known, &before, b)}
+	*i.span() = span{time: v.spanOf(now, known, &before, b), stay: i.span().stay[:0]}
 	// What it counted before the view began belongs to nobody's time.
 	base := i.span().time == 0
 	v.count(now, i, b, base)
@@ -136,7 +136,8 @@ func (v *View) count(now Instant, i *instance, b *report.Beat, base bool) {
 	}
 	defer func() {
 		s := i.span()
-		s.stay = v.sum.take()
+		s.stay = v.sum.histogram(s.stay)
+		v.sum.reset()
 		v.all.add(now.Run, &v.spell, &s.counts, s.stay)
 	}()
 	var folded fold
@@ -263,8 +264,9 @@ func (v *View) countOut(now Instant, i *instance, p *pair, sum counts, base bool
 
 // flow counts what came along a route.
 func (v *View) flow(now Instant, i *instance, p *pair, more *counts, stay report.Histogram) {
-	if p.route == nil || p.route.dropped || p.route.key != p.key {
+	if p.route == nil || p.route.dropped || !p.own {
 		p.route = v.route(now, p.key)
+		p.own = p.route.key == p.key
 	}
 	p.route.add(now.Run, &v.spell, more, stay)
 	p.recent[i.n%spans] += more[handled]

@@ -42,6 +42,7 @@ type span struct {
 type pair struct {
 	key    Key
 	route  *route // where it is counted; nil before there was traffic
+	own    bool   // nothing else is counted there
 	sum    counts // as the last beat said
 	stay   []byte // packed, as the last beat said
 	recent [spans]uint64
@@ -68,16 +69,25 @@ func (i *instance) time() (t time.Duration) {
 }
 
 // now is what came in the last spans, and the messages handled in a second.
-func (i *instance) now() (c counts, stay report.Histogram, rate float64) {
+func (i *instance) now() (c counts, rate float64) {
 	t := i.time()
 	if i.gone() || t <= 0 {
-		return c, nil, 0
+		return c, 0
 	}
 	for n := range i.spans {
 		c.add(&i.spans[n].counts)
-		stay = stay.Plus(i.spans[n].stay)
 	}
-	return c, stay, float64(c[handled]) / t.Seconds()
+	return c, float64(c[handled]) / t.Seconds()
+}
+
+// stay adds how long the messages of the last spans stayed.
+func (i *instance) stay(to *sum) {
+	if i.gone() || i.time() <= 0 {
+		return
+	}
+	for n := range i.spans {
+		to.add(i.spans[n].stay)
+	}
 }
 
 // rate of one route of the instance, in messages handled in a second.

@@ -43,12 +43,16 @@ func (v *View) daemons(now Instant, worker string) []Daemon {
 }
 
 func (v *View) describe(now Instant, i *instance) api.Instance {
-	c, stay, rate := i.now()
+	c, rate := i.now()
+	v.sum.reset()
+	i.stay(&v.sum)
+	v.room = v.sum.histogram(v.room[:0])
+	v.sum.reset()
 	return api.Instance{
 		Worker: i.key.worker, ID: i.key.id, Version: i.beat.Version, Host: i.beat.Host, PID: i.beat.PID, Agent: i.beat.Agent,
 		Program: i.beat.Program, Started: i.beat.Started, Heard: now.wallAt(i.heard), State: i.state, Stale: i.beat.Stale,
 		InFlight: i.beat.InFlight, Queued: i.beat.Queued, Capacity: i.beat.Capacity,
 		Skew: math.Round(i.skew.Seconds()*1000)/1000 + 0, // no -0
-		Rate: round(rate), Errors: c.errorShare(), P99: milliseconds(stay.Quantile(0.99)), Counts: i.beat.Counts,
+		Rate: round(rate), Errors: c.errorShare(), P99: milliseconds(v.room.Quantile(0.99)), Counts: i.beat.Counts,
 	}
 }

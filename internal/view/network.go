@@ -48,17 +48,18 @@ type picture struct {
 	now   Instant
 	nodes map[string]*node
 	edges []*edge
-	sum   sum
+	sum   sum              // of the route in hand
+	room  report.Histogram // what it comes to
 }
 
 // node is a worker with what its health is judged by.
 type node struct {
 	api.Node
-	counts                    // in the window, of its instances
-	stay     report.Histogram // of the routes to it
-	used     bool             // a route leads to it
-	heard    bool             // there is or was an instance
-	early    bool             // who is there may not have been heard yet
+	counts        // in the window, of its instances
+	stay     sum  // of the routes to it
+	used     bool // a route leads to it
+	heard    bool // there is or was an instance
+	early    bool // who is there may not have been heard yet
 	waiting  int
 	standby  int
 	reached  bool // messages to it arrive somewhere
@@ -137,7 +138,7 @@ func (p *picture) addInstances() {
 		}
 		n.InFlight += i.beat.InFlight
 		n.Queued += i.beat.Queued
-		c, _, rate := i.now()
+		c, rate := i.now()
 		c[timedOut], c[stopped], c[undelivered] = 0, 0, 0 // that is the matter of those it sent to
 		n.add(&c)
 		n.Rate += rate
@@ -171,9 +172,10 @@ func (p *picture) addRoutes() {
 
 func (p *picture) addTraffic(e *edge, r *route, seen bool) {
 	e.Observed = seen
-	c, stay := r.now(p.now.Run, &p.sum)
+	p.sum.reset()
+	c := r.now(p.now.Run, &p.sum)
 	e.counts = c
-	e.Flow = c.flow(percentilesOf(stay))
+	e.Flow = c.flow(p.percentiles(&p.sum))
 	e.Rate = round(r.rate)
 	if r.erred >= 0 && p.now.Run-r.erred < fineTime {
 		e.LastError = r.lastError
@@ -183,9 +185,14 @@ func (p *picture) addTraffic(e *edge, r *route, seen bool) {
 	}
 	from, to := p.node(e.From), p.node(e.To)
 	from.sends = from.sends || c[sent] > 0 || c[handled] > 0
-	to.stay = into(to.stay, stay)
+	to.stay.plus(&p.sum)
 	to.missed = to.missed || e.missed != "" || c.lost() > 0
 	to.reached = to.reached || e.Durable == nil && c[sent] > 0 && c.lost() == 0 && c.late() == 0
+}
+
+func (p *picture) percentiles(of *sum) percentiles {
+	p.room = of.histogram(p.room[:0])
+	return percentilesOf(p.room)
 }
 
 // addDefaults says of default routes whether some type goes along them.
@@ -220,7 +227,7 @@ func (p *picture) network() api.Network {
 		n := p.nodes[name]
 		n.Rate, n.Errors, n.Alarms = round(n.Rate), n.errorShare(), p.view.alarms[name].n
 		n.Pending = p.view.stores[name].Pending
-		times := percentilesOf(n.stay)
+		times := p.percentiles(&n.stay)
 		n.P50, n.P95, n.P99 = milliseconds(times[0]), milliseconds(times[1]), milliseconds(times[2])
 		n.Health, n.Why = n.judge()
 		answer.Nodes = append(answer.Nodes, n.Node)

@@ -9,12 +9,16 @@ import (
 	"github.com/damrey/damrey/internal/report"
 )
 
-// Parse reads a beat that came on the subject of a worker's instance. Somebody else's may say anything.
-func Parse(worker, instance string, data []byte) (*report.Beat, error) {
+// Parser reads beats, each in the room of the one before. It is not safe for concurrent use.
+type Parser struct{ beat report.Beat }
+
+// Parse reads a beat that came on the subject of a worker's instance. Somebody else's may say anything. The beat is good until
+// the next one is read.
+func (p *Parser) Parse(worker, instance string, data []byte) (*report.Beat, error) {
 	if len(data) > report.MaxSize {
 		return nil, fmt.Errorf("a beat of %d bytes; at most %d are read", len(data), report.MaxSize)
 	}
-	b := new(report.Beat)
+	b := p.empty()
 	if err := json.Unmarshal(data, b); err != nil {
 		return nil, fmt.Errorf("a beat that cannot be read: %w", err)
 	}
@@ -30,4 +34,15 @@ func Parse(worker, instance string, data []byte) (*report.Beat, error) {
 		return nil, errors.New("a beat with more routes than an instance tells apart")
 	}
 	return b, nil
+}
+
+// empty is a beat that has room for routes and says nothing of them.
+func (p *Parser) empty() *report.Beat {
+	in, out := p.beat.In[:cap(p.beat.In)], p.beat.Out[:cap(p.beat.Out)]
+	for n := range in {
+		in[n] = report.In{Stay: in[n].Stay[:0]}
+	}
+	clear(out)
+	p.beat = report.Beat{In: in[:0], Out: out[:0]}
+	return &p.beat
 }

@@ -33,19 +33,25 @@ type step struct {
 	n    int64
 	used bool
 	counts
-	stay report.Histogram
+	stay sum
 }
 
 // take adds what came.
 func (s *step) take(c *counts, stay report.Histogram) {
-	s.add(c)
-	if len(stay) > 0 {
-		s.stay = into(s.stay, stay)
-	}
+	s.counts.add(c)
+	s.stay.add(stay)
 }
 
-func (s *step) record() *record {
-	return &record{step: s.n, counts: s.counts, stay: s.stay, at: percentilesOf(s.stay)}
+// record is the step with its histogram in some room.
+func (s *step) record(room report.Histogram) record {
+	stay := s.stay.histogram(room)
+	return record{step: s.n, counts: s.counts, stay: stay, at: percentilesOf(stay)}
+}
+
+// begin makes it another step. Its room is used again.
+func (s *step) begin(n int64, used bool) {
+	s.stay.reset()
+	*s = step{n: n, used: used, stay: s.stay}
 }
 
 // route is what is known of one.
@@ -59,6 +65,7 @@ type route struct {
 	minute [openMinutes]step
 	fine   tape
 	coarse tape
+	rolled int64 // the fine step up to which that was done
 
 	traffic   time.Duration // when there was some; negative: never
 	touched   time.Duration // when it was last told how many are stored
@@ -100,14 +107,19 @@ func (r *route) minuteStep(n int64) *step { return stepOf(r.minute[:], n) }
 func stepOf(steps []step, n int64) *step {
 	s := &steps[n%int64(len(steps))]
 	if !s.used {
-		*s = step{n: n, used: true, stay: s.stay[:0]}
+		s.begin(n, true)
 	}
 	return s
 }
 
 // roll packs the steps that are over.
 func (r *route) roll(now time.Duration) {
-	pack(&r.fine, r.recent[:], int64(now/fineStep))
+	n := int64(now / fineStep)
+	if n == r.rolled { // no minute ends within a fine step
+		return
+	}
+	r.rolled = n
+	pack(&r.fine, r.recent[:], n)
 	pack(&r.coarse, r.minute[:], int64(now/coarseStep))
 }
 
@@ -115,8 +127,10 @@ func (r *route) roll(now time.Duration) {
 func pack(t *tape, steps []step, now int64) {
 	upTo := now - int64(len(steps))
 	for s := oldest(steps, upTo); s != nil; s = oldest(steps, upTo) {
-		t.append(s.record())
-		*s = step{stay: s.stay[:0]} // its room is used again
+		var room [report.Buckets]report.Count
+		r := s.record(room[:0])
+		t.append(&r)
+		s.begin(0, false)
 	}
 }
 
@@ -137,15 +151,15 @@ func (r *route) trim(now time.Duration) {
 }
 
 // now is what came within the window.
-func (r *route) now(now time.Duration, stay *sum) (c counts, all report.Histogram) {
+func (r *route) now(now time.Duration, stay *sum) (c counts) {
 	n := int64(now / fineStep)
 	for i := range r.recent {
 		if s := &r.recent[i]; s.used && s.n > n-open {
 			c.add(&s.counts)
-			stay.add(s.stay)
+			stay.plus(&s.stay)
 		}
 	}
-	return c, stay.take()
+	return c
 }
 
 // idle says that it may be forgotten.

@@ -83,7 +83,8 @@ func (s *series) points(r *route) []api.Point {
 			continue
 		}
 		if o := &steps[n%int64(len(steps))]; o.used && o.n == n {
-			points = s.point(points, o.record())
+			rec := o.record(nil)
+			points = s.point(points, &rec)
 		}
 	}
 	return points

@@ -6,78 +6,62 @@ import (
 	"github.com/damrey/damrey/internal/report"
 )
 
-// sum adds up histograms without making one for each step.
+// sum adds up histograms: a number for each bucket from the first to the last that has any. Its zero value is empty.
 type sum struct {
-	n         [report.Buckets]uint64
-	low, high int // of what is not 0; high is beyond it
+	low int
+	n   []uint64 // from low on
 }
 
 func (s *sum) add(h report.Histogram) {
 	if len(h) == 0 {
 		return
 	}
-	low, high := h[0].Bucket, h[len(h)-1].Bucket+1
-	if s.high == 0 {
-		s.low, s.high = low, high
-	}
-	s.low, s.high = min(s.low, low), max(s.high, high)
+	s.reach(h[0].Bucket, h[len(h)-1].Bucket+1)
 	for _, c := range h {
-		s.n[c.Bucket] += c.N
+		s.n[c.Bucket-s.low] += c.N
 	}
 }
 
-// take is the sum, which is nothing afterwards.
-func (s *sum) take() report.Histogram {
-	if s.high == 0 {
-		return nil
+func (s *sum) plus(other *sum) {
+	if len(other.n) == 0 {
+		return
 	}
-	h := make(report.Histogram, 0, s.high-s.low)
-	for b, n := range s.n[s.low:s.high] {
+	s.reach(other.low, other.low+len(other.n))
+	for i, n := range other.n {
+		s.n[other.low-s.low+i] += n
+	}
+}
+
+// reach gives it the buckets from low on that lie below high.
+func (s *sum) reach(low, high int) {
+	if len(s.n) == 0 {
+		s.low = low
+	}
+	if before := s.low - low; before > 0 {
+		had := len(s.n)
+		s.n = slices.Grow(s.n, before)[:had+before]
+		copy(s.n[before:], s.n[:had])
+		clear(s.n[:before])
+		s.low = low
+	}
+	if had, more := len(s.n), high-s.low-len(s.n); more > 0 {
+		s.n = slices.Grow(s.n, more)[:had+more]
+		clear(s.n[had:])
+	}
+}
+
+// histogram appends to room what it comes to.
+func (s *sum) histogram(room report.Histogram) report.Histogram {
+	for i, n := range s.n {
 		if n > 0 {
-			h = append(h, report.Count{Bucket: s.low + b, N: n})
+			room = append(room, report.Count{Bucket: s.low + i, N: n})
 		}
 	}
-	clear(s.n[s.low:s.high])
-	s.low, s.high = 0, 0
-	return h
+	return room
 }
 
-// into adds to a histogram that is nobody else's, in its own room as far as it has some.
-func into(h, more report.Histogram) report.Histogram {
-	fresh := missing(h, more)
-	last, from := len(h)-1, len(more)-1
-	h = slices.Grow(h, fresh)[:len(h)+fresh]
-	// From the end on, so that nothing is written over that is still to be read.
-	for to := len(h) - 1; from >= 0; to-- {
-		switch {
-		case last >= 0 && h[last].Bucket > more[from].Bucket:
-			h[to] = h[last]
-			last--
-		case last >= 0 && h[last].Bucket == more[from].Bucket:
-			h[to] = report.Count{Bucket: h[last].Bucket, N: h[last].N + more[from].N}
-			last--
-			from--
-		default:
-			h[to] = more[from]
-			from--
-		}
-	}
-	return h
-}
-
-// missing is how many buckets of more a histogram does not have.
-func missing(h, more report.Histogram) (n int) {
-	i := 0
-	for _, c := range more {
-		for i < len(h) && h[i].Bucket < c.Bucket {
-			i++
-		}
-		if i == len(h) || h[i].Bucket != c.Bucket {
-			n++
-		}
-	}
-	return n
-}
+// reset empties it, but for its room.
+func (s *sum) reset() { s.n = s.n[:0] }
 
 // came appends to room what came to h after what was packed before. Counts never fall; where one did, another took the name, and
 // all of h is new.

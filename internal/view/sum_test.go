@@ -50,21 +50,31 @@ func TestCame_CountsThatFell(t *testing.T) {
 	}
 }
 
-func TestInto_AddsInPlace(t *testing.T) {
+func TestSum_AddsUp(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
-		draw := func(label string) (h report.Histogram) {
-			var live report.Live
-			for _, d := range rapid.SliceOf(rapid.Int64Range(0, int64(time.Hour))).Draw(t, label) {
-				live.Add(time.Duration(d))
+		var s sum
+		for range 2 { // the second time in the room of the first
+			var want, got report.Histogram
+			for _, times := range rapid.SliceOf(rapid.SliceOf(rapid.Int64Range(0, int64(time.Hour)))).Draw(t, "histograms") {
+				var live report.Live
+				for _, d := range times {
+					live.Add(time.Duration(d))
+				}
+				h := live.Snapshot()
+				want = want.Plus(h)
+				if rapid.Bool().Draw(t, "as a sum") {
+					var other sum
+					other.add(h)
+					s.plus(&other)
+				} else {
+					s.add(h)
+				}
 			}
-			return live.Snapshot()
-		}
-		h, more := draw("h"), draw("more")
-		want, kept := h.Plus(more), slices.Clone(more)
-		room := append(make(report.Histogram, 0, len(h)+rapid.IntRange(0, 20).Draw(t, "room")), h...)
-		if got := into(room, more); !slices.Equal(got, want) || !slices.Equal(more, kept) {
-			t.Fatalf("%v and %v are %v, not %v", h, more, got, want)
+			if got = s.histogram(got); !slices.Equal(got, want) {
+				t.Fatalf("it is %v, not %v", got, want)
+			}
+			s.reset()
 		}
 	})
 }

@@ -42,7 +42,8 @@ type View struct {
 	pairs     int // over all instances
 	routes    map[Key]*route
 	all       *route           // everything together
-	sum       sum              // of the beat in hand
+	sum       sum              // of the beat in hand, or of what is asked for
+	room      report.Histogram // what it comes to
 	spell     spell            // of what is being counted
 	came      report.Histogram // of the route in hand
 	stores    map[string]Store
@@ -105,21 +106,35 @@ func (v *View) Tick(now Instant, hears bool) {
 func (v *View) advance(now Instant) { v.now = max(v.now, now.Run) }
 
 func (v *View) roll(now Instant) {
-	used := make(map[*route]bool, len(v.routes))
-	for _, i := range v.instances {
-		for _, p := range i.pairs {
-			used[p.route] = true
-		}
-	}
+	var idle []*route
 	for _, r := range v.routes {
 		r.roll(now.Run)
 		r.trim(now.Run)
-		if !used[r] && r.idle(now.Run) {
-			v.drop(r)
+		if r.idle(now.Run) {
+			idle = append(idle, r)
 		}
 	}
 	v.all.roll(now.Run)
 	v.all.trim(now.Run)
+	v.dropUnused(idle)
+}
+
+// dropUnused forgets those of some routes that no instance tells of.
+func (v *View) dropUnused(idle []*route) {
+	if len(idle) == 0 {
+		return
+	}
+	used := make(map[*route]bool, len(v.routes))
+	for _, i := range v.instances {
+		for _, p := range i.order {
+			used[p.route] = true
+		}
+	}
+	for _, r := range idle {
+		if !used[r] {
+			v.drop(r)
+		}
+	}
 }
 
 // sorted are the instances that match, by worker and id.
