@@ -44,6 +44,7 @@ type View struct {
 	all       *route           // everything together
 	sum       sum              // of the beat in hand
 	spell     spell            // of what is being counted
+	sentAt    time.Time        // the beat in hand, by its instance's clock
 	came      report.Histogram // of the route in hand
 	stores    map[string]Store
 	dead      map[Key]uint64 // nil: not known yet
