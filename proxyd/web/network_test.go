@@ -246,6 +246,28 @@ func TestPage_KeyboardAlone(t *testing.T) {
 	b.Clean(s.url())
 }
 
+// What is out of sight is not drawn, and keys go there all the same.
+func TestPage_KeysReachWhatIsOutOfSight(t *testing.T) {
+	s := newStage(t)
+	s.show(manyWorkers())
+	b := visit(t, s, 1280, 800, "")
+	b.Until(drawn + "200")
+	for range 7 {
+		b.ClickText(".zoom button", "+")
+	}
+	const hidden = "document.querySelectorAll('.node > g[display=none]').length"
+	b.Until(hidden + " > 100")
+	browser.Eval[chromedp.Void](b, "document.querySelector('.node[tabindex=\"0\"]').focus()")
+	for range 8 {
+		was := browser.Eval[string](b, "document.activeElement.getAttribute('aria-label')")
+		b.Press(kb.ArrowRight)
+		b.Until("document.activeElement.getAttribute('aria-label') !== " + browser.Quoted(was))
+		b.Until("(() => { const r = document.activeElement.getBoundingClientRect(); return r.width > 0 && r.left >= 0 && r.right <= innerWidth && r.top >= 0 && r.bottom <= innerHeight })()")
+	}
+	b.Until(hidden + " > 100")
+	b.Clean(s.url())
+}
+
 func TestPage_KeepsThePictureWhileTheProxyIsGone(t *testing.T) {
 	s := newStage(t)
 	s.show(fewWorkers())
