@@ -212,7 +212,7 @@ func (w *Instance) postRequest(msg Msg, rch chan []string, deadline moment) {
 	c.deliver = func(a answer) {
 		m := a.message(typ)
 		w.link.outs.answered(route, a, m.Tag())
-		sp.endRequest(m, nil)
+		w.tracer.requested(sp, requested{c.id, route, 0, c.began, deadline}, m, nil)
 		w.handBack(rch, m, deadline)
 	}
 	w.link.begin(c)

@@ -58,16 +58,16 @@ func (w *Instance) request(ctx context.Context, o sendOptions, typ string, args 
 	sp := w.tracer.sending(ctx, route, hops, len(c.payload))
 	c.header = sp.header()
 	w.link.begin(c)
+	id := c.id
 	a, err := w.await(ctx, c)
 	if err != nil {
-		sp.endRequest(nil, err)
+		w.tracer.requested(sp, requested{id, route, hops, now, deadline}, nil, err)
 		return nil, err
 	}
-	began := c.began
 	w.recycle(c)
-	m, err := a.result(route, began)
+	m, err := a.result(route, now)
 	w.link.outs.answered(route, a, m.Tag())
-	sp.endRequest(m, err)
+	w.tracer.requested(sp, requested{id, route, hops, now, deadline}, m, err)
 	if m.Tag() == STOP && w.link.isClosed() {
 		return m, ErrClosed
 	}

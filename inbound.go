@@ -27,13 +27,13 @@ type envelope struct {
 
 // inbound is one message that came in for this worker.
 type inbound struct {
-	*envelope         // shared by the messages of a batch, and changed for a job only
-	msg      Msg          // the handler's once it was started
-	job      *job         // not nil: it is stored at the broker until it is done
-	started  atomic.Int64 // moment when it left the queue; 0: it surely did not run
-	answered atomic.Bool  // whoever sets it answers
-	alone    bool         // nothing else was queued or running when it was started
-	pushed   bool         // past the queue's limit
+	*envelope              // shared by the messages of a batch, and changed for a job only
+	msg       Msg          // the handler's once it was started
+	job       *job         // not nil: it is stored at the broker until it is done
+	started   atomic.Int64 // moment when it left the queue; 0: it surely did not run
+	answered  atomic.Bool  // whoever sets it answers
+	alone     bool         // nothing else was queued or running when it was started
+	pushed    bool         // past the queue's limit
 
 	ctx        handleContext
 	prev, next *inbound // among those in hand, guarded by the dispatcher

@@ -401,15 +401,15 @@ func (w *Instance) jobFailed(in *inbound, answer Msg, cause error) *ending {
 
 // countFailure counts by route why a job is tried again or given up.
 func (in *inbound) countFailure(answer Msg, cause error, text string) *ending {
+	span, _ := outcomeOf(answer, cause)
 	switch {
 	case errors.Is(cause, ErrPaused):
 	case errors.Is(cause, context.DeadlineExceeded) && clock() >= in.deadline:
 		in.route.timedOut()
 		return tooLate
 	default:
-		in.route.failed(text)
+		in.route.failed(span, text)
 	}
-	span, _ := outcomeOf(answer, cause)
 	return failure(span, text)
 }
 

@@ -48,9 +48,9 @@ func (w *Instance) conclude(in *inbound, out Msg, err error, over bool) *ending 
 	case ERROR:
 		w.stats.failed.Add(1)
 		why := errorText(out)
-		in.route.failed(why)
-		w.reply(in, typed(out, in.typ))
 		code, _ := errorOutcome(out)
+		in.route.failed(code, why)
+		w.reply(in, typed(out, in.typ))
 		return failure(code, why)
 	case RESPONSE:
 		w.reply(in, typed(out, in.typ))
@@ -91,7 +91,7 @@ func (w *Instance) concludeError(in *inbound, err error, over bool) *ending {
 		how = tooLate
 		in.route.timedOut()
 	} else {
-		in.route.failed(how.why)
+		in.route.failed(how.span, how.why)
 	}
 	if in.answerTo() == "" {
 		w.log.warn("handler failed", func(e *zerolog.Event) { e.Err(err).Str("route", in.where()) })
@@ -143,7 +143,7 @@ func (w *Instance) fail(in *inbound, fe *fabricError) *ending {
 	if in.job != nil {
 		return w.jobFailed(in, fe.message(in.typ), fe)
 	}
-	in.route.failed(fe.text)
+	in.route.failed(codeOf(fe.kind), fe.text)
 	w.refuse(in, fe)
 	return failure(codeOf(fe.kind), fe.text)
 }

@@ -30,7 +30,7 @@ func (f *fabric) beats(worker string) *beats {
 	b := new(beats)
 	_, err := f.nc.Subscribe(report.Subject("damrey", worker, "*"), func(m *nats.Msg) {
 		instance := m.Subject[strings.LastIndexByte(m.Subject, '.')+1:]
-		beat, err := view.Parse(worker, instance, m.Data)
+		beat, err := new(view.Parser).Parse(worker, instance, m.Data)
 		if err != nil {
 			f.t.Errorf("a beat of %s: %v", worker, err)
 			return
@@ -147,11 +147,11 @@ func TestReport_CountsEachRouteByItself(t *testing.T) {
 	for _, c := range []struct {
 		from, typ                            string
 		handled, errors, timeouts, malformed uint64
-		text                                 string
+		code, text                           string
 	}{
-		{"src", "ok", 10, 0, 0, 1, ""}, {"other", "ok", 5, 0, 0, 0, ""},
-		{"src", "fails", 3, 3, 0, 0, "no �ä"}, {"src", "says", 3, 3, 0, 0, "not today"}, {"src", "panics", 3, 3, 0, 0, "oh"},
-		{"src", "slow", 1, 0, 1, 0, ""},
+		{"src", "ok", 10, 0, 0, 1, "", ""}, {"other", "ok", 5, 0, 0, 0, "", ""},
+		{"src", "fails", 3, 3, 0, 0, "error", "no �ä"}, {"src", "says", 3, 3, 0, 0, "error", "not today"}, {"src", "panics", 3, 3, 0, 0, "panic", "oh"},
+		{"src", "slow", 1, 0, 1, 0, "", ""},
 	} {
 		got := in(t, b, c.from, c.typ)
 		if got.Handled != c.handled || got.Errors != c.errors || got.Timeouts != c.timeouts || got.Malformed != c.malformed || got.Busy != 0 {
@@ -159,6 +159,9 @@ func TestReport_CountsEachRouteByItself(t *testing.T) {
 		}
 		if !strings.Contains(got.LastError, c.text) || (c.text == "") != (got.LastError == "") || len(got.LastError) > 210 || !utf8.ValidString(got.LastError) {
 			t.Errorf("%s→%s: the last error is %q", c.from, c.typ, got.LastError)
+		}
+		if got.LastCode != c.code || got.LastAt.IsZero() != (c.text == "") || got.LastAt.After(b.At) {
+			t.Errorf("%s→%s: the last error was %q at %v", c.from, c.typ, got.LastCode, got.LastAt)
 		}
 		if got.Stay.Total() != got.Handled || got.Work == 0 || got.Wait == 0 {
 			t.Errorf("%s→%s: times are %+v", c.from, c.typ, got)

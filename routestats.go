@@ -16,7 +16,7 @@ type inRoute struct {
 	handled, errors, timeouts, busy, malformed atomic.Uint64
 	wait, work                                 atomic.Uint64 // nanoseconds
 	stay                                       atomic.Pointer[report.Live]
-	lastError                                  atomic.Pointer[string]
+	lastError                                  atomic.Pointer[lastError]
 	all                                        *inRoutes
 }
 
@@ -25,7 +25,13 @@ type inRoute struct {
 type inRoutes struct {
 	*bounded[string, inRoute]
 	last      atomic.Pointer[inRoute] // that a message came along
-	lastError atomic.Pointer[string]
+	lastError atomic.Pointer[lastError]
+}
+
+// lastError is what a handler failed with.
+type lastError struct {
+	code, text string
+	at         time.Time
 }
 
 func newInRoutes() *inRoutes {
@@ -94,15 +100,15 @@ func (r *inRoute) makeStay() *report.Live {
 	return r.stay.Load()
 }
 
-// failed counts an error, and keeps its text.
-func (r *inRoute) failed(text string) {
+// failed counts an error, and keeps its code and text.
+func (r *inRoute) failed(code, text string) {
 	if r == nil {
 		return
 	}
 	r.errors.Add(1)
-	short := shorten(text, maxLastError)
-	r.lastError.Store(&short)
-	r.all.lastError.Store(&short)
+	last := &lastError{shorten(code, maxCode), shorten(text, maxLastError), time.Now()}
+	r.lastError.Store(last)
+	r.all.lastError.Store(last)
 }
 
 func (r *inRoute) timedOut() {
@@ -137,8 +143,8 @@ func (r *inRoute) snapshot() report.In {
 	if stay := r.stay.Load(); stay != nil {
 		in.Stay = stay.Snapshot()
 	}
-	if text := r.lastError.Load(); text != nil {
-		in.LastError = *text
+	if last := r.lastError.Load(); last != nil {
+		in.LastError, in.LastCode, in.LastAt = last.text, last.code, last.at.UTC()
 	}
 	return in
 }
@@ -165,14 +171,18 @@ func (s *inRoutes) sums() (errors uint64, work time.Duration, lastError string) 
 		errors += r.errors.Load()
 		work += time.Duration(r.work.Load())
 	}
-	if text := s.lastError.Load(); text != nil {
-		lastError = *text
+	if last := s.lastError.Load(); last != nil {
+		lastError = last.text
 	}
 	return errors, work, lastError
 }
 
-// maxLastError is how much of an error's text is kept, in bytes.
-const maxLastError = 200
+// How much of an error's text and of its code is kept, in bytes. A handler may
+// answer any code.
+const (
+	maxLastError = 200
+	maxCode      = 40
+)
 
 // shorten cuts what is longer than most bytes, and replaces what is no UTF-8.
 func shorten(s string, most int) string {

@@ -128,6 +128,36 @@ func TestTap_TellsWhatBecameOfAMessage(t *testing.T) {
 	eventually(t, "no arguments are told", func() bool { x.request("x", "secret"); return x.next().Args == nil })
 }
 
+// Copies come from where a message is handled, so it is the target that must be an instance, not the sender.
+func TestTap_SeesWhatGoesToAnInstanceWhoeverSentIt(t *testing.T) {
+	t.Parallel()
+	x := newTapped(t, echo)
+	x.bridge()
+	x.register("outside", to("plain", "plain"), to("x", "w"))
+	x.register("plain")
+	_, err := x.nc.QueueSubscribe("damrey.msg.plain.*.*", "plain", func(m *nats.Msg) {
+		if err := m.Respond([]byte("ok")); err != nil {
+			t.Error(err)
+		}
+	})
+	must(t, err)
+	x.tap(report.Lease{ID: "1", From: "outside", Rate: 1000, Inbox: x.inbox})
+	eventually(t, "the table and the plain worker are there", func() bool { return x.ask("damrey.out.outside.plain", "1") == "ok" })
+	eventually(t, "a copy comes", func() bool {
+		x.ask("damrey.out.outside.x", "1")
+		m, err := x.copies.NextMsg(100 * time.Millisecond)
+		if err != nil {
+			return false
+		}
+		var got report.Copy
+		must(t, json.Unmarshal(m.Data, &got))
+		if got.From != "outside" || got.Type != "x" || got.Instance != x.w.ID() {
+			t.Errorf("%s", m.Data)
+		}
+		return true
+	})
+}
+
 func TestTap_OnlyWhatMatches(t *testing.T) {
 	t.Parallel()
 	x := newTapped(t, echo)

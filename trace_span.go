@@ -208,14 +208,6 @@ func (t *tracer) hasRoom(size int) bool {
 	return limit <= 0 || int64(size) <= limit-traceRoom
 }
 
-// endRequest ends the span of a request with its answer.
-func (s *span) endRequest(m Msg, err error) {
-	if s == nil {
-		return
-	}
-	s.end(outcomeOf(m, err))
-}
-
 // endSend ends the span of a send.
 func (s *span) endSend(err error) {
 	if s == nil {

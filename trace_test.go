@@ -419,7 +419,7 @@ func ask(t *testing.T, nc *nats.Conn, parent, state string) {
 	}
 }
 
-// What fails without being traced is told as one span, ten a second at most.
+// What fails without being traced is told by its requester and where it failed, ten a second each at most.
 func TestTrace_KeepsFailuresThatWereNotTraced(t *testing.T) {
 	t.Parallel()
 	f := newFabric(t)
@@ -435,11 +435,14 @@ func TestTrace_KeepsFailuresThatWereNotTraced(t *testing.T) {
 			t.Fatal("no error")
 		}
 	}
-	one := seen.trace(t, 1)[0]
-	if one.Kind != report.KindHandle || one.Kept != report.Failed || one.Outcome != report.Error || one.Error != "no" || one.Route() != "entry→add→add" {
-		t.Errorf("%+v", one)
+	found := seen.trace(t, 2)
+	mustBeTree(t, found)
+	for _, one := range found {
+		if one.Kept != report.Failed || one.Outcome != report.Error || !strings.HasSuffix(one.Error, "no") || one.Route() != "entry→add→add" {
+			t.Errorf("%+v", one)
+		}
 	}
-	if n, most := seen.count(), 10*(int(time.Since(began)/time.Second)+2); n > most {
+	if n, most := seen.count(), 2*10*(int(time.Since(began)/time.Second)+2); n > most {
 		t.Errorf("%d spans, over %d", n, most)
 	}
 }
@@ -460,7 +463,72 @@ func TestTrace_KeepsWhatWasSlow(t *testing.T) {
 	defer cancel()
 	_, err := entry.Request(ctx, "add")
 	must(t, err)
-	if one := seen.trace(t, 1)[0]; one.Kept != report.Slow || one.Outcome != report.OK {
+	found := seen.trace(t, 2)
+	mustBeTree(t, found)
+	for _, one := range found {
+		if one.Kept != report.Slow || one.Outcome != report.OK {
+			t.Errorf("%+v", one)
+		}
+	}
+}
+
+// Though nothing of a trace travels with it, what is kept of a line that failed says where it began and where it ended.
+func TestTrace_AFailedLineThatWasNotTracedIsOneTrace(t *testing.T) {
+	t.Parallel()
+	for _, delivery := range []damrey.Delivery{damrey.Direct, damrey.Durable} {
+		t.Run(string(delivery), func(t *testing.T) {
+			t.Parallel()
+			f := newFabric(t)
+			f.jobs("square")
+			seen := f.spans()
+			f.register("entry", to("add", "add"))
+			middle := to("square", "square")
+			middle.Delivery = delivery
+			f.register("add", middle)
+			f.register("square")
+			f.worker("add", forward("square"))
+			f.worker("square", func(context.Context, damrey.Msg) (damrey.Msg, error) { return nil, damrey.Discard(errors.New("no")) })
+			entry := f.worker("entry", echo)
+			if _, err := entry.Request(f.context(), "add"); err == nil {
+				t.Fatal("no error")
+			}
+			found := seen.trace(t, 2)
+			root := mustBeTree(t, found)
+			if root.Kind != report.KindSend || root.Route() != "entry→add→add" || root.Worker != "entry" || root.Kept != report.Failed {
+				t.Errorf("the first is %+v", root)
+			}
+			for _, s := range found {
+				if s.ID != root.ID && (s.Kind != report.KindHandle || s.Route() != "add→square→square" || s.Hop != 1 || s.Error != "no") {
+					t.Errorf("the last is %+v", s)
+				}
+			}
+		})
+	}
+}
+
+// Each hop of a line may be quick and the line be slow.
+func TestTrace_KeepsALineThatWasSlow(t *testing.T) {
+	t.Parallel()
+	f := newFabric(t)
+	seen := f.spans()
+	f.register("entry", to("add", "add"))
+	f.register("add", to("square", "square"))
+	f.register("square")
+	late := func(then damrey.HandlerFunc) damrey.HandlerFunc {
+		return func(ctx context.Context, in damrey.Msg) (damrey.Msg, error) {
+			deadline, _ := ctx.Deadline()
+			time.Sleep(time.Until(deadline) * 4 / 10)
+			return then(ctx, in)
+		}
+	}
+	f.worker("add", late(forward("square")))
+	f.worker("square", late(echo))
+	entry := f.worker("entry", echo)
+	ctx, cancel := context.WithTimeout(f.context(), 3*time.Second)
+	defer cancel()
+	_, err := entry.Request(ctx, "add")
+	must(t, err)
+	if one := seen.trace(t, 1)[0]; one.Kind != report.KindSend || one.Kept != report.Slow || one.Outcome != report.OK {
 		t.Errorf("%+v", one)
 	}
 }

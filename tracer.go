@@ -2,6 +2,8 @@ package damrey
 
 import (
 	"context"
+	"crypto/sha256"
+	"errors"
 	"sync"
 	"time"
 
@@ -118,8 +120,8 @@ func (t *tracer) handling(in *inbound, now time.Time) *span {
 	return t.begin(context.Background(), from.parent, report.KindHandle, in.leg(), now, from.linked, why)
 }
 
-// handled ends it. A message that was not traced and failed, or was slow since
-// it used up half of its time, is a trace of its own, of one span.
+// handled ends it. Of a message that was not traced and failed, or was slow
+// since it used up half of its time, this one span is kept.
 func (t *tracer) handled(in *inbound, s *span, how *ending, took, budget time.Duration) {
 	slow := 2*took > budget
 	switch {
@@ -135,13 +137,57 @@ func (t *tracer) alone(in *inbound, how *ending, took time.Duration, slow bool) 
 	if !t.spare.take(now) {
 		return
 	}
-	s := span{
-		t: t, leg: in.leg(), kind: report.KindHandle, begin: now.Add(-took),
-		self: trace.NewSpanContext(trace.SpanContextConfig{TraceID: newTraceID(), SpanID: newSpanID()}),
+	s := span{t: t, leg: in.leg(), kind: report.KindHandle, begin: now.Add(-took)}
+	id := newTraceID()
+	if key, ok := messageKey(in.answerTo()); ok {
+		id, s.parent = requestTrace(key)
 	}
-	own := s.report(took, how.span, how.why)
-	own.Kept = keptBecause("", how.span, slow)
-	t.publish(s.self.TraceID(), own)
+	s.keep(id, newSpanID(), took, how.span, how.why, slow)
+}
+
+// keep publishes a span of a message that was not traced.
+func (s *span) keep(id trace.TraceID, own trace.SpanID, took time.Duration, outcome, text string, slow bool) {
+	s.self = trace.NewSpanContext(trace.SpanContextConfig{TraceID: id, SpanID: own})
+	r := s.report(took, outcome, text)
+	r.Kept = keptBecause("", outcome, slow)
+	s.t.publish(id, r)
+}
+
+// requestTrace is the trace of a request that was not traced, and the span of
+// its requester. All who have it in hand know its key, so what each of them
+// keeps of it is one trace, though nothing of that travels with it.
+func requestTrace(key string) (id trace.TraceID, sent trace.SpanID) {
+	sum := sha256.Sum256([]byte(key))
+	copy(id[:], sum[:])
+	copy(sent[:], sum[len(id):])
+	return id, sent
+}
+
+// requested is a request that is over.
+type requested struct {
+	id              uint64
+	route           *Route
+	hops            int
+	began, deadline moment
+}
+
+// requested ends the span of a request. Of one that was not traced and failed
+// or was slow, its requester keeps one, so that the line's begin is known too.
+func (t *tracer) requested(s *span, r requested, m Msg, err error) {
+	now := clock()
+	took := now.since(r.began)
+	slow := 2*took > r.deadline.since(r.began)
+	switch {
+	case s != nil:
+		outcome, text := outcomeOf(m, err)
+		s.endAt(now.time(), outcome, text, slow)
+	case err == nil && m.Tag() == RESPONSE && !slow, errors.Is(err, context.Canceled):
+	case t.spare.take(time.Now()):
+		outcome, text := outcomeOf(m, err)
+		id, sent := requestTrace(t.l.messageKey(r.id))
+		one := span{t: t, leg: legOf(r.route, r.hops), kind: report.KindSend, begin: r.began.time()}
+		one.keep(id, sent, took, outcome, text, slow)
+	}
 }
 
 // refused tells of a message that no handler was called with.

@@ -111,6 +111,11 @@ func messageKey(reply string) (string, bool) {
 	return reply[:head+call], true
 }
 
+// messageKey is the same of a call that begins here.
+func (l *link) messageKey(call uint64) string {
+	return l.inbox + tailMark + string(rune(kindRequest)) + strconv.FormatUint(call, 36)
+}
+
 func isMessage(reply, key string) bool {
 	return len(reply) > len(key) && reply[len(key)] == '.' && strings.HasPrefix(reply, key)
 }
@@ -231,7 +236,7 @@ type dueCall struct {
 func (l *link) askOne(c dueCall) {
 	id := strconv.FormatUint(c.id, 36)
 	l.calls.update(c.id, func(c *call) { c.asked = true })
-	q := whereQuestion{l.inbox + tailMark + string(rune(kindRequest)) + id, c.hops}
+	q := whereQuestion{l.messageKey(c.id), c.hops}
 	l.askThere(q, c.to, l.inbox+"."+whereKind+id)
 }
 

@@ -167,7 +167,7 @@ func TestAgent_SendsBeatsToTheBroker(t *testing.T) {
 	for {
 		select {
 		case m := <-heard:
-			b, err := view.Parse(report.AgentWorker, m.Subject[strings.LastIndexByte(m.Subject, '.')+1:], m.Data)
+			b, err := new(view.Parser).Parse(report.AgentWorker, m.Subject[strings.LastIndexByte(m.Subject, '.')+1:], m.Data)
 			must(t, err)
 			if b.State != report.Ready || b.Name != "10.1.2.3:8080" || b.PID == 0 || b.Started.IsZero() {
 				t.Fatalf("%s", m.Data)

@@ -245,7 +245,11 @@ func (f *alarmFacts) readReplicas(ctx context.Context) []alarm.Replica {
 			continue
 		}
 		for _, peer := range info.Cluster.Replicas {
-			copies = append(copies, alarm.Replica{Stream: info.Config.Name, Server: peer.Name, Offline: peer.Offline, Lag: peer.Lag})
+			one := alarm.Replica{Stream: info.Config.Name, Server: peer.Name, Offline: peer.Offline, Lag: peer.Lag}
+			if !peer.Current {
+				one.Silent = peer.Active
+			}
+			copies = append(copies, one)
 		}
 	}
 	if list.Err() != nil {

@@ -53,7 +53,7 @@ func (b *beater) handle(from, typ string, n, failed uint64, stay time.Duration) 
 	in.Work += n * uint64(stay)
 	in.Stay = b.stay.Snapshot()
 	if failed > 0 {
-		in.LastError = "no such number"
+		in.LastError, in.LastCode, in.LastAt = "no such number", "error", time.Now()
 	}
 }
 
@@ -137,6 +137,10 @@ func TestNetwork_ShowsWhatBeatsSay(t *testing.T) {
 	}
 	if handled != 100 || stats.Step != 5 {
 		t.Errorf("%+v", stats)
+	}
+	last := stats.Series[0].LastErrors
+	if len(last) != 1 || last[0].Code != "error" || last[0].Text != "no such number" || last[0].Instance != "A1" || time.Since(last[0].At) > time.Minute {
+		t.Errorf("last errors: %+v", last)
 	}
 }
 

@@ -132,6 +132,7 @@ func (p *Proxy) routeTap(a huma.API) {
 		OperationID: "stream-tap", Method: http.MethodGet, Path: "/v1/tap", Tags: []string{"network"},
 		Summary: "Copies of messages as they are handled, as server-sent events",
 		Description: "Instances are asked for copies as long as the answer is read; messages themselves go their way. " +
+			"What goes to a program without the library is not seen, whoever sent it. " +
 			"What a rate or a slow reader left out is counted in skipped.",
 	}, map[string]reflect.Type{"copy": reflect.TypeFor[api.TapCopy]()}, p.streams.tap)
 }

@@ -24,7 +24,8 @@ for them, so that nobody listens on the messages' own subjects.
   damrey tap '*' --to bank --sample 1%   one in a hundred of what goes to bank
   damrey tap shop --count 10 -o json
 
-Not seen: programs without the library, and messages on their way that nobody has handled.`
+A message is seen where it is handled, whoever sent it: also what a program without the library sends to an instance. Not
+seen is what goes to a program without the library, whoever sent it, and what nobody has handled yet or at all.`
 
 // nobodyYet is how long tap waits for a copy until it says what silence may mean.
 const nobodyYet = 3 * time.Second
@@ -243,8 +244,8 @@ func (t *tap) saySilence() {
 	if t.seen > 0 {
 		return
 	}
-	fmt.Fprintf(t.app.stderr, "Nothing yet from %s. Either nothing goes there now, or who handles it is not seen: programs without the library,\n"+
-		"instances of an older version, another --prefix than %s. `damrey top routes` shows what flows; Ctrl-C ends this.\n", t.what(), t.flags.prefix)
+	fmt.Fprintf(t.app.stderr, "Nothing yet from %s. Either nothing goes there now, or who handles it is not seen: a program without the library,\n"+
+		"an instance of an older version, another --prefix than %s. `damrey top routes` shows what flows; Ctrl-C ends this.\n", t.what(), t.flags.prefix)
 }
 
 func (t *tap) what() string {

@@ -22,7 +22,7 @@ func newTraceListCommand(a *app) *cobra.Command {
 		Aliases: []string{"list"},
 		Short:   "List the last traces, the newest first",
 		Long: `List the last traces, the newest first. KEPT says why one is there: it was asked for with damrey trace,
-sampled, or is one span of a message that failed or was slow.`,
+sampled, or it failed or was slow: of those without a trace only the requester and the hops that failed or were slow are there.`,
 		Args: exactly(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if filter.Limit < 1 || filter.Limit > 1000 {

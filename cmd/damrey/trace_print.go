@@ -43,8 +43,16 @@ func (a *app) printTrace(t api.Trace) error {
 	if err := printTable(a.stdout, w); err != nil {
 		return err
 	}
-	_, err := fmt.Fprintf(a.stdout, "total: %s%s\n", shortMS(t.Duration), slowText(t, own, slowest))
+	_, err := fmt.Fprintf(a.stdout, "total: %s%s\n%s", shortMS(t.Duration), slowText(t, own, slowest), partText(t))
 	return err
+}
+
+// partText says of a trace that is not whole what is missing.
+func partText(t api.Trace) string {
+	if t.Kept != report.Failed && t.Kept != report.Slow {
+		return ""
+	}
+	return "not traced from its beginning: hops that neither failed nor were slow are missing, and their time is the send's\n"
 }
 
 // outcomeText says once how a span ended: its error may begin with the tag of the answer.

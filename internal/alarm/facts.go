@@ -43,6 +43,9 @@ type Replica struct {
 	Stream, Server string
 	Offline        bool
 	Lag            uint64 // messages that it has not yet
+	// Silent is how long the stream's leader has not heard of it. One that hangs keeps its connections, so that it is not
+	// offline, and lags nothing while nothing is stored.
+	Silent time.Duration
 }
 
 // FactsOf are those that the proxy's own documents hold.

@@ -96,6 +96,8 @@ func TestFind_Rules(t *testing.T) {
 		{"disk that cannot be written", func(f *Facts) { f.Disks[0].Trouble = "no space left on device" }, []string{"disk:/data", "cannot store anything: no space left"}},
 		{"disk without a bound", func(f *Facts) { f.Disks[0].Total = 0 }, nil},
 		{"replica behind", func(f *Facts) { f.Replicas[0].Lag = 5000 }, []string{"replica:n2", "behind with the copies of 1 stream, by up to 5000 messages (S)"}},
+		{"replica that hangs", func(f *Facts) { f.Replicas[0].Silent = 12 * time.Second }, []string{"replica:n2", "server n2 hangs or cannot be reached by others: for 12 s it has not taken part in the copies of 1 stream (S)"}},
+		{"replica that was busy", func(f *Facts) { f.Replicas[0].Silent = 9 * time.Second }, nil},
 		{"replica away", func(f *Facts) { f.Replicas[0].Offline = true }, []string{"replica:n2", "server n2 is away"}},
 	} {
 		f := known()

@@ -174,12 +174,15 @@ func findDisk(r Rule, f Facts) (all []Finding) {
 	return all
 }
 
+// silentReplica is how long a server must not be heard of by a stream's leader, which asks it every second.
+const silentReplica = 10 * time.Second
+
 // findReplica says one thing of a server, however many streams it has copies of.
 func findReplica(r Rule, f Facts) (all []Finding) {
 	limit := r.of("").limits["lag"]
 	servers := make(map[string][]Replica)
 	for _, c := range f.Replicas {
-		if c.Offline || float64(c.Lag) >= limit {
+		if c.Offline || c.Silent >= silentReplica || float64(c.Lag) >= limit {
 			servers[c.Server] = append(servers[c.Server], c)
 		}
 	}
@@ -188,7 +191,12 @@ func findReplica(r Rule, f Facts) (all []Finding) {
 		worst := slices.MaxFunc(copies, func(a, b Replica) int { return cmp.Compare(a.Lag, b.Lag) })
 		text := fmt.Sprintf("server %s is behind with the copies of %s, by up to %d messages (%s)",
 			server, count(len(copies), "stream"), worst.Lag, worst.Stream)
-		if slices.ContainsFunc(copies, func(c Replica) bool { return c.Offline }) {
+		quiet := slices.MaxFunc(copies, func(a, b Replica) int { return cmp.Compare(a.Silent, b.Silent) })
+		switch {
+		case quiet.Silent >= silentReplica && !quiet.Offline:
+			text = fmt.Sprintf("server %s hangs or cannot be reached by others: for %.0f s it has not taken part in the copies of %s (%s)",
+				server, quiet.Silent.Seconds(), count(len(copies), "stream"), quiet.Stream)
+		case slices.ContainsFunc(copies, func(c Replica) bool { return c.Offline }):
 			text = fmt.Sprintf("server %s is away; %s of what the fabric stores lack its copy", server, count(len(copies), "stream"))
 		}
 		all = append(all, Finding{About: server, Text: text, Value: float64(worst.Lag), Limit: limit,

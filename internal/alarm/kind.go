@@ -155,7 +155,7 @@ var kinds = []kind{
 		hold:   10 * second, keep: minute, known: func(f Facts) bool { return f.Disks != nil }, find: findDisk,
 	},
 	{
-		name: "replica", meaning: "copies of streams at a server of the cluster are behind, or the server is away", severity: Warning,
+		name: "replica", meaning: "copies of streams at a server of the cluster are behind, or the server is away or hangs", severity: Warning,
 		limits: []limit{{name: "lag", meaning: "messages that a copy may be behind", standard: 1000, from: 1, to: 1e12, whole: true}},
 		hold:   30 * second, keep: minute, known: func(f Facts) bool { return f.Replicas != nil }, find: findReplica,
 	},

@@ -152,6 +152,16 @@ type Series struct {
 	Type   string  `json:"type" doc:"Type of the messages"`
 	To     string  `json:"to" doc:"Worker that they go to"`
 	Points []Point `json:"points" nullable:"false" doc:"In their order; times without any are left out"`
+	// LastErrors are of the last day, wherever the points begin and end; of everything together there are none.
+	LastErrors []LastError `json:"last_errors,omitempty" doc:"The last failures of the route within a day, at most 5, newest first; of those that an instance tells of in one beat, the last"`
+}
+
+// LastError is a failure that an instance told of.
+type LastError struct {
+	At       time.Time `json:"at" doc:"When it was, by the proxy's clock"`
+	Code     string    `json:"code" doc:"The fabric's code of it; error where the handler said no code" example:"error"`
+	Text     string    `json:"text" doc:"What it said, shortened"`
+	Instance string    `json:"instance" doc:"Id of the instance where it was"`
 }
 
 // Point is one step of a series.

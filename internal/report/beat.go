@@ -77,8 +77,11 @@ type In struct {
 	Work uint64 `json:"work_ns"`
 	// Stay is of both together.
 	Stay Histogram `json:"stay"`
-	// LastError is the text of the last failure, shortened.
-	LastError string `json:"last_error,omitempty"`
+	// LastError is the text of the last failure, shortened. LastCode is the fabric's word for it, or "error"; LastAt is when it
+	// was, by the instance's clock.
+	LastError string    `json:"last_error,omitempty"`
+	LastCode  string    `json:"last_error_code,omitempty"`
+	LastAt    time.Time `json:"last_error_at,omitzero"`
 }
 
 // Out is what was sent along a route that begins here and did not come to a good end, and how much was sent.

@@ -99,8 +99,8 @@ func (i In) plus(other In) In {
 	i.Wait += other.Wait
 	i.Work += other.Work
 	i.Stay = i.Stay.Plus(other.Stay)
-	if other.LastError != "" {
-		i.LastError = other.LastError
+	if other.LastError != "" && !other.LastAt.Before(i.LastAt) {
+		i.LastError, i.LastCode, i.LastAt = other.LastError, other.LastCode, other.LastAt
 	}
 	return i
 }

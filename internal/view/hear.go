@@ -130,6 +130,7 @@ func (v *View) behind(i *instance, b *report.Beat) bool {
 // count adds what came with a beat to the routes. base: it is only what is counted from now on.
 func (v *View) count(now Instant, i *instance, b *report.Beat, base bool) {
 	v.spell.set(max(v.began, now.Run-i.span().time), now.Run)
+	v.sentAt = b.At
 	slot := i.n % spans
 	for _, p := range i.order {
 		p.recent[slot] = 0
@@ -247,7 +248,7 @@ func (v *View) countIn(now Instant, i *instance, p *pair, r *report.In, base boo
 		v.flow(now, i, p, &more, stay)
 	}
 	if r.LastError != "" && more[failed] > 0 {
-		p.route.lastError, p.route.erred = clip(r.LastError), now.Run
+		p.route.failures.note(now, v.sentAt, i, r)
 	}
 }
 

@@ -177,9 +177,7 @@ func (p *picture) addTraffic(e *edge, r *route, seen bool) {
 	e.counts = c
 	e.Flow = c.flow(p.percentiles(&p.sum))
 	e.Rate = round(r.rate)
-	if r.erred >= 0 && p.now.Run-r.erred < fineTime {
-		e.LastError = r.lastError
-	}
+	e.LastError = r.failures.lastText(p.now.Run - fineTime)
 	if r.missed >= 0 && p.now.Run-r.missed < window {
 		e.missed = cmp.Or(r.why, "nobody took them")
 	}

@@ -67,17 +67,16 @@ type route struct {
 	coarse tape
 	rolled int64 // the fine step up to which that was done
 
-	traffic   time.Duration // when there was some; negative: never
-	touched   time.Duration // when it was last told how many are stored
-	lastError string
-	erred     time.Duration // when lastError was heard
-	missed    time.Duration // when it was told that nobody took messages of it; negative: never
-	why       string        // they were not taken
-	rate      float64       // by the last answer that needed it
+	traffic  time.Duration // when there was some; negative: never
+	touched  time.Duration // when it was last told how many are stored
+	failures failures
+	missed   time.Duration // when it was told that nobody took messages of it; negative: never
+	why      string        // they were not taken
+	rate     float64       // by the last answer that needed it
 }
 
 func newRoute(key Key) *route {
-	return &route{key: key, fine: tape{exact: true}, traffic: -1, missed: -1, erred: -1}
+	return &route{key: key, fine: tape{exact: true}, traffic: -1, missed: -1}
 }
 
 // add counts what came in a spell that ends now.

@@ -31,7 +31,9 @@ func (v *View) Stats(now Instant, q Query) api.StatsAnswer {
 	answer := api.StatsAnswer{Step: s.step.Seconds(), Since: v.since, Series: []api.Series{}}
 	answer.From, answer.To = s.at(int64(s.from/s.step)), s.at(int64(s.to/s.step)+1)
 	for _, r := range v.matching(q.Route) {
-		answer.Series = append(answer.Series, api.Series{From: r.key.From, Type: r.key.Type, To: r.key.To, Points: s.points(r)})
+		answer.Series = append(answer.Series, api.Series{
+			From: r.key.From, Type: r.key.Type, To: r.key.To, Points: s.points(r), LastErrors: r.failures.list(now),
+		})
 	}
 	return answer
 }

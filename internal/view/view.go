@@ -45,6 +45,7 @@ type View struct {
 	sum       sum              // of the beat in hand, or of what is asked for
 	room      report.Histogram // what it comes to
 	spell     spell            // of what is being counted
+	sentAt    time.Time        // the beat in hand, by its instance's clock
 	came      report.Histogram // of the route in hand
 	stores    map[string]Store
 	dead      map[Key]uint64 // nil: not known yet

@@ -41,6 +41,7 @@ type source struct {
 	r *rig
 	report.Beat
 	stay map[Key]*report.Live
+	skew time.Duration // of its clock
 }
 
 func (r *rig) source(worker, id string) *source {
@@ -51,7 +52,7 @@ func (r *rig) source(worker, id string) *source {
 
 func (s *source) beat() {
 	s.r.t.Helper()
-	s.At = s.r.now.Wall
+	s.At = s.r.now.Wall.Add(s.skew)
 	b := s.Beat
 	b.In, b.Out = slices.Clone(s.In), slices.Clone(s.Out)
 	if err := s.r.Hear(s.r.now, &b); err != nil {
@@ -418,6 +419,70 @@ func TestView_ManyTypesStayBounded(t *testing.T) {
 	}
 	if n := len(r.kinds()) - 100; n != 1 { // beside those that joined
 		t.Errorf("it was told %d times", n)
+	}
+}
+
+// fail counts one failure, of some time ago by the instance's clock.
+func (s *source) fail(code, text string, ago time.Duration) {
+	s.handle("entry", "add", 1, 1, time.Millisecond)
+	in := &s.In[0]
+	in.LastCode, in.LastError, in.LastAt = code, text, s.r.now.Wall.Add(s.skew-ago)
+}
+
+func (r *rig) lastErrors() []api.LastError {
+	key, now := Key{"entry", "add", "add"}, r.now.Wall
+	for _, s := range r.Stats(r.now, Query{From: now.Add(-time.Minute), To: now, Route: &key}).Series {
+		return s.LastErrors
+	}
+	return nil
+}
+
+func TestView_TheLastErrorsSayWhenAndWhere(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	a, b := r.source("add", "A"), r.source("add", "B")
+	b.skew = 20 * time.Minute // its clock is wrong
+	a.beat()
+	b.beat()
+	r.pass(report.Every)
+	begin := r.now.Wall
+	b.fail("too_large", "by B", time.Second)
+	b.beat()
+	a.fail("", "by A", 2*time.Second) // of an instance that does not say the code
+	a.beat()
+	want := []api.LastError{{At: begin.Add(-time.Second), Code: "too_large", Text: "by B", Instance: "B"}, {At: begin.Add(-2 * time.Second), Code: "error", Text: "by A", Instance: "A"}}
+	if got := r.lastErrors(); !slices.Equal(got, want) {
+		t.Errorf("%+v, want %+v", got, want)
+	}
+	r.pass(report.Every)
+	a.beat() // says it again, and that none was added
+	a.fail("error", "long ago, if its clock were right", time.Hour)
+	a.beat()
+	if got := r.lastErrors(); len(got) != 3 || r.now.Wall.Sub(got[0].At) > report.Every || got[0].Instance != "A" {
+		t.Errorf("after a clock has jumped: %+v", got)
+	}
+	if e := r.edge("entry", "add", "add"); e.LastError != "long ago, if its clock were right" {
+		t.Errorf("%+v", e)
+	}
+}
+
+func TestView_ForgedErrorsStayFew(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	s := r.source("add", "A")
+	s.beat()
+	for n := range 100 {
+		r.pass(report.Every)
+		s.fail(strings.Repeat("c", 10_000), strings.Repeat("x", 10_000), time.Duration(n-50)*time.Hour)
+		s.beat()
+	}
+	got := r.lastErrors()
+	if len(got) != 5 || len(got[0].Text) > 300 || len(got[0].Code) > 300 || r.now.Wall.Sub(got[0].At) > report.Every {
+		t.Errorf("%d, %+v", len(got), got)
+	}
+	r.pass(coarseTime)
+	if len(r.lastErrors()) != 0 || r.edge("entry", "add", "add").LastError != "" {
+		t.Errorf("a day later: %+v", r.lastErrors())
 	}
 }
 

@@ -103,6 +103,7 @@ func someHistory() api.WorkerHistory {
 
 // forge puts a text wherever somebody could have put one.
 func forge(s *stage, text string) {
+	s.failures = []api.LastError{{At: time.Now(), Code: text, Text: text, Instance: text}}
 	instances := someInstances()
 	i := &instances.Instances[0]
 	i.Worker, i.ID, i.Host, i.Agent, i.Version, i.Program = text, text, text, text, text, text

@@ -3,6 +3,7 @@ package web_test
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
@@ -99,10 +100,19 @@ func TestPage_AlarmsUnknownAndFurtherRoutes(t *testing.T) {
 	b.Clean(s.url())
 }
 
+// firstError says that the panel tells all of the last error.
+const firstError = `/^[\d.]+ s ago\s+too_large\s+bankInst\s+the answer of 2 MB is too large$/.test(document.querySelector('.errors li')?.innerText.trim())`
+
 func TestPage_PanelOfANodeAndAnEdge(t *testing.T) {
 	s := newStage(t)
 	s.show(fewWorkers())
-	s.set(func() { s.docs["/v1/instances"] = someInstances() })
+	s.set(func() {
+		s.docs["/v1/instances"] = someInstances()
+		s.failures = []api.LastError{
+			{At: time.Now().Add(-4 * time.Second), Code: "too_large", Text: "the answer of 2 MB is too large", Instance: "bankInstance1"},
+			{At: time.Now().Add(-90 * time.Second), Code: "error", Text: "card declined by issuer 4711: try again later", Instance: "bankInstance2"},
+		}
+	})
 	b := visit(t, s, 1440, 900, "")
 	b.Until(drawn + "5")
 	browser.Eval[chromedp.Void](b, "[...document.querySelectorAll('.node')].find((n) => n.textContent.includes('bank')).dispatchEvent(new MouseEvent('click', {bubbles: true}))")
@@ -111,12 +121,15 @@ func TestPage_PanelOfANodeAndAnEdge(t *testing.T) {
 	b.Shows("nats --server nats://10.1.2.3:4222 micro stats bank")
 	b.Shows("3.1 % of the messages fail")
 	b.Until("document.querySelectorAll('.panel table tbody tr').length >= 3")
+	b.Until(firstError)
 	b.Until(settled)
 	b.Shoot("node")
 	b.Accessible("panel of a node")
 	b.ClickText(".panel a", "square → pay")
 	b.Until("location.hash.includes('edge=')")
 	b.Shows("card declined by issuer 4711")
+	b.Until(firstError)
+	b.Until("document.querySelector('.errors a').hash === '#/workers?worker=bank&id=bankInstance1'")
 	b.Shows("7,200 of 10,000")
 	b.Until("document.querySelectorAll('.panel .u-over').length === 3")
 	b.Until(settled)
@@ -230,6 +243,28 @@ func TestPage_KeyboardAlone(t *testing.T) {
 	b.Until("document.querySelector('.panel').contains(document.activeElement)")
 	b.Press(kb.Escape)
 	b.Until("!document.querySelector('.panel') && document.activeElement.classList.contains('node')")
+	b.Clean(s.url())
+}
+
+// What is out of sight is not drawn, and keys go there all the same.
+func TestPage_KeysReachWhatIsOutOfSight(t *testing.T) {
+	s := newStage(t)
+	s.show(manyWorkers())
+	b := visit(t, s, 1280, 800, "")
+	b.Until(drawn + "200")
+	for range 7 {
+		b.ClickText(".zoom button", "+")
+	}
+	const hidden = "document.querySelectorAll('.node > g[display=none]').length"
+	b.Until(hidden + " > 100")
+	browser.Eval[chromedp.Void](b, "document.querySelector('.node[tabindex=\"0\"]').focus()")
+	for range 8 {
+		was := browser.Eval[string](b, "document.activeElement.getAttribute('aria-label')")
+		b.Press(kb.ArrowRight)
+		b.Until("document.activeElement.getAttribute('aria-label') !== " + browser.Quoted(was))
+		b.Until("(() => { const r = document.activeElement.getBoundingClientRect(); return r.width > 0 && r.left >= 0 && r.right <= innerWidth && r.top >= 0 && r.bottom <= innerHeight })()")
+	}
+	b.Until(hidden + " > 100")
 	b.Clean(s.url())
 }
 

@@ -31,8 +31,10 @@ type stage struct {
 	broken  map[string]int // statuses by path
 	asked   []string       // method, path, query and body of each request but those for files
 	dead    []api.DeadDetail
-	taps    chan api.TapCopy // to who taps now; those before may not know yet that their client has left
-	events  chan api.Event
+	// failures are the last errors of every route.
+	failures []api.LastError
+	taps     chan api.TapCopy // to who taps now; those before may not know yet that their client has left
+	events   chan api.Event
 }
 
 func newStage(t *testing.T) *stage {
@@ -237,6 +239,9 @@ func (s *stage) stats(w http.ResponseWriter, r *http.Request) {
 	to := time.Now().Truncate(5 * time.Second)
 	a := api.StatsAnswer{From: to.Add(-15 * time.Minute), To: to, Step: 5, Since: to.Add(-time.Hour)}
 	series := api.Series{From: parts[0], Type: parts[1], To: parts[2]}
+	s.mu.Lock()
+	series.LastErrors = s.failures
+	s.mu.Unlock()
 	for i := range 180 {
 		hump := max(0, 40-(i-120)*(i-120)/8)
 		p := api.Point{At: a.From.Add(time.Duration(i) * 5 * time.Second), Stored: uint64(200 + 20*hump)}

@@ -39,6 +39,7 @@ func TestPage_Trace(t *testing.T) {
 	b.Accessible("traces")
 	b.ClickText("td a", trace.ID[:16])
 	b.Until("document.querySelectorAll('.waterfall li').length === 8")
+	b.Shows("It was not traced from its beginning")
 	if slow := browser.Eval[string](b, "document.querySelector('.waterfall .slow').innerText"); !strings.Contains(slow, "square") || !strings.Contains(slow, "handle") {
 		t.Errorf("the slow hop is said to be %q", slow)
 	}

@@ -62,12 +62,17 @@ func (p *process) kill() {
 	p.wait()
 }
 
+func (p *process) signal(s syscall.Signal) {
+	p.t.Helper()
+	if err := p.cmd.Process.Signal(s); err != nil {
+		p.t.Fatalf("%s: %v", p.name, err)
+	}
+}
+
 // stop ends it as Ctrl-C does.
 func (p *process) stop() {
 	p.t.Helper()
-	if err := p.cmd.Process.Signal(syscall.SIGINT); err != nil {
-		p.t.Fatalf("%s: %v", p.name, err)
-	}
+	p.signal(syscall.SIGINT)
 	if err := p.wait(); err != nil {
 		p.t.Errorf("%s: %v\n%s", p.name, err, p.out.String())
 	}

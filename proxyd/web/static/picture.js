@@ -21,9 +21,15 @@ function set(el, name, value) {
   const kept = (el.kept ??= {})
   if (kept[name] === value) return
   kept[name] = value
-  if (name === 'text') el.textContent = value
+  if (name === 'text') setText(el, value)
   else if (value === null) el.removeAttribute(name)
   else el.setAttribute(name, value)
+}
+
+// setText keeps the text's node, which the browser lays out anew for less than another one.
+function setText(el, value) {
+  if (el.firstChild) el.firstChild.data = value
+  else el.textContent = value
 }
 
 const sameKeys = (a, b) => a.size === b.size && [...a.keys()].every((key) => b.has(key))
@@ -78,7 +84,9 @@ export class Picture {
     const numbers = this.distance === 'near'
     for (const node of model.nodes.values()) {
       const at = layout.nodes.get(node.name)
-      if (at.x < right && at.x + W > left && at.y < bottom && at.y + H > top) this.drawNode(node, numbers)
+      const seen = at.x < right && at.x + W > left && at.y < bottom && at.y + H > top
+      set(this.nodes.get(node.name).body, 'display', seen ? null : 'none')
+      if (seen) this.drawNode(node, numbers)
     }
     const flowing = model.edges.size <= FLOWING
     for (const edge of model.edges.values()) {
@@ -162,16 +170,17 @@ export class Picture {
   makeNode(name) {
     const g = make('g', { class: 'node', role: 'button', tabindex: '-1' }, this.nodeLayer)
     const title = make('title', {}, g)
-    make('rect', { class: 'back', x: 4, y: -4, width: W, height: H, rx: 7 }, g)
-    make('rect', { class: 'box', width: W, height: H, rx: 7 }, g)
-    make('rect', { class: 'stripe', x: 1, y: 1, width: 5, height: H - 2, rx: 2.5 }, g)
-    const label = make('text', { class: 'name', x: 17, y: 22 }, g)
-    const ready = make('text', { class: 'ready', x: 17, y: 42 }, g)
-    const speed = make('text', { class: 'rate', x: W - 12, y: 42, 'text-anchor': 'end' }, g)
-    const alarmMark = make('g', { class: 'alarm', transform: `translate(${W - 4} 4)` }, g)
+    const body = make('g', {}, g) // what is hidden out of sight; the node itself stays, so that keys reach it
+    make('rect', { class: 'back', x: 4, y: -4, width: W, height: H, rx: 7 }, body)
+    make('rect', { class: 'box', width: W, height: H, rx: 7 }, body)
+    make('rect', { class: 'stripe', x: 1, y: 1, width: 5, height: H - 2, rx: 2.5 }, body)
+    const label = make('text', { class: 'name', x: 17, y: 22 }, body)
+    const ready = make('text', { class: 'ready', x: 17, y: 42 }, body)
+    const speed = make('text', { class: 'rate', x: W - 12, y: 42, 'text-anchor': 'end' }, body)
+    const alarmMark = make('g', { class: 'alarm', transform: `translate(${W - 4} 4)` }, body)
     make('circle', { r: 10 }, alarmMark)
     const alarms = make('text', { 'text-anchor': 'middle', y: 4 }, alarmMark)
-    const d = { name, g, title, label, ready, rate: speed, alarms, alarmMark, all: [g], class: '', mark: '' }
+    const d = { name, g, title, body, label, ready, rate: speed, alarms, alarmMark, all: [g], class: '', mark: '' }
     g.picked = { node: name }
     this.nodes.set(name, d)
     this.nameNode(d)

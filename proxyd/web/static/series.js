@@ -1,4 +1,5 @@
-// Points over time made ready for a plot, as pure functions.
+// What was, made ready for the panel, as pure functions.
+
 // columns gives uPlot's columns; where a step is missing the line is broken.
 export function columns(points, step, pick) {
   const times = [], values = pick.map(() => [])
@@ -45,4 +46,13 @@ export function gather(answers) {
   const first = answers?.[0]
   const range = first ? [new Date(first.from) / 1000, new Date(first.to) / 1000] : null
   return { data: [...points.values()].sort((a, b) => new Date(a.at) - new Date(b.at)), step, durable, range }
+}
+
+const ERRORS = 5
+
+// errorsOf are the last errors of several routes, newest first. Without an answer there is what the network says: texts alone.
+export function errorsOf(answers, routes) {
+  if (!answers) return routes.filter((r) => r.last_error).slice(0, ERRORS).map((r) => ({ from: r.from, type: r.type, to: r.to, text: r.last_error }))
+  return answers.flatMap((a) => a.series).flatMap((s) => (s.last_errors ?? []).map((e) => ({ from: s.from, type: s.type, to: s.to, ...e })))
+    .sort((a, b) => new Date(b.at) - new Date(a.at)).slice(0, ERRORS)
 }

@@ -2,7 +2,7 @@
 import test from 'node:test'
 import assert from 'node:assert/strict'
 import { groupsOf, modelOf, titleOf } from '../static/network.js'
-import { columns, gather, smooth } from '../static/series.js'
+import { columns, errorsOf, gather, smooth } from '../static/series.js'
 import { middle, ms, percent, rate, seconds } from '../static/format.js'
 
 const node = (name, more) => ({ name, registered: true, health: 'ok', ready: 1, instances: 1, in_flight: 0, queued: 0, rate: 10, error_share: 0, alarms: 0, ...more })
@@ -71,4 +71,15 @@ test('series of several routes add up, without the points that still grow', () =
   ])
   assert.deepEqual(data.map((p) => [p.handled, p.p50_ms, p.stored]), [[7, 4, 7]])
   assert.equal(durable, true)
+})
+
+test('the last errors of several routes are five, newest first', () => {
+  const series = (from, last_errors) => ({ series: [{ from, type: 'x', to: 'b', points: [], last_errors }] })
+  const at = (second) => ({ at: `2026-01-02T03:00:0${second}Z`, code: 'error', text: String(second), instance: 'A' })
+  const errors = errorsOf([series('a', [at(6), at(3), at(1)]), series('c', [at(5), at(4), at(2)]), { series: [{ from: 'd', type: 'x', to: 'b', points: [] }] }], [])
+  assert.deepEqual(errors.map((e) => e.from + e.text), ['a6', 'c5', 'c4', 'a3', 'c2'])
+})
+
+test('until their times are known, errors are the texts of the network', () => {
+  assert.deepEqual(errorsOf(null, [route('a', 'x', 'b', { last_error: 'no' }), route('a', 'y', 'b')]), [{ from: 'a', type: 'x', to: 'b', text: 'no' }])
 })

@@ -8,7 +8,7 @@ import { FURTHER } from '../graph.js'
 import { fillLevel, titleOf } from '../network.js'
 import { Ago, Commands, Health, Mpu, Scroll, Trouble } from '../parts.js'
 import { Plot } from '../plot.js'
-import { columns, gather, smooth } from '../series.js'
+import { columns, errorsOf, gather, smooth } from '../series.js'
 
 const MEAN = 3 // steps that a rate is of: beats come about once a step, so that one may have none and the next two
 const MOST = 8 // routes of one worker whose series are added up
@@ -53,7 +53,7 @@ function Worker({ node, model, network, fabric, only, onFold }) {
     </p>
     <${Routes} title="Comes in" routes=${incoming} name=${(e) => `${e.from} → ${e.type}`} />
     <${Routes} title="Goes out" routes=${outgoing} name=${(e) => `${e.type} → ${e.to}`} />
-    <${Plots} routes=${incoming} />
+    <${History} routes=${incoming} />
     <${Instances} worker=${node.name} />
     <h3>The same in a terminal</h3>
     <${Commands} lines=${workerCommands(node.name, fabric, { durable: incoming.some((e) => e.durable) })} />`
@@ -98,10 +98,9 @@ function Edge({ edge, fabric }) {
       ${['timeouts', 'busy', 'malformed', 'undelivered'].filter((k) => r[k] > 0).map((k) => html`<${Fact} key=${k} name=${k}>${count(r[k])}<//>`)}
     </dl>
     ${r.durable && html`<${Stored} route=${r} backlog=${r.durable} />`}
-    ${r.last_error && html`<h3>Last error</h3><pre class="error" tabindex="0">${r.last_error}</pre>`}
     <p class="buttons"><a class="button" href=${address(['tap'], { from: r.from, type: r.type, to: r.to })}>Tap</a>
       <a class="button" href=${address(['traces'], { route: routeOf(r) })}>Traces</a></p>
-    <${Plots} routes=${[r]} />
+    <${History} routes=${[r]} />
     <h3>The same in a terminal</h3>
     <${Commands} lines=${routeCommands(r, fabric)} />
   </section>`)
@@ -121,16 +120,30 @@ function Stored({ route, backlog }) {
 
 const Bar = ({ share }) => html`<svg viewBox="0 0 100 6" preserveAspectRatio="none" aria-hidden="true"><rect width=${Math.min(1, share) * 100} height="6" /></svg>`
 
-// ---- plots ----
+// ---- what was ----
 
 const spans = { '-15m': '15 min', '-1h': '1 h', '-6h': '6 h', '-24h': '24 h' }
 
-function Plots({ routes }) {
+function History({ routes }) {
   const [from, choose] = useState('-15m')
   const asked = routes.slice().sort((a, b) => b.rate - a.rate).slice(0, MOST).map(routeOf).sort().join('\n')
   const { answers, error } = useStats(asked, from)
-  const { data, step, durable, range } = useMemo(() => gather(answers), [answers])
   if (!routes.length) return null
+  return html`<${LastErrors} errors=${errorsOf(answers, routes)} told=${routes.length > 1} />
+    <${Plots} ...${{ routes, answers, error, from, choose }} />`
+}
+
+function LastErrors({ errors, told }) {
+  if (!errors.length) return null
+  return html`<h3>Last errors</h3>
+    <ul class="errors">${errors.map((e, n) => html`<li key=${n}>
+      <p class="chips">${e.at && html`<${Ago} at=${e.at} />`}${e.code && html`<span class="badge failing">${e.code}</span>`}${told && html`<span>${e.from} → ${e.type}</span>`}
+        ${e.instance && html`<a href=${address(['workers'], { worker: e.to, id: e.instance })} aria-label=${'Instance ' + e.instance}>${e.instance.slice(0, 8)}</a>`}</p>
+      <pre class="error" tabindex="0">${e.text}</pre></li>`)}</ul>`
+}
+
+function Plots({ routes, answers, error, from, choose }) {
+  const { data, step, durable, range } = useMemo(() => gather(answers), [answers])
   return html`<h3>Over time</h3>
     <p class="choice" role="group" aria-label="How far back">${Object.entries(spans).map(([value, label]) => html`<button type="button" key=${value}
       aria-pressed=${from === value} onClick=${() => choose(value)}>${label}</button>`)}</p>

@@ -61,7 +61,7 @@ export function Tap({ query }) {
     <label class="check"><input type="checkbox" checked=${query.args === '1'} onChange=${(e) => refine({ args: e.target.checked ? '1' : '' }, { replace: true })} /> arguments</label>
     <button type="button" class="main" aria-pressed=${!running} onClick=${() => run(!running)}>${running ? 'Pause' : 'Go on'}</button>
     <button type="button" onClick=${() => show({ rows: [], left: 0, missed: 0 })}>Clear</button>`
-  return html`<${Page} title="Live tap" tools=${tools} note="Copies of messages as the instances that handle them see them, the newest first.">
+  return html`<${Page} title="Live tap" tools=${tools} note="Copies of messages as the instances that handle them see them, the newest first. What goes to a program without the library is not seen.">
     <${Trouble} error=${error} what="the live tap" />
     <p class="note" role="status">${running ? (error ? 'Not connected.' : 'Listening.') : 'Paused.'} ${count(rows.length)} shown${left ? `, ${count(left)} left out because of the rate` : ''}${missed ? `, ${count(missed)} older ones gone` : ''}.</p>
     <${Scroll} label="Messages"><table class="tap"><thead><tr><th>at</th><th>from</th><th>type</th><th>to</th>${filter.args && html`<th>arguments</th>`}<th>outcome</th><th class="n">waited</th><th class="n">worked</th></tr></thead>

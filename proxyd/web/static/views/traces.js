@@ -95,6 +95,7 @@ function One({ id, fabric }) {
       ${failure && html`<div class="first-failure"><h2>First failure: ${failure.worker} ${failure.kind}</h2><pre class="error">${failure.error || failure.outcome}</pre></div>`}
       <ol class="waterfall" aria-label="Spans, each below the one that it is part of">${rows.map((r) => html`<${Row} key=${r.id} row=${r} begin=${begin} whole=${Math.max(end - begin, 0.001)}
         slow=${slow?.id === r.id} open=${open === r.id} onOpen=${() => toggle(open === r.id ? '' : r.id)} />`)}</ol>
+      ${(data.kept === 'failed' || data.kept === 'slow') && html`<p class="note">It was not traced from its beginning: hops that neither failed nor were slow are missing, and their time is the send's.</p>`}
       <p class="note">Begins are by each machine's own clock; where clocks differ, bars are shifted.</p>
       <h2>The same in a terminal</h2><${Commands} lines=${traceCommands(id, fabric)} />`}
   <//>`
