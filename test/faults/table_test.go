@@ -17,7 +17,7 @@ type table struct {
 	left []string // faults that were not run
 }
 
-type row struct{ fault, load, sent, answered, recovery string }
+type row struct{ fault, load, sent, answered, latest, recovery string }
 
 func (t *table) add(r row) {
 	t.mu.Lock()
@@ -36,9 +36,9 @@ func (t *table) print(to io.Writer) {
 	defer t.mu.Unlock()
 	if len(t.rows) > 0 {
 		w := tabwriter.NewWriter(to, 0, 8, 2, ' ', 0)
-		fmt.Fprintln(w, "fault\tload\tsent\tanswered\trecovery")
+		fmt.Fprintln(w, "fault\tload\tsent\tanswered\tlatest, of its deadline\trecovery")
 		for _, r := range t.rows {
-			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", r.fault, r.load, r.sent, r.answered, r.recovery)
+			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", r.fault, r.load, r.sent, r.answered, r.latest, r.recovery)
 		}
 		_ = w.Flush() // to a terminal or a pipe whose reader has left
 	}
