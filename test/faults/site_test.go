@@ -50,21 +50,6 @@ func newSite(t testing.TB) *site {
 	return s
 }
 
-// dependOnProduct lets `go test` know that what it remembers of this test is
-// old when the product changed: it looks at the files that a test looks at.
-func dependOnProduct(t testing.TB) {
-	t.Helper()
-	root := filepath.Join("..", "..")
-	for _, dir := range []string{"", "agentd", "broker", "proxyd", "cmd/damrey", "internal/api", "internal/bucket", "internal/wire", "test/faults/faultworker"} {
-		files, err := filepath.Glob(filepath.Join(root, dir, "*.go"))
-		must(t, err)
-		for _, file := range files {
-			_, err := os.Stat(file)
-			must(t, err)
-		}
-	}
-}
-
 // testLog goes to a file that is shown when the test fails.
 func testLog(t testing.TB) zerolog.Logger {
 	file, err := os.Create(filepath.Join(t.TempDir(), "instances.log"))
