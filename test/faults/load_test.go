@@ -180,7 +180,7 @@ func (l *load) stop() {
 	l.end()
 	l.check()
 	summary.add(row{
-		fault: strings.TrimPrefix(l.t.Name(), "TestFault_"), load: l.cfg.name, sent: fmt.Sprintf("%d requests", len(l.ledger.entries)),
+		fault: fault(l.t), load: l.cfg.name, sent: fmt.Sprintf("%d requests", len(l.ledger.entries)),
 		answered: l.ledger.kindsText(), latest: l.ledger.latestText(), recovery: strings.Join(l.times, ", "),
 	})
 }

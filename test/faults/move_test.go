@@ -15,10 +15,10 @@ import (
 func TestFault_InstancesLeaveOnOneServer(t *testing.T) {
 	s := newSite(t)
 	one := s.agent("one")
-	pass, echo := s.line(one.url())
+	_, echo := s.line(one.url())
 	other := s.worker("echo", one.url())
 	l := s.load(s.entry(one.url()), loadConfig{pause: -1, askers: 16})
-	u := s.usage([]*process{pass}, []*process{s.hub, one.process})
+	u := s.usage()
 	for range 6 {
 		for _, p := range []*process{echo, other} {
 			p.terminate()
@@ -42,7 +42,7 @@ func faultMoveBetweenAgents(t *testing.T) {
 	first := s.worker("echo", one.url())
 	second := s.newWorker("echo", two.url())
 	second.launch() // it stands by, so it is not ready
-	pass := s.worker("pass", one.url(), "-forward", "echo")
+	s.worker("pass", one.url(), "-forward", "echo")
 	l := s.load(s.entry(near.url()), loadConfig{})
 	const moves = 30
 	for i := range moves {
@@ -54,7 +54,7 @@ func faultMoveBetweenAgents(t *testing.T) {
 		s.put(damrey.Registration{Name: "echo", Agent: to})
 		eventually(t, "the moved worker is asked at "+to, func() bool { return p.stats().Stats.Received > had+20 })
 	}
-	u := s.usage([]*process{pass, first, second}, []*process{s.hub, near.process, one.process, two.process})
+	u := s.usage()
 	l.recovers(strconv.Itoa(moves) + " moves")
 	l.stop()
 	lost, answered := l.ledger.count(damrey.TIMEOUT), l.ledger.count(damrey.RESPONSE)
@@ -69,9 +69,9 @@ func faultMoveBetweenAgents(t *testing.T) {
 func TestFault_DeleteAndAddAgain(t *testing.T) {
 	s := newSite(t)
 	one := s.agent("one")
-	pass, echo := s.line(one.url())
+	s.line(one.url())
 	l := s.load(s.entry(one.url()), loadConfig{})
-	u := s.usage([]*process{pass, echo}, []*process{s.hub, one.process})
+	u := s.usage()
 	for range 5 {
 		stops := l.ledger.count(damrey.STOP)
 		must(t, s.client.Delete(context.Background(), "echo", nil))

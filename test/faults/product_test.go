@@ -16,7 +16,7 @@ import (
 )
 
 // programs are what the faults happen to.
-var programs = []string{"./cmd/damrey", "./test/faults/faultworker"}
+var programs = []string{"./cmd/damrey", "./test/faults/faultworker", "./test/faults/faultbroker"}
 
 // sources lists what the programs are built of: every file of this module that
 // the compiler reads or that is embedded, the directories in which more of them

@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -93,7 +92,7 @@ func (x *sender) stop() fates {
 	}
 	x.settle(&f)
 	summary.add(row{
-		fault: strings.TrimPrefix(x.t.Name(), "TestFault_"), load: x.name, sent: fmt.Sprintf("%d sends, %d refused", f.sent, f.refused),
+		fault: fault(x.t), load: x.name, sent: fmt.Sprintf("%d sends, %d refused", f.sent, f.refused),
 		answered: fmt.Sprintf("%d arrived, %d undelivered, %d unconfirmed, %d missing", f.arrived, f.undelivered, f.unconfirmed, f.missing),
 	})
 	x.t.Logf("%s: %d sent, %d refused: %d arrived, %d undelivered, %d unconfirmed, %d missing",
@@ -142,6 +141,7 @@ func TestFault_SendsWhileTheUplinkIsDown(t *testing.T) {
 	r := newRelayed(t)
 	sink := r.worker("sink", r.far.url())
 	entry := r.entry(r.near.url())
+	u := r.usage()
 	r.link.Set(relay.State{Cut: true})
 	r.near.linked(false)
 	x := r.sender(entry, "down", 1)
@@ -154,6 +154,7 @@ func TestFault_SendsWhileTheUplinkIsDown(t *testing.T) {
 	if f.undelivered == 0 || f.arrived == 0 {
 		t.Errorf("%+v", f)
 	}
+	u.returns()
 }
 
 // Plain sends across the moment in which the link breaks. What the agent has
@@ -173,6 +174,7 @@ func faultSendsWhileTheUplinkBreaks(t *testing.T) {
 			entry := r.entry(r.near.url())
 			x := r.sender(entry, "break", 20)
 			eventually(t, "they arrive", func() bool { return sink.stats().Stats.Handled > 5000 })
+			u := r.usage()
 			r.link.Set(c.state)
 			r.near.linked(false)
 			if c.state.Cut {
@@ -183,6 +185,7 @@ func faultSendsWhileTheUplinkBreaks(t *testing.T) {
 			arrived := sink.stats().Stats.Handled
 			eventually(t, "they arrive again", func() bool { return sink.stats().Stats.Handled > arrived+200 })
 			x.stop().accounted(t)
+			u.returns()
 		})
 	}
 }
@@ -195,10 +198,12 @@ func TestFault_SendsWhileTheAgentIsKilled(t *testing.T) {
 	entry := s.entry(near.url())
 	x := s.sender(entry, "kill", 1)
 	eventually(t, "they arrive", func() bool { return sink.stats().Stats.Handled > 200 })
+	u := s.usage()
 	near.kill()
 	last(time.Second)
 	near.start()
 	arrived := sink.stats().Stats.Handled
 	eventually(t, "they arrive again", func() bool { return sink.stats().Stats.Handled > arrived+200 })
 	x.stop().accounted(t)
+	u.returns()
 }
