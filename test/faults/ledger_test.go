@@ -27,6 +27,7 @@ type ledger struct {
 	kinds   map[string]int // answers by kind
 	wrong   []string       // what must never be
 	unread  []late
+	lost    []time.Time   // when those began that got no RESPONSE
 	mark    time.Time     // requests begun before are not looked at for recovery
 	streak  int           // good answers in a row since mark
 	first   time.Time     // of the streak
@@ -60,6 +61,9 @@ func (l *ledger) end(id int, kind string, began time.Time, budget time.Duration)
 	}
 	l.entries[id] = kind[0]
 	l.kinds[kind]++
+	if kind != damrey.RESPONSE {
+		l.lost = append(l.lost, began)
+	}
 	took := now.Sub(began)
 	l.latest = max(l.latest, took-budget)
 	if took > budget+slack {
