@@ -83,6 +83,22 @@ func TestInstance_StopsAtAnyMoment(t *testing.T) {
 	}
 }
 
+// A connection that is lost and does not come back says why.
+func TestConnect_SaysWhyItDoesNotComeBack(t *testing.T) {
+	t.Parallel()
+	f := newFabric(t)
+	var logged logBuffer
+	nc, err := damrey.Connect(damrey.ConnectConfig{URL: f.srv.ClientURL(), Log: zerolog.New(&logged)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	f.srv.Shutdown()
+	eventually(t, "it says why", func() bool {
+		return strings.Contains(logged.String(), `connection refused","message":"NATS cannot be reached; trying on"`)
+	})
+}
+
 // A broker that comes later finds the instance waiting, which has said so.
 func TestInstance_WaitsForABrokerThatComesLater(t *testing.T) {
 	t.Parallel()

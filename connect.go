@@ -151,6 +151,11 @@ const (
 )
 
 func (c *ConnectConfig) natsOptions() []nats.Option {
+	away := &unreached{log: c.Log}
+	connected := func(nc *nats.Conn) {
+		away.over()
+		c.connected(nc)
+	}
 	opts := []nats.Option{
 		nats.Name(c.Name),
 		nats.RetryOnFailedConnect(true), nats.MaxReconnects(-1),
@@ -158,8 +163,8 @@ func (c *ConnectConfig) natsOptions() []nats.Option {
 		nats.ReconnectBufSize(-1),
 		nats.PingInterval(pingEvery), nats.MaxPingsOutstanding(pingsMissed),
 		nats.FlusherTimeout(writeLimit),
-		nats.DisconnectErrHandler(c.disconnected), nats.ReconnectHandler(c.connected), nats.ConnectHandler(c.connected),
-		nats.ErrorHandler(c.trouble),
+		nats.DisconnectErrHandler(c.disconnected), nats.ReconnectHandler(connected), nats.ConnectHandler(connected),
+		nats.ReconnectErrHandler(away.failed), nats.ErrorHandler(c.trouble),
 	}
 	if c.Creds != "" {
 		opts = append(opts, nats.UserCredentials(c.Creds))

@@ -43,8 +43,7 @@ func (w *Instance) keepGate(ctx context.Context, nc *nats.Conn) {
 		switch {
 		case why == "" && sub == nil:
 			sub = w.join(ctx, nc)
-		case why != "" && sub != nil:
-			w.handOver(ctx, nc)
+		case why != "" && sub != nil && w.handOver(ctx, nc):
 			w.leave(nc, sub)
 			sub = nil
 		}

@@ -11,21 +11,28 @@ import (
 
 // handOver is called before an instance leaves. When the worker is pinned to
 // another agent now, it waits until an instance there receives, so that the
-// new ones have joined before the old ones drain.
-func (w *Instance) handOver(ctx context.Context, nc *nats.Conn) {
+// new ones have joined before the old ones drain. False when the table or the
+// connection changed meanwhile, so that this instance is to stay: the gate has
+// been told, and looks again.
+func (w *Instance) handOver(ctx context.Context, nc *nats.Conn) (leave bool) {
 	ctx, cancel := context.WithTimeout(ctx, handoverTime)
 	defer cancel()
-	for ctx.Err() == nil {
+	for settled := ""; ctx.Err() == nil; {
+		if !nc.IsConnected() || w.closedBecause(nc) == "" {
+			return false
+		}
 		row := w.view.Load().row
-		if row == nil || row.Registration.Agent == "" || row.Registration.Agent == nc.ConnectedServerName() {
-			return
+		if row == nil || row.Registration.Agent == "" || row.Registration.Agent == settled {
+			return true
 		}
-		if w.someoneReceivesAt(ctx, nc, row.Registration.Agent) {
+		if agent := row.Registration.Agent; w.someoneReceivesAt(ctx, nc, agent) {
 			pause(ctx, handoverSettle)
-			return
+			settled = agent
+		} else {
+			pause(ctx, handoverPoll)
 		}
-		pause(ctx, handoverPoll)
 	}
+	return nc.IsConnected() && w.closedBecause(nc) != ""
 }
 
 // someoneReceivesAt asks all instances of this worker where they are.

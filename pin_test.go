@@ -2,6 +2,7 @@ package damrey_test
 
 import (
 	"context"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -147,4 +148,44 @@ func TestInstance_PinnedToAnAgentMovesUnderLoad(t *testing.T) {
 	if failed := answers[2].Load(); failed > 4 {
 		t.Errorf("%d requests failed in four moves", failed)
 	}
+}
+
+// A pin that goes back before an instance has left takes the leaving back: with
+// nobody else to ask, and one attempt each, no request finds it away.
+func TestInstance_StaysWhenItsPinComesBack(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, "m1")
+	s.register("src", to("x", "w"))
+	s.put(damrey.Registration{Name: "w", Agent: "m1"})
+	var logged logBuffer
+	w := damrey.New(damrey.Config{Name: "w"}, zerolog.New(&logged), damrey.WithConnect(damrey.ConnectConfig{URL: s.leafs["m1"].ClientURL()}))
+	w.Handle("*", func(context.Context, damrey.Msg) (damrey.Msg, error) { return damrey.Reply("m1"), nil })
+	s.serve(w)
+	src := s.serve(s.at("m1", damrey.Config{Name: "src", Rc: 1, Timeout: 2 * time.Second}))
+	stop := make(chan struct{})
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				if _, err := src.Request(context.Background(), "x"); err != nil {
+					t.Errorf("while its pin went away and came back: %v", err)
+					return
+				}
+			}
+		})
+	}
+	for i := range 5 {
+		before := strings.Count(logged.String(), `it stands by`)
+		s.put(damrey.Registration{Name: "w", Agent: "elsewhere"})
+		eventually(t, "it prepares to leave", func() bool { return strings.Count(logged.String(), `it stands by`) > before })
+		s.put(damrey.Registration{Name: "w", Agent: "m1"})
+		eventually(t, "it knows that it stays", func() bool { return strings.Count(logged.String(), `"message":"receiving"`) == i+2 })
+	}
+	close(stop)
+	wg.Wait()
 }

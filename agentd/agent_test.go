@@ -136,7 +136,7 @@ func TestAgent_IsAService(t *testing.T) {
 	}
 	var info agentd.Info
 	must(t, json.Unmarshal(stats.Endpoints[0].Data, &info))
-	if !info.Uplink || info.Stale || info.Rows != 1 || !info.Held || info.Bridge.Received != 1 {
+	if !info.Uplink || info.Stale || info.Rows != 1 || !info.Held || info.Goroutines == 0 || info.Bridge.Received != 1 {
 		t.Errorf("%+v", info)
 	}
 	m, err = x.user.Request("damrey.local.agent", nil, patience)

@@ -3,6 +3,7 @@ package agentd
 import (
 	"encoding/json"
 	"fmt"
+	"runtime"
 
 	"github.com/nats-io/nats.go/micro"
 
@@ -29,6 +30,8 @@ type Info struct {
 	Held bool `json:"held"`
 	// Refused counts questions for rows whose reply subject was no inbox.
 	Refused uint64 `json:"refused"`
+	// Goroutines of the agent's process, those of its NATS server among them.
+	Goroutines int `json:"goroutines"`
 	// Bridge has counted the traffic of programs without the library.
 	Bridge damrey.Stats `json:"bridge"`
 }
@@ -38,7 +41,7 @@ func (a *Agent) Info() Info {
 	return Info{
 		Name: a.member.Name, Fabric: a.member.Fabric.Prefix,
 		Uplink: a.up.Load(), Stale: a.Stale(), Rows: len(a.watcher.Table().Rows()),
-		Held: a.member.held.Load(), Refused: a.refused.Load(), Bridge: a.bridge.Stats(),
+		Held: a.member.held.Load(), Refused: a.refused.Load(), Goroutines: runtime.NumGoroutine(), Bridge: a.bridge.Stats(),
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/damrey/damrey/internal/alarm"
@@ -152,7 +153,10 @@ func collectRoute(out chan<- prometheus.Metric, counter func(*prometheus.Desc, f
 // routeMetrics serves GET /metrics.
 func (p *Proxy) routeMetrics(a huma.API) {
 	registry := prometheus.NewRegistry()
-	registry.MustRegister(&collector{seen: p.seen, version: p.cfg.Version, prefix: p.cfg.Prefix})
+	registry.MustRegister(
+		&collector{seen: p.seen, version: p.cfg.Version, prefix: p.cfg.Prefix},
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+	)
 	handler := promhttp.HandlerFor(registry, promhttp.HandlerOpts{MaxRequestsInFlight: 4})
 	huma.Register(a, huma.Operation{
 		OperationID: "metrics", Method: http.MethodGet, Path: "/metrics", Tags: []string{"health"},

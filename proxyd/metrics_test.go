@@ -112,6 +112,11 @@ func TestMetrics_AsPrometheusReadsThem(t *testing.T) {
 	if fill := samples["damrey_store_fill_ratio"][0].Value; fill != 0.7 {
 		t.Errorf("fill %v", fill)
 	}
+	for _, own := range []string{"go_goroutines", "process_resident_memory_bytes", "process_open_fds"} {
+		if s := samples[own]; len(s) != 1 || s[0].Value == 0 {
+			t.Errorf("%s of the proxy is %v", own, s)
+		}
+	}
 	var d *api.Backlog
 	eventually(t, "the network has it too, which is made every two seconds", func() bool {
 		d = edgeOf(r.network(), "entry", "add", "add").Durable

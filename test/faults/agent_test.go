@@ -14,9 +14,9 @@ import (
 func TestFault_KillAgent(t *testing.T) {
 	s := newSite(t)
 	near, far := s.agent("near"), s.agent("far")
-	pass, echo := s.line(far.url())
+	s.line(far.url())
 	l := s.load(s.entry(near.url()), loadConfig{})
-	u := s.usage([]*process{pass, echo}, []*process{s.hub, near.process, far.process})
+	u := s.usage()
 
 	far.kill()
 	eventually(t, "nobody is there", func() bool { return l.ledger.count(damrey.STOP) > 20 })
@@ -32,9 +32,9 @@ func TestFault_KillAgent(t *testing.T) {
 func faultFreezeAgent(t *testing.T) {
 	s := newSite(t)
 	near, far := s.agent("near"), s.agent("far")
-	pass, echo := s.line(far.url())
+	s.line(far.url())
 	l := s.load(s.entry(near.url()), loadConfig{})
-	u := s.usage([]*process{pass, echo}, []*process{s.hub, near.process, far.process})
+	u := s.usage()
 	for _, a := range []*agent{far, near} {
 		a.freeze()
 		last(5 * time.Second)
@@ -51,10 +51,10 @@ func faultFreezeAgent(t *testing.T) {
 func TestFault_FreezeAgentUntilGivenUp(t *testing.T) {
 	s := newSite(t)
 	near, far, other := s.agent("near"), s.agent("far"), s.agent("other")
-	pass, echo := s.line(far.url())
-	sparePass, spare := s.line(other.url())
+	s.line(far.url())
+	s.line(other.url())
 	l := s.load(s.entry(near.url()), loadConfig{})
-	u := s.usage([]*process{pass, echo, spare, sparePass}, []*process{s.hub, near.process, other.process})
+	u := s.usage()
 	far.freeze()
 	eventually(t, "some time out", func() bool { return l.ledger.count(damrey.TIMEOUT) > 0 })
 	l.recovers("an agent frozen for good, by other instances")
@@ -72,6 +72,7 @@ func TestFault_SecondAgentOfTheSameName(t *testing.T) {
 	near, far := s.agent("near"), s.agent("far")
 	s.line(far.url())
 	l := s.load(s.entry(near.url()), loadConfig{})
+	u := s.usage()
 	second := s.newAgent("far", s.rest)
 	second.killed = true // it ends by itself, with an error
 	second.launch()
@@ -83,4 +84,5 @@ func TestFault_SecondAgentOfTheSameName(t *testing.T) {
 	l.recovers("a second agent")
 	l.stop()
 	l.onlyResponses()
+	u.returns()
 }

@@ -32,10 +32,10 @@ func (s *site) js() jetstream.JetStream {
 func TestFault_BucketWiped(t *testing.T) {
 	s := newSite(t)
 	near := s.agent("near")
-	pass, echo := s.line(near.url())
+	s.line(near.url())
 	entry := s.entry(near.url())
 	l := s.load(entry, loadConfig{})
-	u := s.usage([]*process{pass, echo}, []*process{s.hub, near.process})
+	u := s.usage()
 	js := s.js()
 
 	must(t, js.DeleteKeyValue(t.Context(), "damrey_workers"))
@@ -74,10 +74,10 @@ func (s *site) changesAreSeen(entry *damrey.Instance, when string) {
 func faultBitFlipped(t *testing.T) {
 	s := newSite(t)
 	near := s.agent("near")
-	pass, echo := s.line(near.url())
+	s.line(near.url())
 	s.put(damrey.Registration{Name: "victim", Commands: []damrey.Command{{Name: "flipped", Worker: "echo"}}})
 	l := s.load(s.entry(near.url()), loadConfig{})
-	u := s.usage([]*process{pass, echo}, []*process{near.process})
+	u := s.usage()
 	s.hub.terminate()
 	flip(t, s.data, []byte(`"flipped"`))
 	s.hub.start()
@@ -138,8 +138,10 @@ func TestFault_RowsOfOtherVersions(t *testing.T) {
 		must(t, err)
 	}
 	l := s.load(s.entry(near.url()), loadConfig{})
+	u := s.usage()
 	l.stop()
 	l.onlyResponses()
+	u.returns()
 	reg, _, err := s.client.Worker(t.Context(), "entry")
 	must(t, err)
 	data, err := json.Marshal(reg)

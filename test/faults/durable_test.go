@@ -5,7 +5,6 @@ package faults
 import (
 	"context"
 	"fmt"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -101,6 +100,7 @@ func TestFault_DurableLine(t *testing.T) {
 	pass, echo := s.worker("pass", far.url(), "-forward", "job"), s.worker("echo", far.url())
 	x := s.storer(t, s.entry(near.url()))
 	x.storedAgain("the start")
+	u := s.usage()
 
 	for _, p := range []*process{pass, echo} {
 		p.kill()
@@ -131,10 +131,11 @@ func TestFault_DurableLine(t *testing.T) {
 		doubled += max(0, r.answered-1)
 	}
 	summary.add(row{
-		fault: strings.TrimPrefix(t.Name(), "TestFault_"), load: storerName,
+		fault: fault(t), load: storerName,
 		sent:     fmt.Sprintf("%d stored, %d unsure, worst %v", len(x.stored), x.unsure, x.worst.Round(time.Millisecond)),
 		answered: fmt.Sprintf("0 lost, %d ran twice", doubled), recovery: "quiet " + took.String(),
 	})
+	u.returns()
 }
 
 // missing are the stored messages that did not reach the end of the line.

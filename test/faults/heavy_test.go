@@ -12,8 +12,6 @@ var heavy = []struct {
 	{"FreezeAgent", faultFreezeAgent},
 	{"FreezeInstance", faultFreezeInstance},
 	{"MoveBetweenAgents", faultMoveBetweenAgents},
-	{"KillBrokerBehindTheProxy", faultKillBrokerBehindTheProxy},
-	{"FreezeProxyAlone", faultFreezeProxyAlone},
 	{"TwoHundredAgents", faultTwoHundredAgents},
 	{"QueueFullOfShortMessages", faultQueueFullOfShortMessages},
 	{"ProxyGoneForAMinute", faultProxyGoneForAMinute},

@@ -16,7 +16,7 @@ import (
 func TestFault_KillInstanceInAHandler(t *testing.T) {
 	s := newSite(t)
 	one := s.agent("one")
-	pass, victim := s.line(one.url())
+	_, victim := s.line(one.url())
 	entry := s.entry(one.url())
 	l := s.load(entry, loadConfig{})
 	hanging := make(chan error, 1)
@@ -28,7 +28,7 @@ func TestFault_KillInstanceInAHandler(t *testing.T) {
 	}()
 	eventually(t, "the handler runs", func() bool { return victim.stats().Stats.InFlight > 0 })
 	other := s.worker("echo", one.url())
-	u := s.usage([]*process{pass, other}, []*process{s.hub, one.process})
+	u := s.usage()
 
 	victim.kill()
 	l.recovers("kill -9 of one of two")

@@ -5,14 +5,17 @@ package faults
 import (
 	"errors"
 	"fmt"
+	"math"
 	"sync"
 	"time"
 
 	"github.com/damrey/damrey"
 )
 
-// slack is what an answer may be late on a machine that does other things too.
-const slack = 5 * time.Second
+// slack is what an answer may come after its deadline. Who asks is told late only
+// when this process does not run, so it is what a machine of two cores that
+// restarts daemons meanwhile may hold it up; the summary says what came latest.
+const slack = time.Second
 
 // streakLength is how many good answers in a row are a recovery.
 const streakLength = 50
@@ -24,9 +27,11 @@ type ledger struct {
 	kinds   map[string]int // answers by kind
 	wrong   []string       // what must never be
 	unread  []late
-	mark    time.Time // requests begun before are not looked at for recovery
-	streak  int       // good answers in a row since mark
-	first   time.Time // of the streak
+	lost    []time.Time   // when those began that got no RESPONSE
+	mark    time.Time     // requests begun before are not looked at for recovery
+	streak  int           // good answers in a row since mark
+	first   time.Time     // of the streak
+	latest  time.Duration // an answer came after its deadline; negative when all came before
 }
 
 // late is where a second answer would be found.
@@ -35,7 +40,7 @@ type late struct {
 	rch chan []string
 }
 
-func newLedger() *ledger { return &ledger{kinds: make(map[string]int)} }
+func newLedger() *ledger { return &ledger{kinds: make(map[string]int), latest: math.MinInt64} }
 
 // begin enters a request.
 func (l *ledger) begin() (id int) {
@@ -56,7 +61,12 @@ func (l *ledger) end(id int, kind string, began time.Time, budget time.Duration)
 	}
 	l.entries[id] = kind[0]
 	l.kinds[kind]++
-	if took := now.Sub(began); took > budget+slack {
+	if kind != damrey.RESPONSE {
+		l.lost = append(l.lost, began)
+	}
+	took := now.Sub(began)
+	l.latest = max(l.latest, took-budget)
+	if took > budget+slack {
 		l.accuse("request %d got %s after %v of a budget of %v", id, kind, took, budget)
 	}
 	if began.Before(l.mark) {

@@ -16,8 +16,6 @@ type relayed struct {
 	*site
 	link      *relay.Relay
 	near, far *agent
-	pass      *process
-	echo      *process
 }
 
 func newRelayed(t testing.TB) *relayed {
@@ -28,20 +26,15 @@ func newRelayed(t testing.TB) *relayed {
 	r.near, r.far = s.newAgent("near", rest), s.agent("far")
 	r.near.start()
 	r.near.linked(true)
-	r.pass, r.echo = s.line(r.far.url())
+	r.line(r.far.url())
 	return r
-}
-
-func (r *relayed) watch() *usage {
-	r.t.Helper()
-	return r.usage([]*process{r.pass, r.echo}, []*process{r.hub, r.near.process, r.far.process})
 }
 
 // The link of an agent is cut, refuses, and heals.
 func TestFault_CutLeafLink(t *testing.T) {
 	r := newRelayed(t)
 	l := r.load(r.entry(r.near.url()), loadConfig{})
-	u := r.watch()
+	u := r.usage()
 	r.link.Set(relay.State{Cut: true})
 	eventually(t, "nobody can be reached", func() bool { return l.ledger.count(damrey.STOP) > 100 })
 	r.link.Heal()
@@ -58,7 +51,7 @@ func TestFault_CutLeafLink(t *testing.T) {
 func faultDelayLeafLink(t *testing.T) {
 	r := newRelayed(t)
 	l := r.load(r.entry(r.near.url()), loadConfig{})
-	u := r.watch()
+	u := r.usage()
 	r.link.Set(relay.State{Delay: 200 * time.Millisecond})
 	l.recovers("a delay of 200 ms")
 	r.link.Heal()
@@ -82,7 +75,7 @@ func faultFreezeLeafLink(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			r := newRelayed(t)
 			l := r.load(r.entry(r.near.url()), loadConfig{name: "load"})
-			u := r.watch()
+			u := r.usage()
 			r.link.Set(c.state)
 			r.near.linked(false)
 			r.link.Heal()
@@ -104,9 +97,9 @@ func faultClientLink(t *testing.T) {
 			if side == "worker" {
 				asker, worker = worker, asker
 			}
-			pass, echo := s.line(worker)
+			s.line(worker)
 			l := s.load(s.entry(asker), loadConfig{})
-			u := s.usage([]*process{pass, echo}, []*process{s.hub})
+			u := s.usage()
 			link.Set(relay.State{Cut: true})
 			last(2 * time.Second)
 			link.Heal()

@@ -180,8 +180,8 @@ func (l *load) stop() {
 	l.end()
 	l.check()
 	summary.add(row{
-		fault: strings.TrimPrefix(l.t.Name(), "TestFault_"), load: l.cfg.name, sent: fmt.Sprintf("%d requests", len(l.ledger.entries)),
-		answered: l.ledger.kindsText(), recovery: strings.Join(l.times, ", "),
+		fault: fault(l.t), load: l.cfg.name, sent: fmt.Sprintf("%d requests", len(l.ledger.entries)),
+		answered: l.ledger.kindsText(), latest: l.ledger.latestText(), recovery: strings.Join(l.times, ", "),
 	})
 }
 
@@ -221,6 +221,17 @@ func (l *load) onlyResponses() {
 	if got, sent := l.ledger.count(damrey.RESPONSE), len(l.ledger.entries); got != sent {
 		l.t.Errorf("%s: %d of %d requests got a RESPONSE", l.cfg.name, got, sent)
 	}
+}
+
+// latestText says how the latest answer came against its deadline.
+func (l *ledger) latestText() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	d := l.latest.Round(time.Millisecond)
+	if d > 0 {
+		return fmt.Sprintf("%v after", d)
+	}
+	return fmt.Sprintf("%v before", -d)
 }
 
 func (l *ledger) kindsText() string {

@@ -16,9 +16,11 @@ import (
 // other packages would not know the flag.
 var all = flag.Bool("faults.all", os.Getenv("FAULTS") == "all", "run every fault, not only the quick ones")
 
-// bin is where the programs under test are, and summary what was seen.
+// bin is where the programs under test are, product what they are built of, and
+// summary what was seen.
 var (
 	bin     string
+	product []string
 	summary table
 )
 
@@ -47,10 +49,15 @@ func runAll(m *testing.M) (code int, err error) {
 }
 
 func build() error {
-	cmd := exec.Command("go", "build", "-o", bin+string(filepath.Separator), "./cmd/damrey", "./test/faults/faultworker")
-	cmd.Dir = filepath.Join("..", "..")
+	root, err := filepath.Abs(filepath.Join("..", ".."))
+	if err != nil {
+		return err
+	}
+	cmd := exec.Command("go", append([]string{"build", "-o", bin + string(filepath.Separator)}, programs...)...)
+	cmd.Dir = root
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("%s: %w\n%s", cmd, err, out)
 	}
-	return nil
+	product, err = sources(root)
+	return err
 }

@@ -15,9 +15,9 @@ import (
 func TestFault_InstanceThatStopsReading(t *testing.T) {
 	s := newSite(t)
 	one := s.agent("one")
-	pass, echo := s.line(one.url())
+	s.line(one.url())
 	l := s.load(s.entry(one.url()), loadConfig{askers: 32, budget: time.Second})
-	u := s.usage([]*process{pass, echo}, []*process{s.hub, one.process})
+	u := s.usage()
 	deaf := s.worker("echo", one.url(), "-unread", "-queue", "8")
 	s.put(damrey.Registration{Name: "echo", MPU: 2})
 	eventually(t, "some time out", func() bool { return l.ledger.count(damrey.TIMEOUT) > 10 })
@@ -39,9 +39,9 @@ func faultQueueFull(t *testing.T, sleep string) {
 	s := newSite(t)
 	one := s.agent("one")
 	s.put(damrey.Registration{Name: "echo", MPU: 100})
-	echo := s.worker("echo", one.url(), "-sleep", sleep, "-queue", "8")
+	s.worker("echo", one.url(), "-sleep", sleep, "-queue", "8")
 	l := s.load(s.entry(one.url()), loadConfig{types: []string{"echo"}, askers: 64, budget: 5 * time.Second})
-	u := s.usage([]*process{echo}, []*process{s.hub, one.process})
+	u := s.usage()
 	s.put(damrey.Registration{Name: "echo", MPU: 1})
 	eventually(t, "it is busy", func() bool { return l.ledger.count("ERROR busy") > 100 })
 	s.put(damrey.Registration{Name: "echo", MPU: 200})
@@ -60,7 +60,7 @@ func faultFreezeInstance(t *testing.T) {
 	pass, echo := s.line(one.url())
 	other := s.worker("echo", one.url())
 	l := s.load(s.entry(one.url()), loadConfig{})
-	u := s.usage([]*process{pass, echo, other}, []*process{s.hub, one.process})
+	u := s.usage()
 	for _, frozen := range [][]*process{{echo}, {echo, other}, {pass}} {
 		for _, p := range frozen {
 			p.freeze()

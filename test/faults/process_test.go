@@ -15,8 +15,9 @@ import (
 	"syscall"
 	"testing"
 	"time"
+	"unsafe"
 
-	"github.com/damrey/damrey"
+	"github.com/damrey/damrey/test/faults/tell"
 )
 
 // process is a program under test, which may be killed and started again with
@@ -30,24 +31,23 @@ type process struct {
 	ready  chan struct{} // closed when it printed "ready"
 	ended  chan struct{} // closed when it is gone
 	killed bool
-	told   chan statistics
-}
+	told   chan tell.Statistics
 
-// statistics is what a faultworker prints on SIGUSR1.
-type statistics struct {
-	Goroutines int
-	Heap       uint64 // bytes in use
-	Stats      damrey.Stats
+	// tells is whether it is a program of the suite, which knows SIGUSR1.
+	tells      bool
+	goroutines func() int
 }
 
 // newProcess prepares a program of bin. At the end of the test it has to end
 // by SIGTERM, without a panic in its log.
-func newProcess(t testing.TB, name, program string, args ...string) *process {
+func (s *site) newProcess(name, program string, args ...string) *process {
 	p := &process{
-		t: t, name: name, argv: append([]string{filepath.Join(bin, program)}, args...),
-		log: filepath.Join(t.TempDir(), name+".log"),
+		t: s.t, name: name, argv: append([]string{filepath.Join(bin, program)}, args...),
+		log: filepath.Join(s.t.TempDir(), name+".log"), tells: program != "damrey",
 	}
-	t.Cleanup(p.finish)
+	p.goroutines = func() int { return p.stats().Goroutines }
+	s.processes = append(s.processes, p)
+	s.t.Cleanup(p.finish)
 	return p
 }
 
@@ -71,7 +71,7 @@ func (p *process) launch() {
 	stderr, err := os.OpenFile(p.log, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
 	must(p.t, err)
 	p.cmd.Stderr = stderr
-	p.ready, p.ended, p.told, p.killed = make(chan struct{}), make(chan struct{}), make(chan statistics, 1), false
+	p.ready, p.ended, p.told, p.killed = make(chan struct{}), make(chan struct{}), make(chan tell.Statistics, 1), false
 	must(p.t, p.cmd.Start())
 	go p.read(p.cmd, stdout, stderr, p.ready, p.ended)
 }
@@ -91,7 +91,7 @@ func (p *process) read(cmd *exec.Cmd, stdout io.Reader, stderr io.Closer, ready,
 	defer close(ended)
 	defer stderr.Close()
 	for lines := bufio.NewScanner(stdout); lines.Scan(); {
-		var s statistics
+		var s tell.Statistics
 		switch {
 		case lines.Text() == "ready":
 			close(ready)
@@ -139,7 +139,7 @@ func (p *process) signal(s syscall.Signal) {
 }
 
 // stats asks a faultworker.
-func (p *process) stats() statistics {
+func (p *process) stats() tell.Statistics {
 	p.t.Helper()
 	p.signal(syscall.SIGUSR1)
 	select {
@@ -150,7 +150,7 @@ func (p *process) stats() statistics {
 	case <-time.After(patience):
 		p.t.Fatalf("%s told no statistics within %v", p.name, patience)
 	}
-	return statistics{}
+	return tell.Statistics{}
 }
 
 // files counts its open file descriptors: connections that are not given back
@@ -207,4 +207,23 @@ func (p *process) tail() string {
 	}
 	lines := strings.Split(strings.TrimSpace(string(log)), "\n")
 	return strings.Join(lines[max(0, len(lines)-40):], "\n")
+}
+
+// limit sets how much of a resource the process may use from now on, and
+// returns what takes that back.
+func (p *process) limit(resource int, most uint64) (restore func()) {
+	p.t.Helper()
+	var before syscall.Rlimit
+	p.rlimit(resource, nil, &before)
+	p.rlimit(resource, &syscall.Rlimit{Cur: most, Max: before.Max}, nil)
+	return func() { p.t.Helper(); p.rlimit(resource, &before, nil) }
+}
+
+func (p *process) rlimit(resource int, set, was *syscall.Rlimit) {
+	p.t.Helper()
+	_, _, errno := syscall.RawSyscall6(syscall.SYS_PRLIMIT64, uintptr(p.cmd.Process.Pid), uintptr(resource),
+		uintptr(unsafe.Pointer(set)), uintptr(unsafe.Pointer(was)), 0, 0)
+	if errno != 0 {
+		p.t.Fatalf("limit %s: %v", p.name, errno)
+	}
 }

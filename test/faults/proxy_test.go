@@ -18,12 +18,12 @@ import (
 func TestFault_KillProxyAndBroker(t *testing.T) {
 	s := newSite(t)
 	near, far := s.agent("near"), s.agent("far")
-	pass, echo := s.line(far.url())
+	s.line(far.url())
 	here := s.worker("here", near.url())
 	entry := s.entry(near.url())
 	across := s.load(entry, loadConfig{name: "across"})
 	within := s.load(entry, loadConfig{name: "within", types: []string{"here"}, askers: 4})
-	u := s.usage([]*process{pass, echo, here}, []*process{near.process, far.process})
+	u := s.usage()
 
 	s.hub.kill()
 	eventually(t, "the other machine is out of reach", func() bool { return across.ledger.count(damrey.STOP) > 100 })
@@ -39,17 +39,34 @@ func TestFault_KillProxyAndBroker(t *testing.T) {
 	u.returns()
 }
 
-// Everything is frozen for five seconds, one after the other.
-func TestFault_FreezeBroker(t *testing.T) {
+// The proxy with the broker inside is frozen for five seconds.
+func TestFault_FreezeProxyAndBroker(t *testing.T) {
 	s := newSite(t)
+	s.freezeBroker(s.hub)
+}
+
+// A broker of its own process is frozen for five seconds, and the proxy is not.
+func TestFault_FreezeBroker(t *testing.T) {
+	s := newSiteApart(t)
+	s.freezeBroker(s.broker)
+}
+
+// freezeBroker freezes the process that the broker is in: who asks is answered
+// by its deadline, and changes are stored again when the broker is back.
+func (s *site) freezeBroker(of *process) {
+	t := s.t
+	t.Helper()
 	near, far := s.agent("near"), s.agent("far")
-	pass, echo := s.line(far.url())
-	l := s.load(s.entry(near.url()), loadConfig{})
-	u := s.usage([]*process{pass, echo}, []*process{s.hub, near.process, far.process})
-	s.hub.freeze()
+	s.line(far.url())
+	entry := s.entry(near.url())
+	l := s.load(entry, loadConfig{})
+	u := s.usage()
+	of.freeze()
 	last(5 * time.Second)
-	s.hub.thaw()
-	l.recovers("SIGSTOP of proxy and broker")
+	of.thaw()
+	l.recovers("SIGSTOP of " + of.name)
+	s.changesAreSeen(entry, "after the broker went on")
+	l.recovers("changes")
 	l.stop()
 	u.returns()
 }
@@ -57,22 +74,17 @@ func TestFault_FreezeBroker(t *testing.T) {
 // The proxy alone is away, for a while in which routes are used, and the broker
 // stays: nobody notices.
 func faultProxyGone(t *testing.T, away time.Duration) {
-	s := newSite(t)
-	// Agents and changes go by the front, which goes away; the broker stays.
-	front, rest := s.front(local(s.leaf))
-	near, far := s.newAgent("near", rest), s.newAgent("far", rest)
-	near.start()
-	far.start()
-	pass, echo := s.line(far.url())
+	s := newSiteApart(t)
+	near, far := s.agent("near"), s.agent("far")
+	s.line(far.url())
 	l := s.load(s.entry(near.url()), loadConfig{})
-	u := s.usage([]*process{pass, echo}, []*process{s.hub, near.process, far.process})
-	front.kill()
+	u := s.usage()
+	s.hub.kill()
 	last(away)
-	front.start()
-	client := s.newClient(rest)
+	s.hub.start()
 	began := time.Now()
 	eventually(t, "the agents hold their names again", func() bool {
-		list, err := client.Agents(t.Context())
+		list, err := s.client.Agents(t.Context())
 		return err == nil && len(list.Agents) == 2 && list.Agents[0].Held && list.Agents[1].Held
 	})
 	l.times = append(l.times, fmt.Sprintf("names held again %v", time.Since(began).Round(time.Millisecond)))
@@ -81,26 +93,22 @@ func faultProxyGone(t *testing.T, away time.Duration) {
 	u.returns()
 }
 
-// The broker behind a proxy of its own process is killed and started again: the
-// proxy stays, says 503 meanwhile, and stores changes again.
-func faultKillBrokerBehindTheProxy(t *testing.T) {
-	s := newSite(t)
-	front, rest := s.front(local(s.leaf))
-	near, far := s.newAgent("near", rest), s.newAgent("far", rest)
-	near.start()
-	far.start()
-	pass, echo := s.line(far.url())
+// The broker, a process of its own, is killed and started again: the proxy
+// stays, says 503 meanwhile, and stores changes again.
+func TestFault_KillBroker(t *testing.T) {
+	s := newSiteApart(t)
+	near, far := s.agent("near"), s.agent("far")
+	s.line(far.url())
 	entry := s.entry(near.url())
 	l := s.load(entry, loadConfig{})
-	u := s.usage([]*process{pass, echo}, []*process{front, near.process, far.process})
-	s.client = s.newClient(rest)
-	s.hub.kill()
+	u := s.usage()
+	s.broker.kill()
 	eventually(t, "the proxy says that the broker is away", func() bool {
 		_, err := s.client.Put(t.Context(), damrey.Registration{Name: "here"}, "")
 		return err != nil && strings.Contains(err.Error(), "broker is away")
 	})
 	eventually(t, "nobody can be reached", func() bool { return l.ledger.count(damrey.STOP) > 50 })
-	l.restarts("kill -9 of the broker alone", s.hub)
+	l.restarts("kill -9 of the broker alone", s.broker)
 	s.changesAreSeen(entry, "after the broker came back")
 	l.recovers("changes")
 	l.stop()
@@ -108,21 +116,17 @@ func faultKillBrokerBehindTheProxy(t *testing.T) {
 }
 
 // The proxy alone is frozen for five seconds: nobody notices.
-func faultFreezeProxyAlone(t *testing.T) {
-	s := newSite(t)
-	front, rest := s.front(local(s.leaf))
-	near, far := s.newAgent("near", rest), s.newAgent("far", rest)
-	near.start()
-	far.start()
-	pass, echo := s.line(far.url())
+func TestFault_FreezeProxy(t *testing.T) {
+	s := newSiteApart(t)
+	near, far := s.agent("near"), s.agent("far")
+	s.line(far.url())
 	l := s.load(s.entry(near.url()), loadConfig{})
-	u := s.usage([]*process{pass, echo}, []*process{s.hub, front, near.process, far.process})
-	front.freeze()
+	u := s.usage()
+	s.hub.freeze()
 	last(5 * time.Second)
-	front.thaw()
-	client := s.newClient(rest)
+	s.hub.thaw()
 	eventually(t, "it serves again", func() bool {
-		_, err := client.Workers(t.Context())
+		_, err := s.client.Workers(t.Context())
 		return err == nil
 	})
 	l.recovers("SIGSTOP of the proxy alone")
@@ -144,16 +148,12 @@ func faultRouteChangeDuringRestart(t *testing.T) {
 		s.changeDuringRestartOf(s.hub)
 	})
 	t.Run("broker behind the proxy", func(t *testing.T) {
-		s := newSite(t)
-		_, rest := s.front(local(s.leaf))
-		s.client = s.newClient(rest)
-		s.changeDuringRestartOf(s.hub)
+		s := newSiteApart(t)
+		s.changeDuringRestartOf(s.broker)
 	})
 	t.Run("proxy", func(t *testing.T) {
-		s := newSite(t)
-		front, rest := s.front(local(s.leaf))
-		s.client = s.newClient(rest)
-		s.changeDuringRestartOf(front)
+		s := newSiteApart(t)
+		s.changeDuringRestartOf(s.hub)
 	})
 }
 
@@ -161,12 +161,12 @@ func (s *site) changeDuringRestartOf(victim *process) {
 	t := s.t
 	t.Helper()
 	near := s.agent("near")
-	pass, echo := s.line(near.url())
+	_, echo := s.line(near.url())
 	s.put(damrey.Registration{Name: "echo2"})
 	echo2 := s.worker("echo2", near.url())
 	entry := s.entry(near.url())
 	l := s.load(entry, loadConfig{})
-	u := s.usage([]*process{pass, echo, echo2}, []*process{near.process})
+	u := s.usage()
 	for round := range 5 {
 		to := []string{"echo2", "echo"}[round%2]
 		target := map[string]*process{"echo": echo, "echo2": echo2}[to]

@@ -11,21 +11,9 @@ import (
 	"syscall"
 	"testing"
 	"time"
-	"unsafe"
 
 	"github.com/damrey/damrey"
 )
-
-// limitFiles sets how large a file the process may write.
-func (p *process) limitFiles(bytes uint64) {
-	p.t.Helper()
-	limit := syscall.Rlimit{Cur: bytes, Max: ^uint64(0)}
-	_, _, errno := syscall.RawSyscall6(syscall.SYS_PRLIMIT64, uintptr(p.cmd.Process.Pid), syscall.RLIMIT_FSIZE,
-		uintptr(unsafe.Pointer(&limit)), 0, 0, 0)
-	if errno != 0 {
-		p.t.Fatalf("limit the size of its files: %v", errno)
-	}
-}
 
 // No room is left where the broker stores, here by the process's own limit,
 // which is there on every machine. It is said, and when there is room again all
@@ -42,7 +30,8 @@ func TestFault_NoRoomToStore(t *testing.T) {
 	for i := range 500 {
 		big.Commands = append(big.Commands, damrey.Command{Name: fmt.Sprintf("type-%d", i), Worker: strings.Repeat("x", 60)})
 	}
-	s.hub.limitFiles(128 << 10)
+	u := s.usage()
+	restore := s.hub.limit(syscall.RLIMIT_FSIZE, 128<<10)
 	var refused string
 	eventually(t, "changes are refused", func() bool {
 		_, err := s.client.Put(context.Background(), big, "")
@@ -60,7 +49,7 @@ func TestFault_NoRoomToStore(t *testing.T) {
 		t.Errorf("readyz is %d", ready.StatusCode)
 	}
 	l.recovers("no room: messages go on")
-	s.hub.limitFiles(1) // what could be stored so far is small
+	s.hub.limit(syscall.RLIMIT_FSIZE, 1) // what could be stored so far is small
 	store := func() error {
 		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 		defer cancel()
@@ -74,7 +63,7 @@ func TestFault_NoRoomToStore(t *testing.T) {
 		l.times = append(l.times, fmt.Sprintf("refused after %v", time.Since(asked).Round(time.Millisecond)))
 	}
 
-	s.hub.limitFiles(^uint64(0))
+	restore()
 	began := time.Now()
 	s.put(damrey.Registration{Name: "healed"})
 	l.times = append(l.times, fmt.Sprintf("stored again %v", time.Since(began).Round(time.Millisecond)))
@@ -82,6 +71,7 @@ func TestFault_NoRoomToStore(t *testing.T) {
 	s.changesAreSeen(l.w, "with room again")
 	eventually(t, "messages are stored again", func() bool { return store() == nil })
 	l.stop()
+	u.returns()
 	if echo.stats().Stats.Received == 0 {
 		t.Error("echo received nothing")
 	}

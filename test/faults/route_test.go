@@ -12,12 +12,12 @@ import (
 func TestFault_ThousandRouteChanges(t *testing.T) {
 	s := newSite(t)
 	one := s.agent("one")
-	pass, echo := s.line(one.url())
+	s.line(one.url())
 	s.put(damrey.Registration{Name: "echo2"})
 	echo2 := s.worker("echo2", one.url())
 	entry := s.entry(one.url())
 	l := s.load(entry, loadConfig{pause: -1, askers: 32})
-	u := s.usage([]*process{pass, echo, echo2}, []*process{s.hub, one.process})
+	u := s.usage()
 	for i := range 1000 {
 		s.point([]string{"echo2", "echo"}[i%2])
 	}

@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -22,6 +21,7 @@ type sender struct {
 	s      *site
 	w      *damrey.Instance
 	name   string
+	typ    string
 	before damrey.Stats
 	ending chan struct{}
 	once   sync.Once
@@ -29,13 +29,19 @@ type sender struct {
 
 	// Of run alone until it has ended.
 	next    int
-	refused int   // Send returned an error: not sent
-	sent    []int // ids
+	refused int // Send returned an error: not sent
+	sent    []sent
 }
 
-// sender begins to send to the worker sink.
-func (s *site) sender(w *damrey.Instance, name string, burst int) *sender {
-	x := &sender{burst: burst, t: s.t, s: s, w: w, name: name, before: w.Stats(), ending: make(chan struct{})}
+// sent is a message whose Send returned nil.
+type sent struct {
+	id int
+	at time.Time
+}
+
+// sender begins to send messages of a type.
+func (s *site) sender(w *damrey.Instance, name, typ string, burst int) *sender {
+	x := &sender{burst: burst, t: s.t, s: s, w: w, name: name, typ: typ, before: w.Stats(), ending: make(chan struct{})}
 	s.t.Cleanup(x.end)
 	x.group.Go(x.run)
 	return x
@@ -56,9 +62,10 @@ func (x *sender) run() {
 }
 
 func (x *sender) send() {
-	err := x.w.Send(context.Background(), "sink", fmt.Sprintf("%s.%d", x.name, x.next))
+	now := time.Now()
+	err := x.w.Send(context.Background(), x.typ, fmt.Sprintf("%s.%d", x.name, x.next))
 	if err == nil {
-		x.sent = append(x.sent, x.next)
+		x.sent = append(x.sent, sent{x.next, now})
 	} else {
 		x.refused++
 	}
@@ -74,7 +81,8 @@ func (x *sender) end() {
 // fates is what became of the sends of a sender.
 type fates struct {
 	sent, refused, arrived, undelivered, unconfirmed int
-	missing                                          int // sent, and arrived nowhere
+	missing                                          int         // sent, and arrived nowhere
+	lost                                             []time.Time // when the missing ones were sent
 }
 
 // stop ends the sending, flushes, and waits until what arrives has arrived.
@@ -93,7 +101,7 @@ func (x *sender) stop() fates {
 	}
 	x.settle(&f)
 	summary.add(row{
-		fault: strings.TrimPrefix(x.t.Name(), "TestFault_"), load: x.name, sent: fmt.Sprintf("%d sends, %d refused", f.sent, f.refused),
+		fault: fault(x.t), load: x.name, sent: fmt.Sprintf("%d sends, %d refused", f.sent, f.refused),
 		answered: fmt.Sprintf("%d arrived, %d undelivered, %d unconfirmed, %d missing", f.arrived, f.undelivered, f.unconfirmed, f.missing),
 	})
 	x.t.Logf("%s: %d sent, %d refused: %d arrived, %d undelivered, %d unconfirmed, %d missing",
@@ -113,12 +121,13 @@ func (x *sender) settle(f *fates) {
 		return time.Since(quiet) > time.Second
 	})
 	ran := x.s.journal.ran(x.t, x.name)
-	for _, id := range x.sent {
-		switch n := ran[id].answered; {
+	for _, one := range x.sent {
+		switch n := ran[one.id].answered; {
 		case n == 0:
 			f.missing++
+			f.lost = append(f.lost, one.at)
 		case n > 1:
-			x.t.Errorf("send %d arrived %d times", id, n)
+			x.t.Errorf("send %d arrived %d times", one.id, n)
 		}
 	}
 }
@@ -142,9 +151,10 @@ func TestFault_SendsWhileTheUplinkIsDown(t *testing.T) {
 	r := newRelayed(t)
 	sink := r.worker("sink", r.far.url())
 	entry := r.entry(r.near.url())
+	u := r.usage()
 	r.link.Set(relay.State{Cut: true})
 	r.near.linked(false)
-	x := r.sender(entry, "down", 1)
+	x := r.sender(entry, "down", "sink", 1)
 	eventually(t, "some are given up", func() bool { return entry.Stats().Undelivered > 500 })
 	r.link.Heal()
 	arrived := sink.stats().Stats.Handled
@@ -154,6 +164,7 @@ func TestFault_SendsWhileTheUplinkIsDown(t *testing.T) {
 	if f.undelivered == 0 || f.arrived == 0 {
 		t.Errorf("%+v", f)
 	}
+	u.returns()
 }
 
 // Plain sends across the moment in which the link breaks. What the agent has
@@ -171,8 +182,9 @@ func faultSendsWhileTheUplinkBreaks(t *testing.T) {
 			r := newRelayed(t)
 			sink := r.worker("sink", r.far.url())
 			entry := r.entry(r.near.url())
-			x := r.sender(entry, "break", 20)
+			x := r.sender(entry, "break", "sink", 20)
 			eventually(t, "they arrive", func() bool { return sink.stats().Stats.Handled > 5000 })
+			u := r.usage()
 			r.link.Set(c.state)
 			r.near.linked(false)
 			if c.state.Cut {
@@ -183,6 +195,7 @@ func faultSendsWhileTheUplinkBreaks(t *testing.T) {
 			arrived := sink.stats().Stats.Handled
 			eventually(t, "they arrive again", func() bool { return sink.stats().Stats.Handled > arrived+200 })
 			x.stop().accounted(t)
+			u.returns()
 		})
 	}
 }
@@ -193,12 +206,14 @@ func TestFault_SendsWhileTheAgentIsKilled(t *testing.T) {
 	near, far := s.agent("near"), s.agent("far")
 	sink := s.worker("sink", far.url())
 	entry := s.entry(near.url())
-	x := s.sender(entry, "kill", 1)
+	x := s.sender(entry, "kill", "sink", 1)
 	eventually(t, "they arrive", func() bool { return sink.stats().Stats.Handled > 200 })
+	u := s.usage()
 	near.kill()
 	last(time.Second)
 	near.start()
 	arrived := sink.stats().Stats.Handled
 	eventually(t, "they arrive again", func() bool { return sink.stats().Stats.Handled > arrived+200 })
 	x.stop().accounted(t)
+	u.returns()
 }

@@ -4,7 +4,7 @@ package faults
 
 import (
 	"context"
-	"errors"
+	"net"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -22,47 +22,65 @@ import (
 //
 //	entry (this process) ── agent ══ [relay] ══ broker ══ agent ── faultworkers
 type site struct {
-	t       testing.TB
-	journal journal
-	log     zerolog.Logger // of the instances in this process
-	hub     *process       // proxy and broker
-	rest    string
-	nats    int
-	leaf    int
-	data    string
-	client  *api.Client // of hub
+	t         testing.TB
+	journal   journal
+	log       zerolog.Logger // of the instances in this process
+	hub       *process       // proxy, and broker where it has no process of its own
+	broker    *process       // where it has one
+	rest      string
+	nats      int
+	leaf      int
+	data      string
+	client    *api.Client // of hub
+	processes []*process
+	returned  bool // a usage was looked at again
 }
 
 // newSite starts a proxy with the broker inside, and registers the lines
-// entry → echo, entry → pass → echo, entry → here and entry → sink. The test is over when every process has
-// ended in order and this one has as many goroutines as before.
+// entry → echo, entry → pass → echo, entry → here and entry → sink. The test is
+// over when every process has ended in order, what was left of them holds what
+// it held before, and this process has as many goroutines as before.
 func newSite(t testing.TB) *site {
 	t.Helper()
-	dependOnProduct(t)
-	leavesNothing(t)
-	s := &site{t: t, journal: newJournal(t), log: testLog(t), data: filepath.Join(t.TempDir(), "data")}
-	rest := freePort(t)
-	s.rest, s.nats, s.leaf = local(rest), freePort(t), freePort(t)
-	s.hub = newProcess(t, "proxy", "damrey", "proxy", "-p", strconv.Itoa(rest),
-		"--nats-port", strconv.Itoa(s.nats), "--leaf-port", strconv.Itoa(s.leaf), "--data", s.data).start()
-	s.client = s.newClient(s.rest)
+	s := prepareSite(t)
+	s.hub = s.proxy("proxy", s.rest, "--nats-port", strconv.Itoa(s.nats), "--leaf-port", strconv.Itoa(s.leaf), "--data", s.data).start()
 	s.rows()
 	return s
 }
 
-// dependOnProduct lets `go test` know that what it remembers of this test is
-// old when the product changed: it looks at the files that a test looks at.
-func dependOnProduct(t testing.TB) {
+// newSiteApart is newSite with the broker in a process of its own.
+func newSiteApart(t testing.TB) *site {
 	t.Helper()
-	root := filepath.Join("..", "..")
-	for _, dir := range []string{"", "agentd", "broker", "proxyd", "cmd/damrey", "internal/api", "internal/bucket", "internal/wire", "test/faults/faultworker"} {
-		files, err := filepath.Glob(filepath.Join(root, dir, "*.go"))
-		must(t, err)
-		for _, file := range files {
-			_, err := os.Stat(file)
-			must(t, err)
+	s := prepareSite(t)
+	s.broker = s.newProcess("broker", "faultbroker", "-port", strconv.Itoa(s.nats), "-leaf-port", strconv.Itoa(s.leaf), "-data", s.data).start()
+	s.hub = s.proxy("proxy", s.rest, "--nats", s.hubURL(), "--leaf", "nats-leaf://"+local(s.leaf)).start()
+	s.rows()
+	return s
+}
+
+func prepareSite(t testing.TB) *site {
+	t.Helper()
+	dependOnProduct(t)
+	leavesNothing(t)
+	s := &site{t: t, journal: newJournal(t), log: testLog(t), data: filepath.Join(t.TempDir(), "data")}
+	t.Cleanup(func() {
+		if !s.returned && !t.Failed() {
+			t.Error("the test does not look at what its processes hold after the fault")
 		}
-	}
+	})
+	s.rest, s.nats, s.leaf = local(freePort(t)), freePort(t), freePort(t)
+	s.client = s.newClient(s.rest)
+	return s
+}
+
+// proxy prepares one that serves REST at an address.
+func (s *site) proxy(name, rest string, args ...string) *process {
+	s.t.Helper()
+	_, port, err := net.SplitHostPort(rest)
+	must(s.t, err)
+	p := s.newProcess(name, "damrey", append([]string{"proxy", "-p", port}, args...)...)
+	p.goroutines = func() int { return metricsGoroutines(s.t, rest) }
+	return p
 }
 
 // testLog goes to a file that is shown when the test fails.
@@ -93,9 +111,8 @@ func (s *site) hubURL() string { return "nats://" + local(s.nats) }
 // linked to the broker through leaf, the address of a relay.
 func (s *site) front(leaf string) (p *process, rest string) {
 	s.t.Helper()
-	port := freePort(s.t)
-	p = newProcess(s.t, "front", "damrey", "proxy", "-p", strconv.Itoa(port), "--nats", s.hubURL(), "--leaf", "nats-leaf://"+leaf)
-	return p.start(), local(port)
+	rest = local(freePort(s.t))
+	return s.proxy("front", rest, "--nats", s.hubURL(), "--leaf", "nats-leaf://"+leaf).start(), rest
 }
 
 // put registers, and tries again while the proxy or its broker is away.
@@ -144,8 +161,14 @@ func (s *site) newAgent(name, rest string) *agent {
 	s.t.Helper()
 	port := freePort(s.t)
 	dir := filepath.Join(s.t.TempDir(), "agent-"+name)
-	return &agent{port: port, process: newProcess(s.t, "agent-"+name, "damrey", "agent", "-a", name,
+	a := &agent{port: port, process: s.newProcess("agent-"+name, "damrey", "agent", "-a", name,
 		"-p", strconv.Itoa(port), "--proxy", rest, "--data", dir)}
+	a.goroutines = func() int {
+		info, err := a.info()
+		must(s.t, err)
+		return info.Goroutines
+	}
+	return a
 }
 
 // agent starts one that joins by the hub.
@@ -159,7 +182,7 @@ func (s *site) agent(name string) *agent {
 // newWorker prepares a faultworker.
 func (s *site) newWorker(name, url string, flags ...string) *process {
 	args := append([]string{"-name", name, "-nats", url, "-journal", s.journal.path}, flags...)
-	return newProcess(s.t, name, "faultworker", args...)
+	return s.newProcess(name, "faultworker", args...)
 }
 
 // worker starts a faultworker.
@@ -210,14 +233,8 @@ func (s *site) conn(url string) *nats.Conn {
 // linked waits until an agent says that its link to the broker is down or up.
 func (a *agent) linked(up bool) {
 	a.t.Helper()
-	nc, err := nats.Connect(a.url())
-	must(a.t, err)
-	defer nc.Close()
 	eventually(a.t, a.name+"'s link changes", func() bool {
-		m, err := nc.Request("damrey.local.agent", nil, time.Second)
-		if err != nil && !errors.Is(err, nats.ErrTimeout) && !errors.Is(err, nats.ErrNoResponders) {
-			a.t.Fatal(err)
-		}
-		return err == nil && infoOf(a.t, m.Data).Uplink == up
+		info, err := a.info()
+		return err == nil && info.Uplink == up
 	})
 }

@@ -50,7 +50,7 @@ var rules = []rule{
 	{room: "chaos", damrey: []string{".", "internal/…"}},
 	{room: "cmd/…", damrey: []string{".", "internal/…", "broker", "proxyd", "agentd", "bench", "chaos"}},
 	{room: "examples/…", damrey: []string{"."}, outside: []string{"github.com/nats-io/nats.go", "github.com/rs/zerolog"}},
-	{room: "test/…", damrey: []string{".", "internal/…", "broker", "proxyd", "agentd", "damreytest"}},
+	{room: "test/…", damrey: []string{".", "internal/…", "broker", "proxyd", "agentd", "damreytest", "test/faults/tell"}},
 }
 
 // Modules that only some rooms may import, by their path's beginning.

@@ -12,19 +12,18 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"flag"
 	"fmt"
 	"io"
 	"os"
 	"os/signal"
-	"runtime"
 	"syscall"
 	"time"
 
 	"github.com/rs/zerolog"
 
 	"github.com/damrey/damrey"
+	"github.com/damrey/damrey/test/faults/tell"
 )
 
 type config struct {
@@ -68,7 +67,7 @@ func run(c config, log zerolog.Logger) error {
 	} else {
 		w.Handle("*", c.handler(journal, log))
 	}
-	go tell(w)
+	go tell.Run(w.Ready(), w.Stats)
 	return w.Serve(ctx)
 }
 
@@ -105,39 +104,4 @@ func pause(ctx context.Context, d time.Duration) {
 	case <-timer.C:
 	case <-ctx.Done():
 	}
-}
-
-// statistics are what SIGUSR1 asks for.
-type statistics struct {
-	Goroutines int
-	Heap       uint64 // bytes in use
-	Stats      damrey.Stats
-}
-
-// tell prints "ready" once, and a line of JSON for each SIGUSR1.
-func tell(w *damrey.Instance) {
-	asked := make(chan os.Signal, 1)
-	signal.Notify(asked, syscall.SIGUSR1)
-	ready := w.Ready()
-	for {
-		select {
-		case <-ready:
-			fmt.Println("ready")
-			ready = nil
-		case <-asked:
-			line, err := json.Marshal(statistics{Goroutines: runtime.NumGoroutine(), Heap: heap(), Stats: w.Stats()})
-			if err != nil {
-				line = []byte(err.Error())
-			}
-			fmt.Println(string(line))
-		}
-	}
-}
-
-func heap() uint64 {
-	runtime.GC()
-	runtime.GC() // what had a finalizer goes with the second
-	var m runtime.MemStats
-	runtime.ReadMemStats(&m)
-	return m.HeapAlloc
 }
