@@ -79,7 +79,12 @@ func (l *link) storePayload(ctx context.Context, r *Route, payload []byte, j job
 	if j.path != "" {
 		m.Header.Set(HeaderPath, j.path)
 	}
-	maps.Copy(m.Header, j.trace)
+	if fe := l.checkStored(m, r); fe != nil {
+		return fe
+	}
+	if most := l.mostStored(); most == 0 || len(m.Data)+headerSize(m.Header)+headerSize(j.trace) <= most {
+		maps.Copy(m.Header, j.trace) // tracing makes no message too large
+	}
 	lane := ""
 	if r.Key != 0 {
 		lane = r.To + " " + key

@@ -93,6 +93,9 @@ func (w *Instance) sendLater(ctx context.Context, r *Route, s Schedule, done fun
 	storeID := w.link.inboxToken() + "-" + strconv.FormatUint(w.link.jobs.Add(1), 36)
 	s.key = storeID
 	m := s.Message(w.opts.prefix, storeID)
+	if fe := w.link.checkStored(m, r); fe != nil {
+		return fe
+	}
 	w.stats.sends.Add(1)
 	return w.link.store(ctx, storing{msg: m, at: r.String(), deadline: w.storeDeadline(ctx), done: done})
 }
