@@ -267,12 +267,14 @@ func (b *Bridge) store(o *outgoing, confirm bool) {
 	one.push.count = 1
 	ended := func(err error) {
 		if err != nil {
-			b.fail(&one, &fabricError{kindOfStore(err), "could not be stored: " + err.Error(), o.push.route.String()})
-		} else if left.Add(-1) == 0 && confirm {
+			b.fail(&one, unstored(err, o.push.route))
+			return
+		}
+		b.link.handed.add(o.push.route, j.reply, j.hops)
+		if left.Add(-1) == 0 && confirm {
 			b.answer(o, Msg{RESPONSE, o.typ})
 		}
 	}
-	b.link.handed.add(o.push.route, j.reply, j.hops)
 	deadline := max(o.push.deadline, clock().add(storeTime))
 	messages := wire.NewReader(o.push.payload)
 	for range o.push.count {

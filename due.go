@@ -250,6 +250,7 @@ func (m *Mover) bury(d *due, why string) {
 	} {
 		letter.Header.Set(name, value)
 	}
+	fitLetter(letter, m.link.state.maxPayload.Load())
 	done := func(err error) { m.buried(d, why, err) }
 	err := m.link.store(context.Background(), storing{msg: letter, at: d.where(), deadline: clock().add(storeTime), done: done})
 	if err != nil {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"maps"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -56,16 +57,6 @@ func (l *link) storePayload(ctx context.Context, r *Route, payload []byte, j job
 	if err != nil {
 		return err
 	}
-	lane := ""
-	if r.Key != 0 {
-		lane = r.To + " " + key
-		over, err := l.pass(ctx, r, deadline)
-		if err != nil {
-			return err
-		}
-		ended := done
-		done = func(err error) { over(); ended(err) }
-	}
 	var marker *nats.Msg
 	switch {
 	case j.given != "":
@@ -88,7 +79,22 @@ func (l *link) storePayload(ctx context.Context, r *Route, payload []byte, j job
 	if j.path != "" {
 		m.Header.Set(HeaderPath, j.path)
 	}
-	maps.Copy(m.Header, j.trace)
+	if fe := l.checkStored(m, r); fe != nil {
+		return fe
+	}
+	if most := l.mostStored(); most == 0 || len(m.Data)+headerSize(m.Header)+headerSize(j.trace) <= most {
+		maps.Copy(m.Header, j.trace) // tracing makes no message too large
+	}
+	lane := ""
+	if r.Key != 0 {
+		lane = r.To + " " + key
+		over, err := l.pass(ctx, r, deadline)
+		if err != nil {
+			return err
+		}
+		ended := done
+		done = func(err error) { over(); ended(err) }
+	}
 	return l.store(ctx, storing{msg: m, marker: marker, at: r.String(), deadline: deadline, done: done, lane: lane, patient: j.patient})
 }
 
@@ -164,7 +170,7 @@ func (w *Instance) sendStored(ctx context.Context, r *Route, payload []byte, j j
 			return err
 		default:
 		}
-		return &fabricError{ErrNotStored, errors.Join(context.Cause(ctx), errNotAcknowledged).Error(), r.String()}
+		return &doubt{why: context.Cause(ctx), id: j.given != "", at: r.String()}
 	}
 }
 
@@ -202,7 +208,7 @@ func (l *link) callStored(id uint64, r *Route, err error) {
 		c.finish(answer{made: Msg{STOP}, where: r.String()})
 		return
 	}
-	c.finish(answer{made: (&fabricError{kindOfStore(err), err.Error(), r.String()}).message(r.Type), where: r.String()})
+	c.finish(answer{made: unstored(err, r).message(r.Type), where: r.String()})
 }
 
 // kindOfStore is what a requester is told when its message could not be stored.
@@ -213,6 +219,19 @@ func kindOfStore(err error) error {
 		}
 	}
 	return ErrFailed
+}
+
+// unstored is an error of storing as an ERROR says it, which has the kind and the
+// route beside its text.
+func unstored(err error, r *Route) *fabricError {
+	kind := kindOfStore(err)
+	text := strings.TrimSuffix(err.Error(), " ("+r.String()+")")
+	text = strings.TrimPrefix(strings.TrimPrefix(text, kind.Error()+": "), "damrey: ")
+	var unknown *doubt
+	if !errors.As(err, &unknown) {
+		text = "could not be stored: " + text
+	}
+	return &fabricError{kind, text, r.String()}
 }
 
 // doubling is the pause after so many failures.

@@ -28,7 +28,7 @@ var (
 	ErrUndelivered  = errors.New("damrey: sends were not delivered")                                                          // Flush: some sends reached nobody
 	ErrAlreadyRun   = errors.New("damrey: Run or Serve was called before")                                                    // an instance runs once
 	ErrHandlerSetup = errors.New("damrey: wrong call of Handle")                                                              // returned by Serve
-	ErrNotStored    = errors.New("damrey: not stored")                                                                        // the broker did not acknowledge a message of a durable route
+	ErrNotStored    = errors.New("damrey: not stored")                                                                        // or not known to be: the error says which
 	ErrDropped      = errors.New("damrey: the connection broke before these were confirmed; whether they arrived is unknown") // not pushed again
 	ErrNotScheduled = errors.New("damrey: nothing waits under this id")                                                       // Cancel: it was sent, or there never was one
 )
@@ -107,8 +107,8 @@ type TimeoutError struct {
 	Where string
 	// Spent is how long the request was under way.
 	Spent time.Duration
-	// Stored says that the message is stored at the broker and will be handled;
-	// only its answer did not come in time.
+	// Stored says that the message is stored at the broker and will be handled, or
+	// what followed from it is; only its answer did not come in time.
 	Stored bool
 	// Path is how the budget was spent: the hops that are known, in order. It is
 	// empty when nobody was asked: the budget was under 40 ms, or more than ten
@@ -129,7 +129,8 @@ func (e *TimeoutError) Error() string {
 
 func timedOut(at string, spent time.Duration, stored bool, path []Hop) *TimeoutError {
 	if len(path) > 0 {
-		at = path[len(path)-1].Route
+		last := path[len(path)-1]
+		at, stored = last.Route, stored || last.Stored
 	}
 	return &TimeoutError{Where: at, Spent: spent, Stored: stored, Path: path}
 }

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode/utf8"
 
 	"github.com/damrey/damrey/internal/bucket"
 	"github.com/nats-io/nats.go"
@@ -474,7 +475,7 @@ func (w *Instance) bury(in *inbound, why string) {
 	j := in.job
 	m := Burial{
 		Worker: w.cfg.Name, Type: in.typ, From: in.from, ID: j.id(), Sequence: j.sequence, Stored: j.stored,
-		Handouts: j.handouts, Failures: j.tried.Failures, Why: why, Instance: w.id,
+		Handouts: j.handouts, Failures: j.tried.Failures, Why: why, Instance: w.id, MaxPayload: w.link.state.maxPayload.Load(),
 	}.Letter(w.opts.prefix, j.msg.Header, j.msg.Data)
 	err := w.link.store(context.Background(), storing{
 		msg: m, at: in.where(), deadline: clock().add(storeTime), spare: true, done: func(err error) { w.buried(in, why, err) },
@@ -500,14 +501,21 @@ func (w *Instance) buried(in *inbound, why string, err error) {
 
 // headerText is text as a header can carry it.
 func headerText(s string) string {
-	const most = 1000
-	if len(s) > most {
-		s = s[:most] + "…"
-	}
 	return strings.Map(func(r rune) rune {
 		if r < ' ' || r == 0x7f {
 			return ' '
 		}
 		return r
-	}, s)
+	}, clipTo(s, 1000))
+}
+
+// clipTo cuts s to so many bytes, and no character in two.
+func clipTo(s string, most int) string {
+	if len(s) <= most {
+		return s
+	}
+	for most > 0 && !utf8.RuneStart(s[most]) {
+		most--
+	}
+	return s[:most] + "…"
 }

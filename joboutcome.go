@@ -63,11 +63,15 @@ func (w *Instance) forwardJob(in *inbound, out Msg) *ending {
 	}
 	w.stats.forwarded.Add(1)
 	ended := func(err error) {
-		if err != nil {
+		var large *fabricError
+		switch {
+		case err == nil:
+			w.jobDone(in)
+		case errors.As(err, &large) && large.kind == ErrTooLarge:
+			w.giveUpJob(in, large)
+		default:
 			w.fail(in, &fabricError{ErrFailed, "could not forward: " + err.Error(), route.String()})
-			return
 		}
-		w.jobDone(in)
 	}
 	sp := in.ctx.span.forward(route, int(in.hops)+1)
 	err := w.pushOutput(in, route, *buf, sp.header(), ended)
@@ -87,9 +91,13 @@ func (w *Instance) pushOutput(in *inbound, route *Route, payload []byte, header 
 	switch {
 	case route.Durable:
 		w.link.outs.of(route).left(1)
-		w.link.handed.add(route, in.answerTo(), hops)
 		j := jobHeader{id: in.job.outputID(), reply: in.answerTo(), hops: hops, path: in.path(), patient: true, trace: header}
-		return w.link.storePayload(context.Background(), route, payload, j, deadline, ended)
+		return w.link.storePayload(context.Background(), route, payload, j, deadline, func(err error) {
+			if err == nil {
+				w.link.handed.add(route, in.answerTo(), hops)
+			}
+			ended(err)
+		})
 	case in.answerTo() == "":
 		deadline = clock().add(w.cfg.Timeout)
 		return w.sendPayload(context.Background(), route, payload, hops, deadline, w.cfg.Timeout, header, tell(ended, route))
@@ -132,7 +140,8 @@ func (w *Instance) giveUpJob(in *inbound, fe *fabricError) *ending {
 	return w.jobFailed(in, fe.message(in.typ), Discard(fe))
 }
 
-// forwardStored stores what a message that came directly is followed by.
+// forwardStored stores what a message that came directly is followed by. What
+// goes wrong has been answered when it returns an error.
 func (w *Instance) forwardStored(in *inbound, route *Route, payload []byte, header nats.Header) error {
 	deadline := clock().add(storeTime)
 	if in.answerTo() != "" {
@@ -142,17 +151,24 @@ func (w *Instance) forwardStored(in *inbound, route *Route, payload []byte, head
 		return nil
 	}
 	w.link.outs.of(route).left(1)
-	w.link.handed.add(route, in.answerTo(), int(in.hops)+1)
-	return w.link.storePayload(context.Background(), route, payload, jobHeader{reply: in.answerTo(), hops: int(in.hops) + 1, path: in.path(), trace: header}, deadline, func(err error) {
+	hops := int(in.hops) + 1
+	ended := func(err error) {
 		if err == nil {
+			w.link.handed.add(route, in.answerTo(), hops)
 			return
 		}
 		in.answered.Store(false)
 		if in.answerTo() == "" {
 			w.stats.undelivered.Add(1)
 		}
-		w.fail(in, &fabricError{kindOfStore(err), "could not be stored: " + err.Error(), route.String()})
-	})
+		w.fail(in, unstored(err, route))
+	}
+	j := jobHeader{reply: in.answerTo(), hops: hops, path: in.path(), trace: header}
+	if err := w.link.storePayload(context.Background(), route, payload, j, deadline, ended); err != nil {
+		ended(err)
+		return err
+	}
+	return nil
 }
 
 func wrongOutput(in *inbound, out Msg) *fabricError {

@@ -87,15 +87,17 @@ func (w *Instance) sendLater(ctx context.Context, r *Route, s Schedule, done fun
 		case <-future.Done():
 			return future.Err()
 		case <-ctx.Done():
-			return &fabricError{ErrNotStored, errors.Join(context.Cause(ctx), errNotAcknowledged).Error(), r.String()}
+			return &doubt{why: context.Cause(ctx), id: s.ID != "", at: r.String()}
 		}
 	}
 	storeID := w.link.inboxToken() + "-" + strconv.FormatUint(w.link.jobs.Add(1), 36)
 	s.key = storeID
+	m := s.Message(w.opts.prefix, storeID)
+	if fe := w.link.checkStored(m, r); fe != nil {
+		return fe
+	}
 	w.stats.sends.Add(1)
-	return w.link.store(ctx, storing{
-		msg: s.Message(w.opts.prefix, storeID), at: r.String(), deadline: w.storeDeadline(ctx), done: done,
-	})
+	return w.link.store(ctx, storing{msg: m, at: r.String(), deadline: w.storeDeadline(ctx), done: done})
 }
 
 // cancelTime bounds Cancel where its context does not.

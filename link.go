@@ -170,6 +170,21 @@ func (l *link) checkSize(payload []byte, at fmt.Stringer) *fabricError {
 	return tooLarge(len(payload), limit, at.String())
 }
 
+// checkStored says ErrTooLarge of a message to be stored that leaves no room for
+// the headers of a dead letter.
+func (l *link) checkStored(m *nats.Msg, at fmt.Stringer) *fabricError {
+	size, most := len(m.Data)+headerSize(m.Header), l.mostStored()
+	if most == 0 || size <= most {
+		return nil
+	}
+	limit := l.state.maxPayload.Load()
+	return &fabricError{ErrTooLarge, fmt.Sprintf("%d bytes with its headers are more than the %d that a stored message may have: "+
+		"the broker's max_payload of %d less %d for what a dead letter says", size, most, limit, int(limit)-most), at.String()}
+}
+
+// mostStored is how large a stored message may be; 0: it is not known.
+func (l *link) mostStored() int { return mostStored(l.state.maxPayload.Load()) }
+
 // backoff is how long to wait after the given number of failed attempts:
 // 25 ms, 100 ms, 400 ms, then 1 s, each between half and one and a half times.
 func backoff(attempts int) time.Duration {

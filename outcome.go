@@ -175,7 +175,14 @@ func (w *Instance) forward(in *inbound, out Msg) *ending {
 	sp := in.ctx.span.forward(route, int(in.hops)+1)
 	if route.Durable {
 		err = w.forwardStored(in, route, *buf, sp.header())
-	} else if in.answerTo() == "" {
+		sp.endSend(err)
+		if err != nil {
+			return failure(outcomeOf(nil, err))
+		}
+		w.stats.forwarded.Add(1)
+		return passedOn
+	}
+	if in.answerTo() == "" {
 		err = w.sendPayload(context.Background(), route, *buf, int(in.hops)+1, in.deadline, in.deadline.since(now), sp.header(), nil)
 	} else if in.answered.CompareAndSwap(false, true) {
 		err = w.link.send(context.Background(), push{

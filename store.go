@@ -45,8 +45,31 @@ const (
 	storeLook = 100 * time.Millisecond
 )
 
-// errNotAcknowledged ends a storing whose fate is not known.
-var errNotAcknowledged = errors.New("no acknowledgement; it may be stored: store it again under the same id")
+// errNotAcknowledged is why an attempt that nobody has answered may have failed.
+var errNotAcknowledged = errors.New("the broker does not answer, or its cluster has no majority")
+
+// doubt is an [ErrNotStored] of a message that may be stored all the same.
+type doubt struct {
+	attempts int
+	why      error
+	id       bool // of the application's own
+	at       string
+}
+
+func (d *doubt) Error() string {
+	again := "sent again it may be there twice"
+	if d.id {
+		again = "sent again under the same id it is there once"
+	}
+	times := ""
+	if d.attempts > 1 {
+		times = fmt.Sprintf(" of %d attempts", d.attempts)
+	}
+	return fmt.Sprintf("damrey: it is not known whether it is stored; no acknowledgement%s came: %v. It may be, and is handled then; %s (%s)",
+		times, d.why, again, d.at)
+}
+
+func (d *doubt) Unwrap() []error { return []error{ErrNotStored, d.why} }
 
 // storing is a message on its way into a stream. Every attempt carries the same
 // id, so that the stream has it once.
@@ -60,6 +83,8 @@ type storing struct {
 	made     uint64 // reconnects when it was last published
 	attempts int
 	why      error // it is not stored yet
+	answered bool  // the last attempt was, so that it is known not to be stored
+	doubtful bool  // one before was not
 	done     func(error)
 	spare    bool   // of a job in hand, which are few: it never waits for room
 	patient  bool   // waits while the broker says that nothing can be stored
@@ -163,9 +188,23 @@ type attempt struct {
 
 // prepareStore counts an attempt. mu is held.
 func (l *link) prepareStore(s *storing) {
+	s.doubtful = s.inDoubt()
+	s.answered = false
 	s.attempts++
 	s.next = clock().add(storeWait)
 	s.made = l.reconnects()
+}
+
+// inDoubt says that an attempt may have stored it. mu is held.
+func (s *storing) inDoubt() bool { return s.doubtful || s.attempts > 0 && !s.answered }
+
+// unfinished is the error of a storing whose time is up.
+func (s *storing) unfinished() error {
+	if s.inDoubt() {
+		id := s.marker != nil || s.msg.Header.Get(HeaderOriginalID) != ""
+		return &doubt{attempts: s.attempts, why: s.why, id: id, at: s.at}
+	}
+	return fmt.Errorf("%w after %d attempts: %w (%s)", ErrNotStored, s.attempts, s.why, s.at)
 }
 
 func (l *link) publishStore(s *storing, attempt int) {
@@ -237,7 +276,10 @@ func (l *link) onStored(text string, m *nats.Msg) {
 		l.endStore(id, l.stores.full(id, ack.Error))
 	case ack.Error.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence, ack.Error.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequenceConstant:
 		go l.compareMarker(id)
-	case ack.Error.ErrorCode == codeBatchIncomplete, ack.Error.ErrorCode == codeBatchesTooMany, ack.Error.ErrorCode == codeInProcess:
+	case ack.Error.ErrorCode == codeBatchIncomplete, ack.Error.ErrorCode == codeBatchesTooMany:
+		l.stores.later(id, backoff(1), ack.Error)
+	case ack.Error.ErrorCode == codeInProcess:
+		l.stores.doubtful(id)
 		l.stores.later(id, backoff(1), ack.Error)
 	case ack.Error.Code == http.StatusServiceUnavailable:
 		l.stores.later(id, backoff(2), ack.Error)
@@ -295,6 +337,7 @@ func (l *link) compareMarker(id uint64) {
 	m, err := l.nc.RequestWithContext(ctx, directGet(stream, subject), nil)
 	switch {
 	case err != nil:
+		l.stores.doubtful(id)
 		l.stores.later(id, backoff(1), err)
 	case m.Header.Get(statusHeader) != "":
 		l.stores.later(id, 0, fmt.Errorf("the id was forgotten just now")) // and is free
@@ -351,9 +394,10 @@ func (l *link) endStore(id uint64, err error) {
 	if next != nil {
 		l.publishStore(next, 1)
 	}
+	var placed *fabricError
 	if err == nil {
 		l.count.stored.Add(1)
-	} else {
+	} else if !errors.As(err, &placed) {
 		err = fmt.Errorf("%w (%s)", err, s.at)
 	}
 	s.done(err)
@@ -364,7 +408,16 @@ func (t *stores) later(id uint64, wait time.Duration, why error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if s := t.byID[id]; s != nil {
-		s.next, s.why = clock().add(wait), why
+		s.next, s.why, s.answered = clock().add(wait), why, true
+	}
+}
+
+// doubtful says that a message may be stored although an attempt was refused.
+func (t *stores) doubtful(id uint64) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if s := t.byID[id]; s != nil {
+		s.doubtful = true
 	}
 }
 
@@ -400,7 +453,7 @@ func (l *link) lookAfterStores() {
 	t.announce()
 	t.mu.Unlock()
 	for _, s := range over {
-		s.done(fmt.Errorf("%w after %d attempts: %w (%s)", ErrNotStored, s.attempts, s.why, s.at))
+		s.done(s.unfinished())
 	}
 	for _, s := range again {
 		if s.attempt > 1 {

@@ -36,6 +36,7 @@ type Hop struct {
 	State    string        // such as [HopQueued]
 	For      time.Duration // how long it had been in that state
 	Spent    time.Duration // of the budget: there, and on the way there
+	Stored   bool          // the broker keeps the message until it is handled: the route is durable
 }
 
 const (
@@ -82,6 +83,7 @@ type whereabouts struct {
 	Instance string  `json:"instance"`
 	State    string  `json:"state"`
 	For      float64 `json:"for_ms"`
+	Stored   bool    `json:"stored,omitempty"` // it came along a durable route
 	at       moment  // when it came
 }
 
@@ -162,7 +164,8 @@ func pathOf(first, otherwise string, all []whereabouts, began, end moment) []Hop
 	route, until := first, began
 	for _, a := range all {
 		if !a.gone() {
-			return append(path, Hop{Route: a.route(), Instance: a.Instance, State: a.State, For: a.length(end), Spent: end.since(until)})
+			stored := a.Stored || otherwise == HopStored && a.route() == route
+			return append(path, Hop{Route: a.route(), Instance: a.Instance, State: a.State, For: a.length(end), Spent: end.since(until), Stored: stored})
 		}
 		otherwise = HopUnknown
 		if a.State == HopStored {
@@ -175,7 +178,7 @@ func pathOf(first, otherwise string, all []whereabouts, began, end moment) []Hop
 		}
 		route = a.route()
 	}
-	return append(path, Hop{Route: route, State: otherwise, For: end.since(until), Spent: end.since(until)})
+	return append(path, Hop{Route: route, State: otherwise, For: end.since(until), Spent: end.since(until), Stored: otherwise == HopStored})
 }
 
 var certainty = map[string]int{HopHandling: 3, HopQueued: 2, HopForwarded: 1, HopStored: 1}
@@ -378,6 +381,7 @@ func (w *Instance) tellWhereabouts(m *nats.Msg) {
 	if in, state := w.dispatch.find(q); in != nil {
 		w.link.tellWhere(m.Reply, whereabouts{
 			Hop: q.Hop, From: in.from, Type: in.typ, To: in.to, Instance: w.id, State: state, For: milliseconds(in.stateLength(state)),
+			Stored: in.job != nil,
 		})
 		return
 	}

@@ -129,9 +129,14 @@ func TestTimeout_FollowsADurableHop(t *testing.T) {
 	f.register("square")
 	f.worker("add", forward("square"))
 	entry := f.worker("entry", echo)
-	f.timesOut(entry, 2*time.Second, "add", "add→square→square", damrey.HopStored)
+	waits := f.timesOut(entry, 2*time.Second, "add", "add→square→square", damrey.HopStored)
 	f.worker("square", hang)
-	f.timesOut(entry, 3*time.Second, "add", "add→square→square", damrey.HopHandling)
+	runs := f.timesOut(entry, 3*time.Second, "add", "add→square→square", damrey.HopHandling)
+	for _, got := range []*damrey.TimeoutError{waits, runs} {
+		if !got.Stored || !strings.Contains(got.Error(), "the message is stored and will be handled") {
+			t.Errorf("%v: %+v", got, got.Path)
+		}
+	}
 }
 
 func TestTimeout_StoredAtTheFirstHopSaysSo(t *testing.T) {

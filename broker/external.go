@@ -15,6 +15,9 @@ import (
 // The oldest NATS server a fabric can use.
 const minMajor, minMinor = 2, 12
 
+// codeNoLeader is what the JetStream of a cluster answers while it has no leader.
+const codeNoLeader = 10008
+
 // checkTime bounds the question to JetStream where ctx does not.
 const checkTime = 5 * time.Second
 
@@ -26,7 +29,8 @@ type Features struct {
 }
 
 // Check tells whether a server that somebody else runs can carry a fabric. The error says what is missing: ErrUnsupported
-// for a server that is too old or without headers, ErrNoJetStream, or ErrNotRunning for a connection that is not up.
+// for a server that is too old or without headers, ErrNoJetStream, ErrMajority, or ErrNotRunning for a connection that is not
+// up.
 func Check(ctx context.Context, nc *nats.Conn) (Features, error) {
 	f := Features{Version: nc.ConnectedServerVersion(), MaxPayload: nc.MaxPayload()}
 	if f.Version == "" {
@@ -61,6 +65,11 @@ func accountInfo(ctx context.Context, nc *nats.Conn) (*jetstream.AccountInfo, er
 	err = fmt.Errorf("%w at %s: %w", ErrNoJetStream, nc.ConnectedUrlRedacted(), err)
 	if errors.Is(err, context.Canceled) {
 		return nil, err
+	}
+	refusal, refused := errors.AsType[*jetstream.APIError](err)
+	if refused && refusal.ErrorCode == codeNoLeader || errors.Is(err, context.DeadlineExceeded) && nc.ConnectedClusterName() != "" {
+		return nil, fmt.Errorf("%w that %s is of: it elects a leader, or too few of its servers reach one another; start those that are away",
+			ErrMajority, nc.ConnectedUrlRedacted())
 	}
 	return nil, fmt.Errorf("%w; enable it there (`nats-server -js`, or `jetstream {}` in its configuration), for this account too", err)
 }

@@ -1,6 +1,7 @@
 package broker_test
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -64,6 +65,22 @@ func TestCheck_SaysWhatIsMissing(t *testing.T) {
 	wantError(t, err, broker.ErrNoJetStream, "nats-server -js")
 	_, err = broker.Check(testContext(t), external(t, server.Options{JetStream: true, NoHeaderSupport: true}))
 	wantError(t, err, broker.ErrUnsupported, "headers")
+
+	leaderless := external(t, server.Options{})
+	_, err = leaderless.Subscribe("$JS.API.INFO", func(m *nats.Msg) {
+		_ = m.Respond([]byte(`{"type":"io.nats.jetstream.api.v1.account_info_response","error":{"code":503,"err_code":10008,"description":"JetStream system temporarily unavailable"}}`))
+	})
+	if err == nil {
+		err = leaderless.Flush()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = broker.Check(testContext(t), leaderless)
+	wantError(t, err, broker.ErrMajority, "start those that are away")
+	if strings.Contains(err.Error(), "nats-server -js") {
+		t.Errorf("it advises what is there: %v", err)
+	}
 
 	gone, err := nats.Connect("nats://127.0.0.1:1", nats.RetryOnFailedConnect(true), nats.ReconnectWait(time.Hour))
 	if err != nil {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"strconv"
 	"strings"
 	"sync"
@@ -127,6 +128,9 @@ func (b *burial) take(ctx context.Context, consumer jetstream.Consumer, hands *a
 			return 0, err
 		}
 		hands.mark(meta.Sequence.Stream)
+		if b.refused[meta.Sequence.Stream] != nil {
+			continue
+		}
 		moving = append(moving, b.letter(ctx, m.Subject(), m.Headers(), m.Data(),
 			damrey.Burial{Sequence: meta.Sequence.Stream, Stored: meta.Timestamp, Handouts: meta.NumDelivered}, m.Ack))
 	}
@@ -146,7 +150,7 @@ func (b *burial) takePostponed(ctx context.Context, stream jetstream.Stream, han
 			return err
 		}
 		next = m.Sequence + 1
-		if !b.isMarker(m.Subject) && hands.unseen(m.Sequence) {
+		if !b.isMarker(m.Subject) && hands.unseen(m.Sequence) && b.refused[m.Sequence] == nil {
 			done := func() error { return ignore(remove(ctx, stream, m.Sequence), jetstream.ErrMsgNotFound) }
 			all = append(all, b.letter(ctx, m.Subject, m.Header, m.Data,
 				damrey.Burial{Sequence: m.Sequence, Stored: m.Time, Handouts: 2}, done))
@@ -158,16 +162,17 @@ func (b *burial) takePostponed(ctx context.Context, stream jetstream.Stream, han
 
 // moving is a message on its way to the dead letters. It is removed from where it was when it is there.
 type moving struct {
-	stored jetstream.PubAckFuture
-	err    error
-	remove func() error
+	sequence uint64 // where it was
+	stored   jetstream.PubAckFuture
+	err      error
+	remove   func() error
 }
 
 // letter begins to store one; grave says which message it is.
 func (b *burial) letter(ctx context.Context, subject string, h nats.Header, payload []byte, grave damrey.Burial, remove func() error) *moving {
 	tokens := strings.Split(subject, ".") // the prefix, job or held, the worker, type, from
 	grave.Worker, grave.Type, grave.From, grave.ID = b.worker, "_", "_", h.Get(damrey.HeaderOriginalID)
-	grave.Why, grave.Instance = fmt.Sprintf("worker %s was deleted", b.worker), "damrey-proxy"
+	grave.Why, grave.Instance, grave.MaxPayload = fmt.Sprintf("worker %s was deleted", b.worker), "damrey-proxy", b.store.nc.MaxPayload()
 	if len(tokens) > 4 {
 		grave.Type, grave.From = tokens[3], tokens[4]
 	}
@@ -177,7 +182,7 @@ func (b *burial) letter(ctx context.Context, subject string, h nats.Header, payl
 	if grave.Handouts > 1 {
 		b.remember(ctx, &grave)
 	}
-	moving := &moving{remove: remove}
+	moving := &moving{sequence: grave.Sequence, remove: remove}
 	moving.stored, moving.err = b.store.js.PublishMsgAsync(grave.Letter(b.store.prefix, h, payload))
 	return moving
 }
@@ -202,11 +207,16 @@ func (b *burial) remember(ctx context.Context, grave *damrey.Burial) {
 	grave.Why += "; the attempt before: " + tried.Error
 }
 
-// moveAll waits until each is stored, and removes it only then. One that cannot be stored stays and is the error.
+// moveAll waits until each is stored, and removes it only then. One that cannot be stored stays: it is noted when that is
+// its own fault, so that the others go on, and is the error when it is the broker's.
 func (b *burial) moveAll(ctx context.Context, all []*moving) (n int, err error) {
 	for _, m := range all {
 		if m.err == nil {
 			m.err = m.settled(ctx)
+		}
+		if isRefused(m.err) {
+			b.refused[m.sequence] = m.err
+			continue
 		}
 		if m.err == nil {
 			m.err = m.remove()
@@ -219,6 +229,12 @@ func (b *burial) moveAll(ctx context.Context, all []*moving) (n int, err error) 
 		}
 	}
 	return n, err
+}
+
+// isRefused says that the broker would store another message, but not this one.
+func isRefused(err error) bool {
+	refusal, refused := errors.AsType[*jetstream.APIError](err)
+	return refused && refusal.Code == http.StatusBadRequest || errors.Is(err, nats.ErrMaxPayload)
 }
 
 func (m *moving) settled(ctx context.Context) error {

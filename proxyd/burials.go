@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -60,7 +62,7 @@ func (s *burials) begin(ctx context.Context, worker string) (*burial, error) {
 	b := s.all[worker]
 	isNew := b == nil
 	if isNew {
-		b = &burial{store: s.store, table: s.table, worker: worker, done: make(chan struct{})}
+		b = &burial{store: s.store, table: s.table, worker: worker, done: make(chan struct{}), refused: make(map[uint64]error)}
 		s.all[worker] = b
 	}
 	s.mu.Unlock()
@@ -113,6 +115,7 @@ type burial struct {
 	table       *table
 	worker      string
 	moved, left atomic.Uint64
+	refused     map[uint64]error // by sequence, what the broker does not take as a dead letter; of the one that runs it
 	done        chan struct{}
 	err         error // to be read when done is closed
 }
@@ -165,11 +168,21 @@ func (b *burial) round(ctx context.Context, hands *ackWatch) (over bool, err err
 	if b.left.Load() == 0 {
 		return true, b.removeStream(ctx)
 	}
+	if left := b.left.Load(); left <= uint64(len(b.refused)) {
+		return false, b.refusal(left)
+	}
 	taken, err := b.takeAll(ctx, stream, hands)
 	if err == nil && taken == 0 {
 		err = b.takePostponed(ctx, stream, hands)
 	}
 	return false, err
+}
+
+// refusal is the error when nothing else is left than what the broker does not take.
+func (b *burial) refusal(left uint64) error {
+	first := slices.Min(slices.Collect(maps.Keys(b.refused)))
+	return fmt.Errorf("%d of the messages could not be moved to the dead letters and stay; the first of them is message %d of stream %s: %w",
+		left, first, bucket.JobsStream(b.store.prefix, b.worker), b.refused[first])
 }
 
 // stream counts what is left in it.

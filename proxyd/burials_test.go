@@ -243,3 +243,57 @@ func TestBurial_OfKeysAndOfHeldMessages(t *testing.T) {
 		t.Errorf("%d messages are dead letters, of 21", moved)
 	}
 }
+
+// A message that the broker does not take as a dead letter stays, and those behind it are moved all the same.
+func TestBurial_PastAMessageThatCannotBeMoved(t *testing.T) {
+	t.Parallel()
+	r := newDeadRig(t)
+	r.register("src", durably("order", "w"))
+	r.register("w")
+	stream, err := r.js.Stream(t.Context(), "DAMREY_DEAD")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg := stream.CachedInfo().Config
+	cfg.MaxMsgSize = 2000
+	if _, err := r.js.UpdateStream(t.Context(), cfg); err != nil {
+		t.Fatal(err)
+	}
+	src, stop := r.serve("src", nil)
+	for _, size := range []int{3000, 1, 3000, 1, 1} {
+		if err := src.Send(t.Context(), "order", strings.Repeat("a", size)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	stop()
+	r.register("src") // no route leads there any more
+	_, _, err = r.api.DeleteBuryingJobs(t.Context(), "w")
+	if err == nil || !strings.Contains(err.Error(), "2 of the messages could not be moved to the dead letters and stay; the first of them is message 1 of stream DAMREY_JOBS_w") {
+		t.Errorf("it says %v", err)
+	}
+	if dead, left := r.stored("DAMREY_DEAD"), r.stored("DAMREY_JOBS_w"); dead != 3 || left != 2 {
+		t.Errorf("%d dead letters and %d left of three and two", dead, left)
+	}
+	cfg.MaxMsgSize = -1
+	if _, err := r.js.UpdateStream(t.Context(), cfg); err != nil {
+		t.Fatal(err)
+	}
+	if moved := r.deleteBurying("w"); moved != 2 {
+		t.Errorf("%d moved when they could be", moved)
+	}
+}
+
+// A message of the largest size is moved without some of what a dead letter says.
+func TestBurial_OfALargestMessage(t *testing.T) {
+	t.Parallel()
+	r := newDeadRig(t)
+	r.register("src", durably("order", "w"))
+	r.register("w")
+	data := `["REQUEST","order","` + strings.Repeat("a", int(r.nc.MaxPayload())-150) + `"]`
+	if _, err := r.js.Publish(t.Context(), "damrey.job.w.order.src", []byte(data)); err != nil {
+		t.Fatal(err)
+	}
+	if moved := r.deleteBurying("w"); moved != 1 {
+		t.Errorf("%d moved", moved)
+	}
+}

@@ -2,6 +2,7 @@ package proxyd
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"strings"
 	"time"
@@ -81,8 +82,7 @@ func (k *keeper) isMissing(ctx context.Context, name string, before kept) bool {
 	stream, err := k.store.js.Stream(ctx, name)
 	switch {
 	case errors.Is(err, jetstream.ErrStreamNotFound):
-		k.store.log.Error().Str("stream", name).Uint64("messages", k.lastSeen(name)).
-			Msg("the stream of jobs was deleted by somebody; it is made again, and what it held, so many messages when last looked at, is lost")
+		k.tellLost(name, "messages", "the stream of jobs was deleted by somebody; it is made again, and what it held, about so many messages when last looked at, is lost")
 		return true
 	case err != nil:
 		return false // making it fails too, and says why
@@ -103,11 +103,11 @@ func (k *keeper) isMissing(ctx context.Context, name string, before kept) bool {
 // also when somebody else has made it again.
 func (k *keeper) lookAtLogs(ctx context.Context) error {
 	var failed []error
-	for name, what := range map[string]string{
-		bucket.DeadStream(k.store.prefix): "the stream of dead letters was deleted by somebody; " +
-			"the letters it held, so many when last looked at, are lost",
-		bucket.TriedStream(k.store.prefix): "the stream of failures was deleted by somebody; " +
-			"that so many messages, when last looked at, had failed is forgotten, and their attempts are counted anew",
+	for name, said := range map[string]struct{ what, text string }{
+		bucket.DeadStream(k.store.prefix): {"dead letters", "the stream of dead letters was deleted by somebody; " +
+			"the letters it held, about so many when last looked at, are lost"},
+		bucket.TriedStream(k.store.prefix): {"notes of failures", "the stream of failures was deleted by somebody; " +
+			"that about so many messages, when last looked at, had failed is forgotten, and their attempts are counted anew"},
 	} {
 		stream, err := k.store.js.Stream(ctx, name)
 		if err != nil && !errors.Is(err, jetstream.ErrStreamNotFound) {
@@ -116,7 +116,7 @@ func (k *keeper) lookAtLogs(ctx context.Context) error {
 		}
 		before, known := k.logs[name]
 		if known && (err != nil || !stream.CachedInfo().Created.Equal(before)) {
-			k.store.log.Error().Str("stream", name).Uint64("messages", k.lastSeen(name)).Msg(what)
+			k.tellLost(name, said.what, said.text)
 			delete(k.logs, name)
 			k.saw(name, 0)
 		}
@@ -126,6 +126,19 @@ func (k *keeper) lookAtLogs(ctx context.Context) error {
 		}
 	}
 	return errors.Join(failed...)
+}
+
+// tellLost logs what went with a stream, and publishes it at best effort for those who follow the events.
+func (k *keeper) tellLost(stream, what, text string) {
+	n := k.lastSeen(stream)
+	k.store.log.Error().Str("stream", stream).Uint64("messages", n).Msg(text)
+	event, err := json.Marshal(streamDeleted{Stream: stream, Messages: n, What: what, At: time.Now().UTC()})
+	if err == nil {
+		err = k.store.nc.Publish(k.store.prefix+".event.stream.deleted."+stream, event)
+	}
+	if err != nil {
+		k.store.log.Warn().Err(err).Str("stream", stream).Msg("that a stream was deleted was not published as an event")
+	}
 }
 
 // saw notes how many messages a stream holds, for when somebody deletes it.

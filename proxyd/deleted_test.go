@@ -1,8 +1,11 @@
 package proxyd_test
 
 import (
+	"strings"
 	"testing"
 	"time"
+
+	"github.com/damrey/damrey/internal/api"
 )
 
 // What somebody deleted is back before a sender gives up, though nothing else changes and the keeper looks by itself only
@@ -44,9 +47,18 @@ func TestProxy_MakesAgainAtOnceWhatWasDeleted(t *testing.T) {
 			}
 		}
 	}
+	events := r.stream("/v1/events?kind=stream.deleted")
+	happened := func(worker, text string) {
+		t.Helper()
+		if _, e := nextOf(t, events, api.EventStreamDeleted); e.Worker != worker || !strings.Contains(e.Text, text) {
+			t.Errorf("the event is %+v", e)
+		}
+	}
 	again(stream("DAMREY_JOBS_bank"), js.DeleteStream(t.Context(), "DAMREY_JOBS_bank"), "the stream of jobs was deleted by somebody", `"messages":1`)
+	happened("bank", "stream DAMREY_JOBS_bank was deleted by somebody; it is made again, and the messages in it are lost, about 1 when last looked at")
 	again(consumer("key-15"), nil, "durable messages are stored")
 	again(stream("DAMREY_DEAD"), js.DeleteStream(t.Context(), "DAMREY_DEAD"), "the stream of dead letters was deleted by somebody", `"messages":2`)
+	happened("", "the dead letters in it are lost, about 2 when last looked at")
 	again(stream("DAMREY_TRIED"), js.DeleteStream(t.Context(), "DAMREY_TRIED"), "the stream of failures was deleted by somebody")
 	// Of consumers nothing tells an old one from one that the keeper made again while it was not looking for that.
 	eventually(t, "it is said", func() bool {

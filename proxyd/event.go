@@ -22,6 +22,15 @@ type routeChanged struct {
 	At       time.Time `json:"at"`
 }
 
+// streamDeleted is the payload of <prefix>.event.stream.deleted.<stream>.
+type streamDeleted struct {
+	Stream string `json:"stream"`
+	// Messages that it held when it was last looked at, some seconds before as a rule.
+	Messages uint64    `json:"messages"`
+	What     string    `json:"what"` // they were
+	At       time.Time `json:"at"`
+}
+
 // tell logs a change that was stored, and publishes it at best effort: the bucket is what others watch.
 func (p *Proxy) tell(ctx context.Context, op, worker string, revision uint64) {
 	log := p.cfg.Log.With().Str("op", op).Str("worker", worker).Uint64("revision", revision).Logger()

@@ -13,6 +13,7 @@ import (
 
 	"github.com/damrey/damrey"
 	"github.com/damrey/damrey/internal/api"
+	"github.com/damrey/damrey/internal/bucket"
 	"github.com/damrey/damrey/internal/report"
 	"github.com/damrey/damrey/internal/view"
 )
@@ -55,6 +56,7 @@ func (o *observer) run(ctx context.Context, ready <-chan struct{}) {
 	for subject, take := range map[string]func(*nats.Msg){
 		o.store.prefix + ".event.undelivered.*.*.*": o.undelivered,
 		o.store.prefix + ".event.route.changed.*":   o.changed,
+		o.store.prefix + ".event.stream.deleted.*":  o.deleted,
 		o.store.prefix + ".alarm.*.*.*":             o.alarm,
 	} {
 		sub, err := o.store.nc.Subscribe(subject, take)
@@ -152,6 +154,23 @@ func (o *observer) changed(m *nats.Msg) {
 	o.view.Journal().Add(time.Now(), api.Event{
 		Kind: api.EventTableChanged, Worker: e.Worker,
 		Text: fmt.Sprintf("worker %s %s, revision %d", e.Worker, words[e.Op], e.Revision),
+	})
+}
+
+// deleted notes that a stream is gone, and what was lost with it.
+func (o *observer) deleted(m *nats.Msg) {
+	var e streamDeleted
+	if err := json.Unmarshal(m.Data, &e); err != nil || !o.keeper.isOwn(e.Stream) {
+		o.store.log.Debug().Err(err).Str("subject", shorten(m.Subject)).Msg("an event cannot be read")
+		return
+	}
+	worker, _ := strings.CutPrefix(e.Stream, bucket.JobsStream(o.store.prefix, ""))
+	if damrey.CheckWorkerName(worker) != nil || worker == e.Stream {
+		worker = ""
+	}
+	o.view.Journal().Add(time.Now(), api.Event{
+		Kind: api.EventStreamDeleted, Worker: worker,
+		Text: fmt.Sprintf("stream %s was deleted by somebody; it is made again, and the %s in it are lost, about %d when last looked at", e.Stream, shorten(e.What), e.Messages),
 	})
 }
 

@@ -169,7 +169,7 @@ func away(err error) error {
 		return err
 	}
 	if refusal, ok := errors.AsType[*jetstream.APIError](err); ok && refusal.Code == http.StatusServiceUnavailable {
-		return fmt.Errorf("%w: %w", errAway, err)
+		return fmt.Errorf("%w: %w", errAway, plainly{refusal})
 	}
 	for _, is := range []error{
 		context.DeadlineExceeded, nats.ErrTimeout, nats.ErrConnectionClosed, nats.ErrDisconnected, nats.ErrNoResponders,
@@ -181,6 +181,21 @@ func away(err error) error {
 	}
 	return err
 }
+
+// plainly is a refusal of the broker in words, without its numbers.
+type plainly struct{ *jetstream.APIError }
+
+// codeNoLeader is what the JetStream of a cluster answers while it has no leader.
+const codeNoLeader = 10008
+
+func (r plainly) Error() string {
+	if r.ErrorCode == codeNoLeader {
+		return "its cluster elects a leader, or has no majority"
+	}
+	return r.Description
+}
+
+func (r plainly) Unwrap() error { return r.APIError }
 
 // written sorts what a write returned: a lost race, surely not stored, or not known.
 func written(err error) error {

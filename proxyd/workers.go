@@ -2,12 +2,16 @@ package proxyd
 
 import (
 	"context"
+	"errors"
 	"net/http"
+	"strconv"
 
 	"github.com/danielgtaylor/huma/v2"
+	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/damrey/damrey"
 	"github.com/damrey/damrey/internal/api"
+	"github.com/damrey/damrey/internal/bucket"
 )
 
 // registrationAnswer is a registration with its revision.
@@ -16,6 +20,8 @@ type registrationAnswer struct {
 	ETag   string `header:"ETag" doc:"Revision of the entry, in quotes" example:"\"7\""`
 	Moved  string `header:"Damrey-Moved" doc:"With jobs=dead: how many stored messages went to the dead letters"`
 	Left   string `header:"Damrey-Left" doc:"With jobs=dead: how many are still stored; ask again until it is 0"`
+	Stored string `header:"Damrey-Stored" doc:"With stored=true: how many messages and ids are stored for the worker at this moment"`
+	Bytes  string `header:"Damrey-Stored-Bytes" doc:"With stored=true: how many bytes they take"`
 	Body   damrey.Registration
 }
 
@@ -26,6 +32,7 @@ func newAnswer(status int, e *entry) *registrationAnswer {
 type getWorker struct {
 	Name        string `path:"name" doc:"Name of the worker"`
 	IfNoneMatch string `header:"If-None-Match" doc:"304 while the worker is at this revision"`
+	Stored      bool   `query:"stored" doc:"Look also how much counts towards max_messages and max_bytes at this moment"`
 }
 
 type putWorker struct {
@@ -87,7 +94,31 @@ func (p *Proxy) getWorker(ctx context.Context, in *getWorker) (*registrationAnsw
 	case cond.none.hold(e):
 		return newAnswer(http.StatusNotModified, e), nil
 	}
-	return newAnswer(http.StatusOK, e), nil
+	found := newAnswer(http.StatusOK, e)
+	if in.Stored {
+		found.Stored, found.Bytes, err = p.storedFor(ctx, in.Name)
+	}
+	return found, err
+}
+
+// storedFor looks what counts towards the limits of a worker; nothing does where there is no stream.
+func (p *Proxy) storedFor(ctx context.Context, worker string) (messages, bytes string, err error) {
+	if damrey.CheckWorkerName(worker) != nil {
+		return "0", "0", nil // nothing can be stored for what is no worker's name
+	}
+	ctx, cancel, err := p.store.bound(ctx)
+	if err != nil {
+		return "", "", err
+	}
+	defer cancel()
+	var state jetstream.StreamState
+	stream, err := p.store.js.Stream(ctx, bucket.JobsStream(p.cfg.Prefix, worker))
+	if err == nil {
+		state = stream.CachedInfo().State
+	} else if !errors.Is(err, jetstream.ErrStreamNotFound) {
+		return "", "", away(err)
+	}
+	return strconv.FormatUint(state.Msgs, 10), strconv.FormatUint(state.Bytes, 10), nil
 }
 
 // putWorker is PUT /v1/workers/{name}.

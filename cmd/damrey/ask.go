@@ -22,6 +22,7 @@ type askFlags struct {
 	nats    natsFlags
 	prefix  string
 	timeout time.Duration
+	wait    time.Duration // for the answer; 0: timeout
 	out     output
 }
 
@@ -62,6 +63,9 @@ func fromTypeArgs(_ *cobra.Command, args []string) error {
 	}
 	return nil
 }
+
+// storeTime is how long the library and the bridge go on trying to store a message.
+const storeTime = 15 * time.Second
 
 // lateAnswer is how much longer than its time the answer is waited for, so that who knows where the time was lost can
 // still say so.
@@ -122,7 +126,7 @@ func (c *conversation) ask(ctx context.Context, args []string, header nats.Heade
 
 // await waits for the answer, and shortly before its time is up asks where the message is.
 func (c *conversation) await(ctx context.Context, asked, from, typ string) (reply, error) {
-	began, timeout := time.Now(), c.f.timeout
+	began, timeout := time.Now(), cmp.Or(c.f.wait, c.f.timeout)
 	ctx, cancel := context.WithTimeout(ctx, timeout+lateAnswer)
 	defer cancel()
 	lookAt := began.Add(timeout - min(timeout/4, lateAnswer))

@@ -147,7 +147,7 @@ func findDead(ctx context.Context, client *api.Client, name string) (uint64, err
 	case err != nil:
 		return 0, err
 	case len(found) == 0:
-		return 0, fmt.Errorf("there is no dead letter with the id %q (any more); `damrey dead ls` shows those that are there", name)
+		return 0, fmt.Errorf("there is no dead letter with the id %q; `damrey dead ls` shows those that are there", name)
 	case len(found) > 1:
 		return 0, fmt.Errorf("%s have the id %q (%s); name one by its number", count(len(found)), name, numbers(found))
 	}

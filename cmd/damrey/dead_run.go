@@ -85,8 +85,7 @@ func (r *deadRun) report(a *app) error {
 	case len(r.gone) > 0 && r.tolerant:
 		fmt.Fprintf(a.stderr, "%s went away meanwhile (%s).\n", count(len(r.gone)), numbers(r.gone))
 	case len(r.gone) > 0:
-		failed = append(failed, fmt.Errorf("%s (%s): there is none of this number (any more); `damrey dead ls` shows those that are there",
-			count(len(r.gone)), numbers(r.gone)))
+		failed = append(failed, fmt.Errorf("no such letter: %s; `damrey dead ls` shows those that are there", numbers(r.gone)))
 	}
 	if r.left > 0 {
 		failed = append(failed, fmt.Errorf("%s not tried", count(r.left)))

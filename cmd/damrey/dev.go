@@ -9,7 +9,8 @@ import (
 )
 
 const devHelp = `Run everything in one process, to try it and to write workers against: broker, proxy and the
-bridge for programs without the library. The table is in memory unless --data says where to keep it.
+bridge for programs without the library. All of it, what durable routes store too, is in memory unless
+--data says where to keep it.
 
 It prints the addresses, what to type next, and ` + "`ready`" + `.
 
@@ -34,7 +35,7 @@ func newDevCommand(a *app) *cobra.Command {
 		},
 	}
 	f.add(cmd)
-	cmd.Flags().StringVar(&f.data, "data", "", "`DIR` to keep the table in (default: in memory)")
+	cmd.Flags().StringVar(&f.data, "data", "", "`DIR` to keep table, stored messages and dead letters in (default: in memory)")
 	demo.add(cmd)
 	return cmd
 }

@@ -91,7 +91,10 @@ func checkBroker(ctx context.Context, d *doctor) ([]finding, error) {
 	where := d.nc.ConnectedUrlRedacted()
 	if _, err := broker.Check(ctx, d.nc); err != nil {
 		do := "nats-server -js, of version 2.12 or newer, or the broker inside `damrey proxy`"
-		if errors.Is(err, broker.ErrNoJetStream) {
+		switch {
+		case errors.Is(err, broker.ErrMajority):
+			do = "start the servers of the cluster that are away"
+		case errors.Is(err, broker.ErrNoJetStream):
 			do = "nats-server -js, and JetStream for this account; or a login that may use it"
 		}
 		return []finding{{Severity: failure, Where: where, What: strings.Join(errorLines(err), "; "), Do: do}}, nil

@@ -15,7 +15,7 @@ import (
 )
 
 const eventsHelp = `Follow what happens: instances and agents that come and go, changes of the table, messages that nobody
-took, alarms. It goes on after a break where it was.
+took, streams that somebody deleted, alarms. It goes on after a break where it was.
 
   damrey events
   damrey events --kind instance.lost,alarm.firing
@@ -37,7 +37,7 @@ func newEventsCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "events",
 		Short: "Follow what happens in the network",
-		Long:  eventsHelp + strings.Join(names[:7], ", ") + ",\n" + strings.Join(names[7:], ", ") + "; instance stands for all that begin so.",
+		Long:  eventsHelp + strings.Join(names[:7], ", ") + ",\n" + strings.Join(names[7:], ", ") + ".\ninstance stands for all that begin so.",
 		Args:  exactly(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := f.check(); err != nil {

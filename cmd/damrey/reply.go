@@ -18,6 +18,7 @@ type reply struct {
 	where string        // the route on which it ended, where that is known
 	spent time.Duration // that a TIMEOUT took
 	path  []damrey.Hop  // how, as far as that is known
+	sent  bool          // no answer of a handler was waited for
 }
 
 // readReply reads what came back. A worker without the library may answer anything: what is no message is the one
@@ -50,7 +51,7 @@ func (r reply) err(what string) error {
 	case damrey.STOP:
 		return &codeError{exitUndelivered, fmt.Errorf("STOP: no instance took the %s%s; is the worker running? `nats micro ls` shows who is", what, r.at())}
 	case damrey.TIMEOUT:
-		return &codeError{exitUndelivered, fmt.Errorf("TIMEOUT%s; give it more with --timeout", r.timeout())}
+		return &codeError{exitUndelivered, fmt.Errorf("TIMEOUT%s; %s", r.timeout(), r.advice())}
 	}
 	return &codeError{exitAnswered, fmt.Errorf("ERROR: %s", r.errorText())}
 }
@@ -62,12 +63,25 @@ func (r reply) at() string {
 	return " (" + r.where + ")"
 }
 
+// advice is what to do about a TIMEOUT: nothing that leads to the same message twice.
+func (r reply) advice() string {
+	switch {
+	case r.sent:
+		return fmt.Sprintf("it is not known whether it was taken or stored: on a durable route it may be, and is handled then; storing is tried for %v", storeTime)
+	case len(r.path) == 0:
+		return "give it more with --timeout, unless its route is durable: then it may be stored, and is handled all the same"
+	case r.path[len(r.path)-1].Stored:
+		return "only its answer did not come in time: do not send it again"
+	}
+	return "give it more with --timeout"
+}
+
 // timeout says where the message was, if that is known.
 func (r reply) timeout() string {
 	if len(r.path) == 0 {
 		return fmt.Sprintf(": no answer after %v%s", r.spent, r.at())
 	}
-	e := &damrey.TimeoutError{Where: r.where, Spent: r.spent, Path: r.path}
+	e := &damrey.TimeoutError{Where: r.where, Spent: r.spent, Path: r.path, Stored: r.path[len(r.path)-1].Stored}
 	return strings.TrimPrefix(e.Error(), "damrey: timeout")
 }
 

@@ -6,9 +6,9 @@ import (
 
 const scheduleHelp = `Send messages later, once or again and again. Where a message goes is looked up each time that it is due:
 
-  damrey schedule add nightly --from entry --cron '0 2 * * *' report all
-  damrey schedule add beat --from entry --every 30s ping
-  damrey schedule add once --from entry --in 10m remind "call back"
+  damrey schedule add nightly --from shop --cron '0 2 * * *' pay all
+  damrey schedule add beat --from shop --every 30s pay 1
+  damrey schedule add once --from shop --in 10m pay "call back"
   damrey schedule ls
   damrey schedule rm nightly
 

@@ -21,9 +21,9 @@ func newScheduleAddCommand(a *app) *cobra.Command {
 --cron. The proxy stores it at the broker, so that it comes due whatever stops meanwhile; times that passed
 while the broker was down are made up for by one. To add the same again changes nothing.
 
-  damrey schedule add nightly --from entry --cron '0 2 * * *' --tz Europe/Berlin report all
-  damrey schedule add beat --from entry --every 30s ping
-  damrey schedule add once --from entry --at 2026-12-24T18:00:00+01:00 remind "light the candles"
+  damrey schedule add nightly --from shop --cron '0 2 * * *' --tz Europe/Berlin pay all
+  damrey schedule add beat --from shop --every 30s pay 1
+  damrey schedule add once --from shop --at 2030-12-24T18:00:00+01:00 pay "light the candles"
 
 --cron takes minute, hour, day of month, month and day of week, with the second before them if there are six
 fields, or a name such as @daily. Put -- before arguments that begin with -.`,

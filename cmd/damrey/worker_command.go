@@ -19,7 +19,15 @@ func parseCommand(spec string) (damrey.Command, error) {
 	if options == "" {
 		return c, nil
 	}
+	said := ""
 	for option := range strings.SplitSeq(options, ",") {
+		delivery := strings.TrimPrefix(option, "delivery=")
+		if delivery == "durable" || delivery == "direct" {
+			if said != "" {
+				return c, usageError("--command %q: %s and %s; say once how it is delivered", spec, said, option)
+			}
+			said = option
+		}
 		if err := setOption(&c, spec, option); err != nil {
 			return c, err
 		}
@@ -30,12 +38,11 @@ func parseCommand(spec string) (damrey.Command, error) {
 func setOption(c *damrey.Command, spec, option string) error {
 	key, value, hasValue := strings.Cut(option, "=")
 	switch key {
-	case "durable":
-		if hasValue {
-			return usageError("--command %q: durable takes no value", spec)
+	case "durable", "direct", "delivery":
+		if hasValue && key != "delivery" {
+			return usageError("--command %q: %s takes no value", spec, key)
 		}
-		c.Delivery = damrey.Durable
-		return nil
+		return setDelivery(c, spec, strings.TrimPrefix(option, "delivery="))
 	case "backoff", "window":
 		d, err := time.ParseDuration(value)
 		if err != nil {
@@ -52,7 +59,7 @@ func setOption(c *damrey.Command, spec, option string) error {
 		return nil
 	case "mpu", "batch", "attempts", "key":
 	default:
-		return usageError("--command %q: unknown option %q; known are mpu=N, batch=N, durable, attempts=N, backoff=DURATION, window=DURATION and key=INDEX", spec, key)
+		return usageError("--command %q: unknown option %q; known are mpu=N, batch=N, durable, direct, attempts=N, backoff=DURATION, window=DURATION and key=INDEX", spec, key)
 	}
 	n, err := strconv.Atoi(value)
 	if err != nil {
@@ -73,6 +80,19 @@ func setOption(c *damrey.Command, spec, option string) error {
 			return usageError("--command %q: key=%d is no argument's index; use 0 for the first one", spec, n)
 		}
 		c.Key = damrey.KeyArg(n)
+	}
+	return nil
+}
+
+// setDelivery reads durable or direct; direct is the default, and left out of the entry.
+func setDelivery(c *damrey.Command, spec, delivery string) error {
+	switch delivery {
+	case "durable":
+		c.Delivery = damrey.Durable
+	case "direct":
+		c.Delivery = ""
+	default:
+		return usageError("--command %q: delivery %q: use durable or direct", spec, delivery)
 	}
 	return nil
 }

@@ -29,7 +29,7 @@ func (e *entryFlags) add(cmd *cobra.Command) {
 	inRange(flags, "mpu", "1 to 1000000")
 	flags.StringVar(&e.agent, "agent", "", "only instances at this agent receive; '' lets instances anywhere")
 	flags.StringArrayVar(&e.commands, "command", nil,
-		"a route, `TYPE=WORKER[,OPTION...]` with options mpu=N, batch=N, durable, attempts=N, backoff=1s, window=2m, key=0; '*' is every other type; may be repeated")
+		"a route, `TYPE=WORKER[,OPTION...]` with options mpu=N, batch=N, durable or direct (default), attempts=N, backoff=1s, window=2m, key=0; '*' is every other type; may be repeated")
 	flags.Int64Var(&e.messages, "max-messages", 0, "how many messages of durable routes may be stored for this worker, and ids remembered (default: no bound)")
 	inRange(flags, "max-messages", "1 or more")
 	flags.Int64Var(&e.bytes, "max-bytes", 0, "how many bytes of them (default: no bound)")

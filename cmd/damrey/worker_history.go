@@ -134,7 +134,7 @@ func chosenRevision(history api.WorkerHistory, to uint64) (was api.WorkerRevisio
 	case !found && to == 0:
 		return was, fmt.Errorf("nothing is known of %s before revision %d, which added it; remove it with `damrey worker del %s`", name, history.Revisions[0].Revision, name)
 	case !found:
-		return was, fmt.Errorf("--to %d: %s has no such revision (any more); `damrey worker history %s` shows those that are kept", to, name, name)
+		return was, fmt.Errorf("--to %d: %s has no such revision; `damrey worker history %s` shows those that are kept", to, name, name)
 	case was.Deleted:
 		return was, fmt.Errorf("at revision %d %s was deleted; remove it with `damrey worker del %s`, or choose another with --to", was.Revision, name, name)
 	case was.Registration == nil:

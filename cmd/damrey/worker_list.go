@@ -19,7 +19,8 @@ func newWorkerListCommand(a *app) *cobra.Command {
 		Long: `List the routing table: a line for every command, which says that messages of this TYPE that
 NAME sends go to WORKER. MPU is what one instance may have in flight, COST what one message of the
 command takes of it, AGENT the agent that the worker is pinned to, BATCH how many waiting sends may
-leave in one NATS message. When some worker has one, MAX_MESSAGES and MAX_BYTES are how much of durable
+leave in one NATS message. When some route has another than the default, ATTEMPTS, BACKOFF and WINDOW are
+those of durable routes. When some worker has one, MAX_MESSAGES and MAX_BYTES are how much of durable
 routes may be stored for NAME. When something is paused, PAUSED says what: the worker NAME, or the route
 of this line.`,
 		Args: exactly(),

@@ -5,6 +5,7 @@ import (
 	"io"
 	"slices"
 	"strconv"
+	"time"
 
 	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/jedib0t/go-pretty/v6/text"
@@ -32,7 +33,8 @@ func printTable(w io.Writer, t table.Writer) error {
 }
 
 // printRegistrations prints one line for each row of the routing table. A worker without rows has a line too. The
-// columns of limits and of what is paused are there when some worker has something in them.
+// columns of limits, of what differs from the defaults of durable routes, and of what is paused are there when some worker
+// has something in them.
 func printRegistrations(w io.Writer, regs []damrey.Registration) error {
 	header := []any{"NAME", "MPU", "AGENT", "TYPE", "WORKER", "COST", "BATCH", "DELIVERY"}
 	columns := shownColumns(regs)
@@ -41,7 +43,7 @@ func printRegistrations(w io.Writer, regs []damrey.Registration) error {
 	}
 	t := newTable(header...)
 	var right []table.ColumnConfig
-	for _, name := range []string{"MPU", "COST", "BATCH", "MAX_MESSAGES", "MAX_BYTES"} {
+	for _, name := range []string{"MPU", "COST", "BATCH", "ATTEMPTS", "BACKOFF", "WINDOW", "MAX_MESSAGES", "MAX_BYTES"} {
 		right = append(right, table.ColumnConfig{Name: name, Align: text.AlignRight, AlignHeader: text.AlignRight})
 	}
 	t.SetColumnConfigs(right)
@@ -84,7 +86,19 @@ func shownColumns(regs []damrey.Registration) []optionalColumn {
 			},
 		}
 	}
+	own := func(name string, of func(damrey.Command) string) optionalColumn {
+		return optionalColumn{
+			name: name,
+			has: func(reg damrey.Registration) bool {
+				return slices.ContainsFunc(reg.Commands, func(c damrey.Command) bool { return of(c) != "" })
+			},
+			cell: func(_ damrey.Registration, c damrey.Command) string { return orDash(of(c)) },
+		}
+	}
 	all := []optionalColumn{
+		own("ATTEMPTS", func(c damrey.Command) string { return unlessZero(int(c.Attempts), strconv.Itoa(int(c.Attempts))) }),
+		own("BACKOFF", func(c damrey.Command) string { return unlessZero(int(c.Backoff), time.Duration(c.Backoff).String()) }),
+		own("WINDOW", func(c damrey.Command) string { return unlessZero(int(c.Window), time.Duration(c.Window).String()) }),
 		limit("MAX_MESSAGES", func(reg damrey.Registration) damrey.Count { return reg.MaxMessages }),
 		limit("MAX_BYTES", func(reg damrey.Registration) damrey.Count { return reg.MaxBytes }),
 		{"PAUSED", hasPaused, pausedText},
@@ -107,6 +121,14 @@ func pausedText(reg damrey.Registration, c damrey.Command) string {
 		return "route"
 	}
 	return "-"
+}
+
+// unlessZero is the text of a number that has no default, or another.
+func unlessZero(n int, text string) string {
+	if n == 0 {
+		return ""
+	}
+	return text
 }
 
 func orDash(s string) string {

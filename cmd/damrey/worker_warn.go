@@ -8,41 +8,52 @@ import (
 	"github.com/damrey/damrey/internal/api"
 )
 
-// warnWeakLine tells of durable routes to workers that pass on along direct ones: a line is as strong as its weakest route.
+// warnWeakLine tells of durable routes to workers that pass on along direct ones, also when it is those that were written: a
+// line is as strong as its weakest route.
 func (a *app) warnWeakLine(ctx context.Context, client *api.Client, reg damrey.Registration) {
-	for _, c := range reg.Commands {
-		if c.Delivery != damrey.Durable {
-			continue
-		}
-		target, _, err := client.Worker(ctx, c.Worker)
-		if err != nil {
-			continue // not registered yet
-		}
-		for _, next := range target.Commands {
-			if next.Delivery != damrey.Durable {
-				fmt.Fprintf(a.stderr, "note: %s→%s→%s is durable, and %s passes on along %s→%s→%s, which is direct: at most once from there\n",
-					reg.Name, c.Name, c.Worker, c.Worker, target.Name, next.Name, next.Worker)
+	list, err := client.Workers(ctx)
+	if err != nil {
+		return // the change was made
+	}
+	for _, from := range list.Workers {
+		for _, c := range from.Commands {
+			if c.Delivery != damrey.Durable || from.Name != reg.Name && c.Worker != reg.Name {
+				continue
+			}
+			for _, target := range list.Workers {
+				if target.Name == c.Worker {
+					a.warnDirect(from.Name, c, target.Registration)
+				}
 			}
 		}
 	}
 }
 
-// warnOverLimit tells that more is stored for a worker than its limit allows now: nothing is removed, but nothing more is
+// warnDirect tells of the direct routes of a durable route's target.
+func (a *app) warnDirect(from string, c damrey.Command, target damrey.Registration) {
+	for _, next := range target.Commands {
+		if next.Delivery != damrey.Durable {
+			fmt.Fprintf(a.stderr, "note: %s→%s→%s is durable, and %s passes on along %s→%s→%s, which is direct: at most once from there\n",
+				from, c.Name, c.Worker, c.Worker, target.Name, next.Name, next.Worker)
+		}
+	}
+}
+
+// warnOverLimit tells that more is stored for a worker than its limits allow now: nothing is removed, but nothing more is
 // taken.
 func (a *app) warnOverLimit(ctx context.Context, client *api.Client, reg damrey.Registration) {
-	if reg.MaxMessages == 0 {
+	if reg.MaxMessages == 0 && reg.MaxBytes == 0 {
 		return
 	}
-	network, err := client.Network(ctx)
+	messages, bytes, err := client.Stored(ctx, reg.Name)
 	if err != nil {
 		return // the change was made, and the proxy's log says it too
 	}
-	for _, edge := range network.Edges {
-		if edge.To != reg.Name || edge.Durable == nil || edge.Durable.Stored <= uint64(reg.MaxMessages) {
-			continue
-		}
-		fmt.Fprintf(a.stderr, "note: %d messages are stored for %s, more than its max_messages of %d; they stay, and new ones are refused until there is room\n",
-			edge.Durable.Stored, reg.Name, reg.MaxMessages)
-		return
+	const rest = "they stay, and new ones are refused until there is room"
+	if most := uint64(reg.MaxMessages); most > 0 && messages > most {
+		fmt.Fprintf(a.stderr, "note: %d messages are stored for %s, more than its max_messages of %d; %s\n", messages, reg.Name, most, rest)
+	}
+	if most := uint64(reg.MaxBytes); most > 0 && bytes > most {
+		fmt.Fprintf(a.stderr, "note: %d bytes are stored for %s, more than its max_bytes of %d; %s\n", bytes, reg.Name, most, rest)
 	}
 }

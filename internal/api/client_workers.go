@@ -66,13 +66,30 @@ func (c *Client) DeleteBuryingJobs(ctx context.Context, name string) (moved, lef
 	if err != nil {
 		return 0, 0, err
 	}
-	for name, to := range map[string]*uint64{"Damrey-Moved": &moved, "Damrey-Left": &left} {
+	err = c.counts(headers, map[string]*uint64{"Damrey-Moved": &moved, "Damrey-Left": &left})
+	return moved, left, err
+}
+
+// Stored looks how many messages and ids, and bytes, count towards a worker's limits at this moment.
+func (c *Client) Stored(ctx context.Context, name string) (messages, bytes uint64, err error) {
+	var headers http.Header
+	_, err = c.call(ctx, call{method: http.MethodGet, path: workerPath(name), query: url.Values{"stored": {"true"}}, headers: &headers})
+	if err != nil {
+		return 0, 0, err
+	}
+	err = c.counts(headers, map[string]*uint64{"Damrey-Stored": &messages, "Damrey-Stored-Bytes": &bytes})
+	return messages, bytes, err
+}
+
+// counts reads headers of an answer.
+func (c *Client) counts(headers http.Header, into map[string]*uint64) (err error) {
+	for name, to := range into {
 		if *to, err = strconv.ParseUint(headers.Get(name), 10, 64); err != nil {
-			return 0, 0, fmt.Errorf("%s answered with the header %s: %q, which is no count; is it a Damrey proxy of this version?",
+			return fmt.Errorf("%s answered with the header %s: %q, which is no count; is it a Damrey proxy of this version?",
 				c.URL(), name, headers.Get(name))
 		}
 	}
-	return moved, left, nil
+	return nil
 }
 
 // Match is the entity tag of a revision, for an If-Match header.

@@ -33,6 +33,7 @@ const (
 	EventAlarmFiring    EventKind = "alarm.firing"
 	EventAlarmResolved  EventKind = "alarm.resolved"
 	EventBeatRefused    EventKind = "beat.refused"
+	EventStreamDeleted  EventKind = "stream.deleted"
 	// EventGap says that events between were forgotten or dropped.
 	EventGap EventKind = "gap"
 )
@@ -40,7 +41,7 @@ const (
 // EventKinds are all of them.
 var EventKinds = []EventKind{
 	EventInstanceJoined, EventInstanceLeft, EventInstanceLost, EventInstanceState, EventAgentJoined, EventAgentLeft, EventAgentLost,
-	EventTableChanged, EventUndelivered, EventAlarmFiring, EventAlarmResolved, EventBeatRefused, EventGap,
+	EventTableChanged, EventUndelivered, EventAlarmFiring, EventAlarmResolved, EventBeatRefused, EventStreamDeleted, EventGap,
 }
 
 // EventKindNames are all of them as texts.
