@@ -18,7 +18,21 @@ import (
 
 func start(t *testing.T) jetstream.JetStream {
 	t.Helper()
-	srv, err := server.NewServer(&server.Options{DontListen: true, NoSigs: true, NoLog: true, JetStream: true, StoreDir: t.TempDir()})
+	return startIn(t, t.TempDir())
+}
+
+func startIn(t *testing.T, dir string) jetstream.JetStream {
+	t.Helper()
+	js, err := jetstream.New(connect(t, &server.Options{DontListen: true, NoSigs: true, NoLog: true, JetStream: true, StoreDir: dir}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return js
+}
+
+func connect(t *testing.T, opts *server.Options) *nats.Conn {
+	t.Helper()
+	srv, err := server.NewServer(opts)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -32,11 +46,7 @@ func start(t *testing.T) jetstream.JetStream {
 		t.Fatal(err)
 	}
 	t.Cleanup(nc.Close)
-	js, err := jetstream.New(nc)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return js
+	return nc
 }
 
 // fill makes the streams of two fabrics, of which one's name begins as the other's.

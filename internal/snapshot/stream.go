@@ -22,12 +22,14 @@ const (
 // ErrIncomplete: the server ended a snapshot before its end.
 var ErrIncomplete = errors.New("the server did not give all of it")
 
-// answer is what the server says to a snapshot, a chunk, or the end of a restore.
+// answer is what the server says to a snapshot, a chunk, the end of a restore, or who asks for names.
 type answer struct {
 	Error   *jetstream.APIError `json:"error"`
 	Config  json.RawMessage     `json:"config"`
 	State   json.RawMessage     `json:"state"`
 	Deliver string              `json:"deliver_subject"`
+	Streams []string            `json:"streams"`
+	Total   int                 `json:"total"`
 }
 
 // take calls each with the chunks of a stream's snapshot. Config and state are as the server wrote them.

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -24,7 +25,10 @@ const (
 func Write(ctx context.Context, nc *nats.Conn, prefix string, names []string, w io.Writer, progress func(name string, bytes int64)) (Manifest, error) {
 	m := Manifest{Version: Version, Prefix: prefix, Time: time.Now().UTC(), Streams: []Stream{}}
 	archive := &writer{tar: tar.NewWriter(w), time: m.Time}
-	for _, name := range names {
+	for i, name := range names {
+		if slices.Contains(names[:i], name) {
+			return m, fmt.Errorf("stream %s is named twice", name)
+		}
 		s, err := archive.stream(ctx, nc, name, progress)
 		if err != nil {
 			return m, fmt.Errorf("stream %s: %w", name, err)
