@@ -13,6 +13,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/damrey/damrey/internal/bucket"
 	"github.com/damrey/damrey/internal/snapshot"
 )
 
@@ -96,5 +97,78 @@ func TestStreams_OneThatDoesNotAnswerIsNamed(t *testing.T) {
 	held, err := snapshot.Streams(ctx, js, "d")
 	if err == nil || !strings.Contains(err.Error(), "stream D_JOBS_w does not answer") {
 		t.Errorf("got %+v, %v", held, err)
+	}
+}
+
+// Those of the jobs come back, whether or not a route leads to them, and no one's who read along.
+func TestBackup_MakesConsumersAnew(t *testing.T) {
+	t.Parallel()
+	js := start(t)
+	fill(t, js, []byte("message"))
+	if err := bucket.EnsureJobs(t.Context(), js, "a", "keyed", bucket.Limits{}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := js.Publish(t.Context(), "a.job.keyed.x.src.3", []byte("message")); err != nil {
+		t.Fatal(err)
+	}
+	work, err := js.Consumer(t.Context(), "A_JOBS_w", bucket.JobsConsumer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	taken, err := work.Fetch(5) // in the hand of an instance
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range taken.Messages() {
+	}
+	if _, err := js.CreateConsumer(t.Context(), "KV_a_workers", jetstream.ConsumerConfig{AckPolicy: jetstream.AckNonePolicy}); err != nil {
+		t.Fatal(err)
+	}
+	_, file := backup(t, js, "a")
+	other := start(t)
+	if _, err := restore(t, other, "a", file); err != nil {
+		t.Fatal(err)
+	}
+	for stream, want := range map[string]int{"A_JOBS_w": 1, "A_JOBS_keyed": 1 + bucket.Partitions, "KV_a_workers": 0} {
+		s, err := other.Stream(t.Context(), stream)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n := s.CachedInfo().State.Consumers; n != want {
+			t.Errorf("%s has %d consumers, not %d", stream, n, want)
+		}
+	}
+	for consumer, want := range map[string]uint64{"A_JOBS_w " + bucket.JobsConsumer: 20, "A_JOBS_keyed " + bucket.KeyConsumer(3): 1} {
+		stream, name, _ := strings.Cut(consumer, " ")
+		c, err := other.Consumer(t.Context(), stream, name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if info := c.CachedInfo(); info.NumPending != want || info.NumAckPending != 0 {
+			t.Errorf("%s has %d to hand out, and %d in hand", consumer, info.NumPending, info.NumAckPending)
+		}
+	}
+}
+
+// A backup of three copies goes to a broker alone; what cannot be made is known before anything is touched.
+func TestTarget_HasAsManyCopiesAsCanBe(t *testing.T) {
+	t.Parallel()
+	js := start(t)
+	fill(t, js, []byte("message"))
+	_, file := backup(t, js, "a")
+	file = repack(t, file, func(m *snapshot.Manifest, _ map[string][]byte) {
+		for i := range m.Streams {
+			m.Streams[i].Config = []byte(strings.Replace(string(m.Streams[i].Config), `"num_replicas":1`, `"num_replicas":3`, 1))
+		}
+	})
+	other := start(t)
+	if _, err := restore(t, other, "a", file); err != nil {
+		t.Fatal(err)
+	}
+	if n := stored(t, other, "A_JOBS_w"); n != 20 {
+		t.Errorf("%d messages are there", n)
+	}
+	if s, err := other.Stream(t.Context(), "A_RESTORING"); err == nil {
+		t.Errorf("left behind: %+v", s.CachedInfo())
 	}
 }
