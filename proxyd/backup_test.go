@@ -39,13 +39,20 @@ func TestBackup_EachMessageIsHandledOnce(t *testing.T) {
 	for _, h := range held {
 		names = append(names, h.Name)
 	}
-	m, err := snapshot.Write(t.Context(), r.nc, "damrey", names, &file, func(string, int64) {})
+	if _, err := snapshot.Write(t.Context(), r.nc, "damrey", names, &file, func(string, int64) {}); err != nil {
+		t.Fatal(err)
+	}
+	backup, err := snapshot.Verify(bytes.NewReader(file.Bytes()))
 	if err != nil {
 		t.Fatal(err)
 	}
 
 	n := newDeadRig(t) // its proxy runs, and has made what it needs
-	if err := snapshot.Restore(t.Context(), n.js, m, bytes.NewReader(file.Bytes()), false, func(snapshot.Stream) {}); err != nil {
+	target := snapshot.NewTarget(n.js, "damrey", nil, false)
+	if err := target.Check(t.Context(), backup); err != nil {
+		t.Fatal(err)
+	}
+	if err := target.Restore(t.Context(), backup, bytes.NewReader(file.Bytes()), func(snapshot.Restored) {}); err != nil {
 		t.Fatal(err)
 	}
 	var mu sync.Mutex

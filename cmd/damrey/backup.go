@@ -53,7 +53,8 @@ func newBackupCommand(a *app) *cobra.Command {
 		Use:   "backup FILE|-",
 		Short: "Copy the table, stored messages and dead letters into a file",
 		Long: `Copy what a fabric stores into one file, a tar: the table, the messages of durable routes with their ids and
-failures, schedules and dead letters. - is stdout. The names that agents hold for seconds are left out.
+failures, schedules and dead letters. - is stdout. The names that agents hold for seconds are left out, and who reads
+the streams: what instances have in hand is handed out again where it is restored.
 
   damrey backup monday.tar
   damrey restore monday.tar
@@ -63,8 +64,9 @@ messages, then the dead letters, then the table: so a message that becomes a dea
 twice. One that a worker passes on meanwhile may be in it twice, or not at all. Where that matters, pause the
 workers with ` + "`damrey worker pause`" + ` before: then the backup is of one moment.
 
-FILE is replaced only when the backup is whole. It is readable for you alone, since it holds your messages. Connect
-to the broker itself, not to an agent.`,
+In a cluster that has lost a machine it waits up to 25 s until another leads what that one led. FILE is replaced only
+when the backup is whole. It is readable for you alone, since it holds your messages. Connect to the broker itself,
+not to an agent.`,
 		Args: exactly("FILE|-"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return store.with(cmd.Context(), a, func(ctx context.Context, js jetstream.JetStream) error {
@@ -142,12 +144,17 @@ func writeWhole(path string, write func(io.Writer) error) error {
 
 func printStreams(w io.Writer, streams []snapshot.Stream) error {
 	t := newTable("STREAM", "MESSAGES", "BYTES")
-	t.SetColumnConfigs([]table.ColumnConfig{
-		{Name: "MESSAGES", Align: text.AlignRight, AlignHeader: text.AlignRight},
-		{Name: "BYTES", Align: text.AlignRight, AlignHeader: text.AlignRight},
-	})
+	alignRight(t, "MESSAGES", "BYTES")
 	for _, s := range streams {
 		t.AppendRow(table.Row{s.Name, s.Messages, s.Size})
 	}
 	return printTable(w, t)
+}
+
+func alignRight(t table.Writer, columns ...string) {
+	var right []table.ColumnConfig
+	for _, name := range columns {
+		right = append(right, table.ColumnConfig{Name: name, Align: text.AlignRight, AlignHeader: text.AlignRight})
+	}
+	t.SetColumnConfigs(right)
 }

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/spf13/cobra"
@@ -23,13 +24,17 @@ func newRestoreCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "restore FILE",
 		Short: "Put back what `damrey backup` copied",
-		Long: `Put back what ` + "`damrey backup`" + ` copied, into a fabric of the same prefix. The whole file is checked before
-anything is touched. A fabric that stores something already is refused; with --replace what it stores is removed
-first, all of it, and the fabric is as in the backup then.
+		Long: `Put back what ` + "`damrey backup`" + ` copied, into a fabric of the same prefix. The whole file is read and checked before
+anything is touched, and that the streams can be made. A fabric that stores something already is refused; with
+--replace what it stores is removed first, all of it, and the fabric is as in the backup then. Streams get as many
+copies as the table has where they are restored, so a cluster's backup goes to one broker too, and the other way
+round.
+
+What has expired since the backup stays away, and is counted: ids of WithID after their window, failures after 7
+days, dead letters after 30. Anything else that is missing afterwards is an error.
 
 Stop the workers before; proxies and agents that run notice within seconds that the table is another. Messages that
-were in the hands of instances are handed out again after 10 seconds. An interrupted restore is repeated with
---replace.`,
+were in the hands of instances are handed out again. An interrupted restore is repeated with --replace.`,
 		Args: exactly("FILE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			file, err := os.Open(args[0])
@@ -48,26 +53,53 @@ were in the hands of instances are handed out again after 10 seconds. An interru
 }
 
 func (a *app) restore(ctx context.Context, js jetstream.JetStream, file *os.File, prefix string, replace bool) error {
-	m, err := snapshot.Verify(file)
-	if err == nil {
-		err = m.Check(prefix)
-	}
+	held, b, err := readRestore(ctx, js, file, prefix, replace)
 	if err != nil {
-		return fmt.Errorf("%s: %w; nothing was touched", file.Name(), err)
-	}
-	if _, err := file.Seek(0, io.SeekStart); err != nil {
 		return fmt.Errorf("%w; nothing was touched", err)
 	}
+	target := snapshot.NewTarget(js, prefix, held, replace)
+	if err := target.Check(ctx, b); err != nil {
+		return fmt.Errorf("%s cannot be restored here: %w; nothing was touched", file.Name(), err)
+	}
 	defer announce(js.Conn(), prefix)()
-	if err := clearFabric(ctx, js, prefix, replace); err != nil {
-		return err
+	if err := target.Clear(ctx); err != nil {
+		return fmt.Errorf("%w; repeat it with --replace", err)
 	}
-	var done []snapshot.Stream
-	err = snapshot.Restore(ctx, js, m, file, replace, func(s snapshot.Stream) { done = append(done, s) })
+	var done []snapshot.Restored
+	err = target.Restore(ctx, b, file, func(r snapshot.Restored) { done = append(done, r) })
 	if err != nil {
-		return fmt.Errorf("restored %d of %d streams: %w; repeat it with --replace", len(done), len(m.Streams), err)
+		return fmt.Errorf("restored %d of %d streams: %w; repeat it with --replace", len(done), len(b.Streams), err)
 	}
-	return printStreams(a.stdout, done)
+	return printRestored(a.stdout, done)
+}
+
+// readRestore reads all of the file, which stands at its start then, and the streams that are there. It refuses to remove
+// anything that nobody said may go.
+func readRestore(ctx context.Context, js jetstream.JetStream, file *os.File, prefix string, replace bool) ([]snapshot.Held, snapshot.Backup, error) {
+	b, err := snapshot.Verify(file)
+	if err == nil {
+		err = b.Manifest.Check(prefix)
+	}
+	if err != nil {
+		return nil, b, fmt.Errorf("%s: %w", file.Name(), err)
+	}
+	if _, err := file.Seek(0, io.SeekStart); err != nil {
+		return nil, b, err
+	}
+	held, err := heldStreams(ctx, js, prefix)
+	if err != nil {
+		return nil, b, err
+	}
+	var full []string
+	for _, h := range held {
+		if h.Messages > 0 {
+			full = append(full, fmt.Sprintf("%s (%d)", h.Name, h.Messages))
+		}
+	}
+	if len(full) > 0 && !replace {
+		return nil, b, fmt.Errorf("the fabric %q stores messages already: %s; with --replace they are removed first", prefix, strings.Join(full, ", "))
+	}
+	return held, b, nil
 }
 
 // announce asks proxies to leave the streams alone until end is called.
@@ -96,26 +128,11 @@ func announce(nc *nats.Conn, prefix string) (end func()) {
 
 const announceEvery = 500 * time.Millisecond
 
-// clearFabric refuses to remove anything that nobody said may go.
-func clearFabric(ctx context.Context, js jetstream.JetStream, prefix string, replace bool) error {
-	held, err := heldStreams(ctx, js, prefix)
-	if err != nil {
-		return fmt.Errorf("%w; nothing was touched", err)
+func printRestored(w io.Writer, streams []snapshot.Restored) error {
+	t := newTable("STREAM", "MESSAGES", "EXPIRED")
+	alignRight(t, "MESSAGES", "EXPIRED")
+	for _, s := range streams {
+		t.AppendRow(table.Row{s.Name, s.Messages, s.Expired})
 	}
-	var full []string
-	for _, h := range held {
-		if h.Messages > 0 {
-			full = append(full, fmt.Sprintf("%s (%d)", h.Name, h.Messages))
-		}
-	}
-	if len(full) > 0 && !replace {
-		return fmt.Errorf("the fabric %q stores messages already: %s; with --replace they are removed first; nothing was touched",
-			prefix, strings.Join(full, ", "))
-	}
-	for _, h := range held {
-		if err := js.DeleteStream(ctx, h.Name); err != nil {
-			return fmt.Errorf("stream %s cannot be removed: %w; repeat it with --replace", h.Name, err)
-		}
-	}
-	return nil
+	return printTable(w, t)
 }

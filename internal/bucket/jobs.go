@@ -62,7 +62,30 @@ func EnsureJobs(ctx context.Context, js jetstream.JetStream, prefix, worker stri
 	if err := ensure(ctx, js, s); err != nil {
 		return fmt.Errorf("stream %s: %w", s.stream(), err)
 	}
-	ctx, cancel := context.WithTimeout(ctx, answerTime)
+	return s.ensureUnkeyed(ctx, js)
+}
+
+// EnsureConsumers makes the consumers that a stream of jobs needs for what it holds, whether or not a route leads there.
+func EnsureConsumers(ctx context.Context, js jetstream.JetStream, prefix, worker string) error {
+	s := jobs{prefix: prefix, worker: worker}
+	if err := s.ensureUnkeyed(ctx, js); err != nil {
+		return err
+	}
+	stream, err := js.Stream(ctx, s.stream())
+	if err == nil {
+		_, err = stream.GetMsg(ctx, 1, jetstream.WithGetMsgSubject(s.unkeyed()+".*"))
+	}
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("stream %s: %w", s.stream(), err)
+	}
+	return EnsureKeyed(ctx, js, prefix, worker)
+}
+
+func (s jobs) ensureUnkeyed(ctx context.Context, js jetstream.JetStream) error {
+	ctx, cancel := context.WithTimeout(ctx, electionTime)
 	defer cancel()
 	if _, err := js.CreateOrUpdateConsumer(ctx, s.stream(), s.unkeyedConsumer()); err != nil {
 		return fmt.Errorf("consumer %s of stream %s: %w", JobsConsumer, s.stream(), err)

@@ -1,3 +1,3 @@
 // Package snapshot copies the streams of a fabric into a file and back, by JetStream's own snapshots: they keep
-// sequences, times, headers and the state of consumers.
+// sequences, times and headers. Consumers are made anew.
 package snapshot

@@ -3,6 +3,7 @@ package snapshot_test
 import (
 	"bytes"
 	"errors"
+	"io"
 	"reflect"
 	"strings"
 	"testing"
@@ -18,7 +19,21 @@ import (
 
 func start(t *testing.T) jetstream.JetStream {
 	t.Helper()
-	srv, err := server.NewServer(&server.Options{DontListen: true, NoSigs: true, NoLog: true, JetStream: true, StoreDir: t.TempDir()})
+	return startIn(t, t.TempDir())
+}
+
+func startIn(t *testing.T, dir string) jetstream.JetStream {
+	t.Helper()
+	js, err := jetstream.New(connect(t, &server.Options{DontListen: true, NoSigs: true, NoLog: true, JetStream: true, StoreDir: dir}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return js
+}
+
+func connect(t *testing.T, opts *server.Options) *nats.Conn {
+	t.Helper()
+	srv, err := server.NewServer(opts)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -32,11 +47,7 @@ func start(t *testing.T) jetstream.JetStream {
 		t.Fatal(err)
 	}
 	t.Cleanup(nc.Close)
-	js, err := jetstream.New(nc)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return js
+	return nc
 }
 
 // fill makes the streams of two fabrics, of which one's name begins as the other's.
@@ -73,6 +84,21 @@ func backup(t *testing.T, js jetstream.JetStream, prefix string) (snapshot.Manif
 	return m, file.Bytes()
 }
 
+// restore puts a backup back where nobody else is.
+func restore(t *testing.T, js jetstream.JetStream, prefix string, file []byte) (done []snapshot.Restored, err error) {
+	t.Helper()
+	b, err := snapshot.Verify(bytes.NewReader(file))
+	if err != nil {
+		t.Fatal(err)
+	}
+	target := snapshot.NewTarget(js, prefix, nil, false)
+	if err := target.Check(t.Context(), b); err != nil {
+		return nil, err
+	}
+	err = target.Restore(t.Context(), b, bytes.NewReader(file), func(r snapshot.Restored) { done = append(done, r) })
+	return done, err
+}
+
 func TestWrite_TakesOneFabricAlone(t *testing.T) {
 	t.Parallel()
 	js := start(t)
@@ -90,21 +116,30 @@ func TestWrite_TakesOneFabricAlone(t *testing.T) {
 			t.Errorf("%s: %s with %d jobs", prefix, got, m.Streams[0].Messages)
 		}
 		read, err := snapshot.Verify(bytes.NewReader(file))
-		if err != nil || len(read.Streams) != len(m.Streams) || read.Check(prefix) != nil {
+		if err != nil || len(read.Streams) != len(m.Streams) || read.Manifest.Check(prefix) != nil {
 			t.Errorf("%s: read back: %v", prefix, err)
 		}
 		other := start(t)
-		err = snapshot.Restore(t.Context(), other, read, bytes.NewReader(file), false, func(snapshot.Stream) {})
-		if err != nil {
+		if _, err := restore(t, other, prefix, file); err != nil {
 			t.Fatal(err)
 		}
 		if restored, _ := backup(t, other, prefix); restored.Streams[0].Messages != 20 {
 			t.Errorf("%s: %d jobs were restored", prefix, restored.Streams[0].Messages)
 		}
-		err = snapshot.Restore(t.Context(), other, read, bytes.NewReader(file), false, func(snapshot.Stream) {})
+		_, err = restore(t, other, prefix, file)
 		if err == nil || !strings.Contains(err.Error(), "20 messages came into it meanwhile") {
 			t.Errorf("%s: restored over what is there: %v", prefix, err)
 		}
+	}
+}
+
+func TestWrite_RefusesAStreamTwice(t *testing.T) {
+	t.Parallel()
+	js := start(t)
+	fill(t, js, []byte("message"))
+	_, err := snapshot.Write(t.Context(), js.Conn(), "a", []string{"A_DEAD", "A_JOBS_w", "A_DEAD"}, io.Discard, func(string, int64) {})
+	if err == nil || !strings.Contains(err.Error(), "A_DEAD is named twice") {
+		t.Errorf("got %v", err)
 	}
 }
 

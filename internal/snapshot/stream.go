@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -14,6 +15,8 @@ import (
 const (
 	// silence is how long the server may say nothing. It gives up after 5 s without an answer from us.
 	silence = 15 * time.Second
+	// beginTime is how long the beginning of a snapshot is awaited before it is asked for anew.
+	beginTime = 5 * time.Second
 	// chunkSize of a snapshot; a server takes messages of 1 MB unless told otherwise.
 	chunkSize = 128 << 10
 	api       = jetstream.DefaultAPIPrefix + "STREAM."
@@ -22,84 +25,127 @@ const (
 // ErrIncomplete: the server ended a snapshot before its end.
 var ErrIncomplete = errors.New("the server did not give all of it")
 
-// answer is what the server says to a snapshot, a chunk, or the end of a restore.
+// answer is what the server says to a snapshot, a chunk, the end of a restore, or who asks for names.
 type answer struct {
 	Error   *jetstream.APIError `json:"error"`
 	Config  json.RawMessage     `json:"config"`
 	State   json.RawMessage     `json:"state"`
 	Deliver string              `json:"deliver_subject"`
+	Time    time.Time           `json:"ts"`
+	Streams []string            `json:"streams"`
+	Total   int                 `json:"total"`
 }
 
-// take calls each with the chunks of a stream's snapshot. Config and state are as the server wrote them.
-func take(ctx context.Context, nc *nats.Conn, name string, each func([]byte) error) (config, state json.RawMessage, err error) {
+// taken is a stream's snapshot while it comes. Config and state are as the server wrote them.
+type taken struct {
+	sub           *nats.Subscription
+	config, state json.RawMessage
+	first         *nats.Msg // came with the beginning; nil once it was given
+}
+
+// begin asks for a stream's snapshot until one begins: who leads it may be dead, and another not elected yet. It is
+// without consumers, since one copy that does not answer for one of them would end all of it; and those that read along,
+// of whom every watcher of the table is one, are worth nothing elsewhere.
+func begin(ctx context.Context, nc *nats.Conn, name string) (t *taken, err error) {
+	err = patiently(ctx, beginTime, func(ctx context.Context) (err error) {
+		t, err = beginOnce(ctx, nc, name)
+		return err
+	})
+	return t, err
+}
+
+func beginOnce(ctx context.Context, nc *nats.Conn, name string) (*taken, error) {
 	inbox := nc.NewInbox()
 	sub, err := nc.SubscribeSync(inbox)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	defer func() { _ = sub.Unsubscribe() }() // fails only on a closed connection
-	got, err := ask(ctx, nc, api+"SNAPSHOT."+name, map[string]any{"deliver_subject": inbox, "chunk_size": chunkSize})
+	t := &taken{sub: sub}
+	got, err := ask(ctx, nc, api+"SNAPSHOT."+name, map[string]any{"deliver_subject": inbox, "chunk_size": chunkSize, "no_consumers": true})
+	if err == nil {
+		t.config, t.state = got.Config, got.State
+		t.first, err = t.receive(ctx)
+	}
+	if err == nil {
+		err = failure(t.first)
+	}
 	if err != nil {
-		return nil, nil, err
+		t.end()
+		return nil, err
 	}
-	for {
-		m, err := next(ctx, sub)
-		if err != nil {
-			return nil, nil, err
-		}
-		if len(m.Data) == 0 {
-			if status := m.Header.Get("Status"); status != "" && status != "204" {
-				return nil, nil, fmt.Errorf("%w: %s %s", ErrIncomplete, status, m.Header.Get("Description"))
-			}
-			return got.Config, got.State, nil
-		}
-		if err := each(m.Data); err != nil {
-			return nil, nil, err
-		}
-		if m.Reply == "" { // the last chunk
-			continue
-		}
-		if err := m.Respond(nil); err != nil {
-			return nil, nil, err
-		}
-	}
+	return t, nil
 }
 
-func next(ctx context.Context, sub *nats.Subscription) (*nats.Msg, error) {
+func (t *taken) end() { _ = t.sub.Unsubscribe() } // fails only on a closed connection
+
+// next is one chunk, io.EOF behind the last one.
+func (t *taken) next(ctx context.Context) ([]byte, error) {
+	m := t.first
+	if t.first = nil; m == nil {
+		var err error
+		if m, err = t.receive(ctx); err != nil {
+			return nil, err
+		}
+	}
+	if len(m.Data) == 0 {
+		if err := failure(m); err != nil {
+			return nil, err
+		}
+		return nil, io.EOF
+	}
+	if m.Reply == "" { // the last chunk
+		return m.Data, nil
+	}
+	return m.Data, m.Respond(nil)
+}
+
+// failure is what the server's last word on a snapshot says.
+func failure(m *nats.Msg) error {
+	if status := m.Header.Get("Status"); len(m.Data) == 0 && status != "" && status != "204" {
+		return fmt.Errorf("%w: %s %s", ErrIncomplete, status, m.Header.Get("Description"))
+	}
+	return nil
+}
+
+func (t *taken) receive(ctx context.Context) (*nats.Msg, error) {
+	began := time.Now()
 	bounded, cancel := context.WithTimeout(ctx, silence)
 	defer cancel()
-	m, err := sub.NextMsgWithContext(bounded)
-	if err != nil && ctx.Err() == nil && errors.Is(err, context.DeadlineExceeded) {
-		return nil, fmt.Errorf("%w: nothing came for %v; connect to the broker itself, not to an agent", ErrIncomplete, silence)
+	m, err := t.sub.NextMsgWithContext(bounded)
+	if errors.Is(err, context.DeadlineExceeded) {
+		return nil, fmt.Errorf("%w: nothing came for %v; connect to the broker itself, not to an agent", ErrIncomplete, time.Since(began).Round(time.Second))
 	}
 	return m, err
 }
 
-// put restores a stream that is not there from the chunks that next gives until it is nil, and returns its messages.
-func put(ctx context.Context, nc *nats.Conn, s Stream, next func() ([]byte, error)) (messages uint64, err error) {
-	got, err := ask(ctx, nc, api+"RESTORE."+s.Name, map[string]any{"config": s.Config, "state": s.State})
+// put restores a stream that is not there, if that begins within a time, from the chunks that next gives until it is nil.
+// It returns its messages, and when it had them by the server's clock.
+func put(ctx context.Context, nc *nats.Conn, name string, config, state json.RawMessage, within time.Duration, next func() ([]byte, error)) (messages uint64, at time.Time, err error) {
+	beginning, cancel := context.WithTimeout(ctx, within)
+	defer cancel()
+	got, err := ask(beginning, nc, api+"RESTORE."+name, map[string]any{"config": config, "state": state})
 	if err != nil {
-		return 0, err
+		return 0, at, err
 	}
 	for {
 		chunk, err := next()
 		if err != nil {
-			return 0, err // the server removes what it has got when nothing more comes
+			return 0, at, err // the server removes what it has got when nothing more comes
 		}
 		answered, err := request(ctx, nc, got.Deliver, chunk)
 		if err != nil {
-			return 0, err
+			return 0, at, err
 		}
 		if chunk != nil {
 			continue
 		}
-		var state struct {
-			Messages uint64 `json:"messages"`
+		if messages, err = countOf(answered.State); err != nil {
+			return 0, at, fmt.Errorf("answer to the restore: %w", err)
 		}
-		if err := json.Unmarshal(answered.State, &state); err != nil {
-			return 0, fmt.Errorf("answer to the restore: %w", err)
+		if answered.Time.IsZero() { // a server that does not say
+			answered.Time = time.Now()
 		}
-		return state.Messages, nil
+		return messages, answered.Time, nil
 	}
 }
 

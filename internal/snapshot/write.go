@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -24,7 +25,10 @@ const (
 func Write(ctx context.Context, nc *nats.Conn, prefix string, names []string, w io.Writer, progress func(name string, bytes int64)) (Manifest, error) {
 	m := Manifest{Version: Version, Prefix: prefix, Time: time.Now().UTC(), Streams: []Stream{}}
 	archive := &writer{tar: tar.NewWriter(w), time: m.Time}
-	for _, name := range names {
+	for i, name := range names {
+		if slices.Contains(names[:i], name) {
+			return m, fmt.Errorf("stream %s is named twice", name)
+		}
 		s, err := archive.stream(ctx, nc, name, progress)
 		if err != nil {
 			return m, fmt.Errorf("stream %s: %w", name, err)
@@ -58,26 +62,43 @@ func (w *writer) entry(name string, data []byte) error {
 	return err
 }
 
+// stream counts what came: messages that were done meanwhile are not in it.
 func (w *writer) stream(ctx context.Context, nc *nats.Conn, name string, progress func(string, int64)) (Stream, error) {
 	s := Stream{Name: name}
+	t, err := begin(ctx, nc, name)
+	if err != nil {
+		return s, err
+	}
+	defer t.end()
 	sum := sha256.New()
-	config, state, err := take(ctx, nc, name, func(chunk []byte) error {
+	inside, err := read(func() ([]byte, error) {
+		chunk, err := t.next(ctx)
+		if err != nil {
+			return nil, err
+		}
 		s.Chunks++
 		s.Size += int64(len(chunk))
 		_, _ = sum.Write(chunk) // a hash takes everything
 		progress(name, s.Size)
-		return w.entry(chunkName(name, s.Chunks), chunk)
+		return chunk, w.entry(chunkName(name, s.Chunks), chunk)
 	})
 	if err != nil {
 		return s, err
 	}
-	s.Config, s.State, s.SHA256 = config, state, hex.EncodeToString(sum.Sum(nil))
+	s.Config, s.State, s.SHA256 = t.config, t.state, hex.EncodeToString(sum.Sum(nil))
+	s.Messages = inside.messages
+	if inside.old {
+		s.Messages, err = countOf(t.state)
+	}
+	return s, err
+}
+
+func countOf(state json.RawMessage) (uint64, error) {
 	var counts struct {
 		Messages uint64 `json:"messages"`
 	}
-	err = json.Unmarshal(state, &counts)
-	s.Messages = counts.Messages
-	return s, err
+	err := json.Unmarshal(state, &counts)
+	return counts.Messages, err
 }
 
 func chunkName(stream string, n int) string { return fmt.Sprintf("streams/%s/%08d", stream, n) }

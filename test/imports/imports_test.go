@@ -36,6 +36,8 @@ var rules = []rule{
 	{room: "internal/stdio", damrey: []string{".", "internal/…"}, outside: []string{"github.com/rs/zerolog"}},
 	{room: "internal/difference", damrey: []string{"."}, outside: []string{}},
 	{room: "internal/view", damrey: []string{".", "internal/…"}, outside: []string{"github.com/segmentio/encoding"}},
+	{room: "internal/snapshot", damrey: []string{"internal/…"},
+		outside: []string{"github.com/nats-io/nats.go", "github.com/klauspost/compress"}},
 	{room: "internal/browser", damrey: []string{}, outside: []string{"github.com/chromedp"}},
 	{room: "internal/…", damrey: []string{"internal/…"},
 		outside: []string{"github.com/nats-io/nats.go", "github.com/tinylib/msgp"}},
