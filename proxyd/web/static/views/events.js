@@ -7,7 +7,7 @@ import { Field, Page, Scroll, Trouble, When } from '../parts.js'
 
 const KEPT = 500
 const SILENT = 1000 // what has happened follows the begin of the answer at once; after this there is nothing
-const bad = new Set(['instance.lost', 'agent.lost', 'undelivered', 'alarm.firing', 'beat.refused', 'gap'])
+const bad = new Set(['instance.lost', 'agent.lost', 'undelivered', 'alarm.firing', 'beat.refused', 'stream.deleted', 'gap'])
 const good = new Set(['instance.joined', 'agent.joined', 'alarm.resolved'])
 
 export function Events({ query }) {
