@@ -43,9 +43,7 @@ func (k *keeper) deleted(m *nats.Msg) {
 	if k.isOwn(names[0]) && (len(names) == 1 || bucket.IsJobsConsumer(names[1])) {
 		k.again()
 		// nats-server 2.15.2 tells it while it counts a consumer still: a look that is too early finds all of them.
-		for _, after := range []time.Duration{300 * time.Millisecond, time.Second} {
-			time.AfterFunc(after, k.again)
-		}
+		k.againAfter(300*time.Millisecond, time.Second)
 	}
 }
 

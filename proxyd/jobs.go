@@ -123,9 +123,7 @@ func (k *keeper) changed(t *damrey.Table) {
 	k.again()
 	if held(before) > 0 {
 		// Senders that learn of it later store some aside still.
-		for _, after := range []time.Duration{300 * time.Millisecond, time.Second, 3 * time.Second} {
-			time.AfterFunc(after, k.again)
-		}
+		k.againAfter(300*time.Millisecond, time.Second, 3*time.Second)
 	}
 }
 
@@ -151,6 +149,13 @@ func (k *keeper) again() {
 		case c <- struct{}{}:
 		default:
 		}
+	}
+}
+
+// againAfter makes it look later too, for what is not to be seen yet.
+func (k *keeper) againAfter(pauses ...time.Duration) {
+	for _, pause := range pauses {
+		time.AfterFunc(pause, k.again)
 	}
 }
 

@@ -1,9 +1,9 @@
 package api
 
 import (
-	"bytes"
 	"context"
 	"net"
+	"strings"
 )
 
 // greetingError is what something said that speaks first, or that answers in text which is not HTTP's.
@@ -12,7 +12,7 @@ type greetingError string
 func (greetingError) Error() string { return "it does not speak HTTP" }
 
 // isNATS says that it greets as servers of NATS do.
-func (e greetingError) isNATS() bool { return bytes.HasPrefix([]byte(e), []byte("INFO {")) }
+func (e greetingError) isNATS() bool { return strings.HasPrefix(string(e), "INFO {") }
 
 // dial connects as net.Dialer does, and has a connection fail with a greetingError on what cannot be HTTP. Whether
 // net/http says by itself that it does not understand a greeting depends on which comes first, that or the request.
@@ -35,7 +35,7 @@ func (c *greetedConn) Read(p []byte) (int, error) {
 		return n, err
 	}
 	c.read = true
-	if first := p[:n]; isText(first[0]) && !bytes.HasPrefix(first, []byte("HTTP/")[:min(n, 5)]) {
+	if first := p[:n]; isText(first[0]) && !strings.HasPrefix(string(first), "HTTP/"[:min(n, len("HTTP/"))]) {
 		return 0, greetingError(first)
 	}
 	return n, err

@@ -44,12 +44,8 @@ func HandOutAgain(ctx context.Context, js jetstream.JetStream, prefix, worker st
 	s := jobs{prefix: prefix, worker: worker}
 	ctx, cancel := context.WithTimeout(ctx, electionTime)
 	defer cancel()
-	err := js.DeleteConsumer(ctx, s.stream(), JobsConsumer)
-	if err == nil || errors.Is(err, jetstream.ErrConsumerNotFound) {
-		_, err = js.CreateOrUpdateConsumer(ctx, s.stream(), s.unkeyedConsumer())
-	}
-	if err != nil {
+	if err := js.DeleteConsumer(ctx, s.stream(), JobsConsumer); err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) {
 		return fmt.Errorf("consumer %s of stream %s: %w", JobsConsumer, s.stream(), err)
 	}
-	return nil
+	return s.ensureUnkeyed(ctx, js)
 }
