@@ -10,13 +10,12 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/damrey/damrey/internal/bucket"
 )
 
 // The oldest NATS server a fabric can use.
 const minMajor, minMinor = 2, 12
-
-// codeNoLeader is what the JetStream of a cluster answers while it has no leader.
-const codeNoLeader = 10008
 
 // checkTime bounds the question to JetStream where ctx does not.
 const checkTime = 5 * time.Second
@@ -67,7 +66,7 @@ func accountInfo(ctx context.Context, nc *nats.Conn) (*jetstream.AccountInfo, er
 		return nil, err
 	}
 	refusal, refused := errors.AsType[*jetstream.APIError](err)
-	if refused && refusal.ErrorCode == codeNoLeader || errors.Is(err, context.DeadlineExceeded) && nc.ConnectedClusterName() != "" {
+	if refused && refusal.ErrorCode == bucket.CodeNoLeader || errors.Is(err, context.DeadlineExceeded) && nc.ConnectedClusterName() != "" {
 		return nil, fmt.Errorf("%w that %s is of: it elects a leader, or too few of its servers reach one another; start those that are away",
 			ErrMajority, nc.ConnectedUrlRedacted())
 	}

@@ -185,11 +185,8 @@ func away(err error) error {
 // plainly is a refusal of the broker in words, without its numbers.
 type plainly struct{ *jetstream.APIError }
 
-// codeNoLeader is what the JetStream of a cluster answers while it has no leader.
-const codeNoLeader = 10008
-
 func (r plainly) Error() string {
-	if r.ErrorCode == codeNoLeader {
+	if r.ErrorCode == bucket.CodeNoLeader {
 		return "its cluster elects a leader, or has no majority"
 	}
 	return r.Description

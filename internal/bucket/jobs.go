@@ -30,6 +30,8 @@ const (
 	// CodeStoreFailed is JetStream's for a stream at its limit that refuses new messages: "maximum messages exceeded",
 	// "maximum bytes exceeded".
 	CodeStoreFailed = 10077
+	// CodeNoLeader is what the JetStream of a cluster answers while it has no leader.
+	CodeNoLeader = 10008
 	// deadAge is how long dead letters are kept.
 	deadAge = 30 * 24 * time.Hour
 	// triedAge is how long a job's failures are remembered after the last one. It is longer than a backoff can be.
