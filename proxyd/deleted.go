@@ -126,8 +126,12 @@ func (k *keeper) lookAtLogs(ctx context.Context) error {
 	return errors.Join(failed...)
 }
 
-// tellLost logs what went with a stream, and publishes it at best effort for those who follow the events.
+// tellLost logs what went with a stream, and publishes it at best effort for those who follow the events. What somebody
+// removed to restore it is not lost.
 func (k *keeper) tellLost(stream, what, text string) {
+	if k.isRestored() { // since this look began
+		return
+	}
 	n := k.lastSeen(stream)
 	k.store.log.Error().Str("stream", stream).Uint64("messages", n).Msg(text)
 	event, err := json.Marshal(streamDeleted{Stream: stream, Messages: n, What: what, At: time.Now().UTC()})

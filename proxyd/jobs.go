@@ -177,7 +177,7 @@ func (k *keeper) keep(ctx context.Context) error {
 	// One that no route leads to any more may go, with its worker.
 	maps.DeleteFunc(k.made, func(worker string, _ kept) bool { _, led := targets[worker]; return !led })
 	failed := []error{settled, k.lookAtLogs(ctx)}
-	if len(targets) == 0 {
+	if len(targets) == 0 || k.isRestored() {
 		return errors.Join(failed...)
 	}
 	k.warnOfMany(targets)
@@ -211,6 +211,9 @@ func (k *keeper) keepOne(ctx context.Context, worker string, limits bucket.Limit
 	if known && k.isMissing(ctx, name, before) {
 		known, before.keyed = false, false
 		delete(k.made, worker)
+	}
+	if k.isRestored() { // since this look began
+		return nil
 	}
 	if err := bucket.EnsureJobs(ctx, k.store.js, k.store.prefix, worker, limits); err != nil {
 		return err

@@ -58,10 +58,10 @@ func (a *app) restore(ctx context.Context, js jetstream.JetStream, file *os.File
 		return fmt.Errorf("%w; nothing was touched", err)
 	}
 	target := snapshot.NewTarget(js, prefix, held, replace)
+	defer announce(js.Conn(), prefix)()
 	if err := target.Check(ctx, b); err != nil {
 		return fmt.Errorf("%s cannot be restored here: %w; nothing was touched", file.Name(), err)
 	}
-	defer announce(js.Conn(), prefix)()
 	if err := target.Clear(ctx); err != nil {
 		return fmt.Errorf("%w; repeat it with --replace", err)
 	}

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/damrey/damrey/internal/bucket"
@@ -217,7 +218,7 @@ func (t *Target) restore(ctx context.Context, s Stream, inside contents, c *chun
 		refusal, refused := errors.AsType[*jetstream.APIError](err)
 		isThere := refused && (refusal.ErrorCode == codeExists || refusal.ErrorCode == jetstream.JSErrCodeStreamNameInUse)
 		switch {
-		case ctx.Err() != nil || !isThere && !passes(err) || time.Now().After(end):
+		case ctx.Err() != nil || !isThere && !passes(err) && !errors.Is(err, nats.ErrNoResponders) || time.Now().After(end):
 			return Restored{}, err
 		case isThere:
 			prepare = t.clear

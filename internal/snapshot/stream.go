@@ -132,7 +132,7 @@ func put(ctx context.Context, nc *nats.Conn, name string, config, state json.Raw
 		if err != nil {
 			return 0, at, err // the server removes what it has got when nothing more comes
 		}
-		answered, err := request(ctx, nc, got.Deliver, chunk)
+		answered, err := give(ctx, nc, got.Deliver, chunk)
 		if err != nil {
 			return 0, at, err
 		}
@@ -146,6 +146,25 @@ func put(ctx context.Context, nc *nats.Conn, name string, config, state json.Raw
 			answered.Time = time.Now()
 		}
 		return messages, answered.Time, nil
+	}
+}
+
+// heardWithin is how long after its answer a server of a cluster may not be heard to listen for the chunks: what it listens
+// to comes to the server asked by another way than its answer.
+const heardWithin = 2 * time.Second
+
+// give gives a server one chunk of what it restores.
+func give(ctx context.Context, nc *nats.Conn, deliver string, chunk []byte) (a answer, err error) {
+	for end := time.Now().Add(heardWithin); ; {
+		a, err = request(ctx, nc, deliver, chunk)
+		if !errors.Is(err, nats.ErrNoResponders) || time.Now().After(end) {
+			return a, err
+		}
+		select {
+		case <-time.After(tryAgain):
+		case <-ctx.Done():
+			return a, ctx.Err()
+		}
 	}
 }
 

@@ -132,7 +132,7 @@ func ends(t *testing.T, code int, args ...string) string {
 		ended = exit.ExitCode()
 	}
 	if ended != code {
-		t.Errorf("ended with %v, not with code %d:\n%s", err, code, p.out.String())
+		t.Fatalf("ended with %v, not with code %d:\n%s", err, code, p.out.String())
 	}
 	return p.out.String()
 }
