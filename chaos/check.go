@@ -203,12 +203,13 @@ func endedText(at time.Time, ok bool) string {
 	return "ended " + at.Format("15:04:05.000")
 }
 
-// checkSilence finds what was acknowledged without a majority.
+// checkSilence finds what was acknowledged without a majority. What was sent before it was gone may have been stored by it;
+// the node that is left acknowledges its repetition as the duplicate that it is.
 func (r *Report) checkSilence(e evidence) {
 	var wrong []string
 	for _, f := range e.faults {
 		for _, s := range e.sent {
-			if s.fate == stored && f.silent.holds(s.storedAt) {
+			if s.fate == stored && f.silent.holds(s.began) && f.silent.holds(s.storedAt) {
 				wrong = append(wrong, fmt.Sprintf("%s at %s, %s down since %s", s.id, s.storedAt.Format("15:04:05.000"),
 					f.target, f.began.Format("15:04:05.000")))
 			}

@@ -23,7 +23,7 @@ type scene struct {
 }
 
 func (s *scene) store(id string, number int, at float64) {
-	s.sent = append(s.sent, &sent{id: id, key: "k", number: number, fate: stored, storedAt: second(at)})
+	s.sent = append(s.sent, &sent{id: id, key: "k", number: number, fate: stored, began: second(at), storedAt: second(at)})
 }
 
 // runs enters an execution; end 0 is none.
@@ -122,8 +122,11 @@ func TestReport_Check(t *testing.T) {
 		},
 			found: "out of order: b at one began", count: func(r Report) int { return r.OutOfOrder }},
 		"acknowledged by one of three": {build: func(s *scene) {
-			s.store("a", 0, 7)
-			s.through("a", 8)
+			s.store("before", 0, 7)
+			s.sent[0].began = second(5.9) // may have been stored by all then
+			s.through("before", 8)
+			s.store("a", 1, 7)
+			s.through("a", 8.6)
 			s.faults = []*happened{{name: "two-down", target: "n1 and n2", began: second(5), ended: second(12), silent: window{second(6), second(10)}}}
 		}, found: "acknowledged without a majority: a", count: func(r Report) int { return r.AckedWithoutMajority }},
 	} {

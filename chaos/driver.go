@@ -35,6 +35,7 @@ type sent struct {
 	number   int
 	withID   bool
 	fate     fate
+	began    time.Time // when it was first sent
 	storedAt time.Time
 	again    int   // sends under the id of a stored message that returned nil
 	err      error // the last one
@@ -73,7 +74,7 @@ func (d *driver) run(ctx, patience context.Context, key string, withID bool) {
 			return
 		case <-ticker.C:
 		}
-		s := &sent{id: fmt.Sprintf("%s-%d", key, number), key: key, number: number, withID: withID}
+		s := &sent{id: fmt.Sprintf("%s-%d", key, number), key: key, number: number, withID: withID, began: time.Now()}
 		d.mu.Lock()
 		d.all = append(d.all, s)
 		d.mu.Unlock()

@@ -21,7 +21,7 @@ type happened struct {
 	began  time.Time
 	ended  time.Time
 	hits   map[string]bool // instances that it is at, by name; nil: all, since it is at a node that they need
-	silent window          // in which nothing may be acknowledged
+	silent window          // in which nothing may be acknowledged that was first sent in it
 }
 
 // window of time; the zero value is none.

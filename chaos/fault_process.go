@@ -89,7 +89,7 @@ func twoDown(ctx context.Context, s *site, h *happened, random *rand.Rand) error
 			return err
 		}
 	}
-	h.silent.from = time.Now().Add(time.Second)
+	h.silent.from = time.Now()
 	sleep(ctx, downTime)
 	h.silent.to = time.Now()
 	return s.startNodes(ctx, down)
