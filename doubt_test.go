@@ -80,6 +80,29 @@ func TestStore_SaysWhenItIsNotKnown(t *testing.T) {
 	}
 }
 
+// A broker that refuses an attempt says nothing of the one before.
+func TestStore_SaysWhenItIsNotKnownAfterARefusal(t *testing.T) {
+	t.Parallel()
+	nc := plainNATS(t)
+	asked := 0
+	_, err := nc.Subscribe("damrey.job.w.x.src", func(m *nats.Msg) {
+		if asked++; asked > 1 {
+			_ = m.Respond([]byte(`{"error":{"code":507,"err_code":10047,"description":"no room"}}`))
+		}
+	})
+	if err == nil {
+		err = nc.Flush()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = storeFor(t, nc, 3*storeWait)
+	const want = "damrey: it is not known whether it is stored; no acknowledgement of 2 attempts came: no room. It may be, and is handled then; sent again it may be there twice (src→x→w)"
+	if !errors.Is(err, ErrNotStored) || err.Error() != want {
+		t.Errorf("it says %v", err)
+	}
+}
+
 // A cluster without a leader says so itself, which is no missing stream.
 func TestStore_SaysThatThereIsNoMajority(t *testing.T) {
 	t.Parallel()

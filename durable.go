@@ -3,6 +3,7 @@ package damrey
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"strconv"
 	"strings"
@@ -170,7 +171,7 @@ func (w *Instance) sendStored(ctx context.Context, r *Route, payload []byte, j j
 			return err
 		default:
 		}
-		return &doubt{why: context.Cause(ctx), id: j.given != "", at: r.String()}
+		return fmt.Errorf("%w (%s)", &doubt{why: context.Cause(ctx), id: j.given != ""}, r)
 	}
 }
 

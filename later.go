@@ -87,7 +87,7 @@ func (w *Instance) sendLater(ctx context.Context, r *Route, s Schedule, done fun
 		case <-future.Done():
 			return future.Err()
 		case <-ctx.Done():
-			return &doubt{why: context.Cause(ctx), id: s.ID != "", at: r.String()}
+			return fmt.Errorf("%w (%s)", &doubt{why: context.Cause(ctx), id: s.ID != ""}, r)
 		}
 	}
 	storeID := w.link.inboxToken() + "-" + strconv.FormatUint(w.link.jobs.Add(1), 36)

@@ -53,7 +53,6 @@ type doubt struct {
 	attempts int
 	why      error
 	id       bool // of the application's own
-	at       string
 }
 
 func (d *doubt) Error() string {
@@ -65,8 +64,8 @@ func (d *doubt) Error() string {
 	if d.attempts > 1 {
 		times = fmt.Sprintf(" of %d attempts", d.attempts)
 	}
-	return fmt.Sprintf("damrey: it is not known whether it is stored; no acknowledgement%s came: %v. It may be, and is handled then; %s (%s)",
-		times, d.why, again, d.at)
+	return fmt.Sprintf("damrey: it is not known whether it is stored; no acknowledgement%s came: %v. It may be, and is handled then; %s",
+		times, d.why, again)
 }
 
 func (d *doubt) Unwrap() []error { return []error{ErrNotStored, d.why} }
@@ -198,11 +197,14 @@ func (l *link) prepareStore(s *storing) {
 // inDoubt says that an attempt may have stored it. mu is held.
 func (s *storing) inDoubt() bool { return s.doubtful || s.attempts > 0 && !s.answered }
 
+func (s *storing) doubt(why error) *doubt {
+	return &doubt{attempts: s.attempts, why: why, id: s.marker != nil || s.msg.Header.Get(HeaderOriginalID) != ""}
+}
+
 // unfinished is the error of a storing whose time is up.
 func (s *storing) unfinished() error {
 	if s.inDoubt() {
-		id := s.marker != nil || s.msg.Header.Get(HeaderOriginalID) != ""
-		return &doubt{attempts: s.attempts, why: s.why, id: id, at: s.at}
+		return fmt.Errorf("%w (%s)", s.doubt(s.why), s.at)
 	}
 	return fmt.Errorf("%w after %d attempts: %w (%s)", ErrNotStored, s.attempts, s.why, s.at)
 }
@@ -286,7 +288,7 @@ func (l *link) onStored(text string, m *nats.Msg) {
 	case ack.Error.Code == http.StatusInsufficientStorage:
 		l.noRoom(id, ack.Error)
 	default:
-		l.endStore(id, fmt.Errorf("%w: the broker refuses it: %w", ErrNotStored, ack.Error))
+		l.refuseStore(id, fmt.Errorf("the broker refuses it: %w", ack.Error))
 	}
 }
 
@@ -307,7 +309,22 @@ func (l *link) noRoom(id uint64, why *jetstream.APIError) {
 		l.stores.later(id, backoff(2), why)
 		return
 	}
-	l.endStore(id, fmt.Errorf("%w: %s", ErrNotStored, why.Description))
+	l.refuseStore(id, errors.New(why.Description))
+}
+
+// refuseStore ends a storing whose last attempt was refused; one before may have stored it.
+func (l *link) refuseStore(id uint64, why error) {
+	t := &l.stores
+	t.mu.Lock()
+	s := t.byID[id]
+	var err error
+	if s != nil && s.doubtful {
+		err = s.doubt(why)
+	} else {
+		err = fmt.Errorf("%w: %w", ErrNotStored, why)
+	}
+	t.mu.Unlock()
+	l.endStore(id, err)
 }
 
 // JetStream's for an atomic batch that lost a part, for too many at a time, and
@@ -329,7 +346,7 @@ func (l *link) compareMarker(id uint64) {
 	}
 	stream, subject := s.guard(l.prefix)
 	if stream == "" {
-		l.endStore(id, fmt.Errorf("%w: the broker expects another sequence", ErrNotStored))
+		l.refuseStore(id, errors.New("the broker expects another sequence"))
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), askTime)

@@ -67,18 +67,19 @@ func (s *site) settle(ctx context.Context) error {
 func (s *site) behind(ctx context.Context) string {
 	ctx, cancel := context.WithTimeout(ctx, lookTime)
 	defer cancel()
-	list := s.js.ListStreams(ctx)
-	var problems []string
-	n := 0
-	for info := range list.Info() {
-		n++
-		problems = append(problems, behindOf(info)...)
-	}
-	if err := list.Err(); err != nil {
+	infos, silent, err := bucket.Infos(ctx, s.js, "")
+	if err != nil {
 		return err.Error()
 	}
-	if n < len(line) {
-		return fmt.Sprintf("only %d streams answer", n)
+	if len(infos) < len(line) {
+		return fmt.Sprintf("only %d streams answer", len(infos))
+	}
+	var problems []string
+	for _, name := range silent {
+		problems = append(problems, name+" does not answer")
+	}
+	for _, info := range infos {
+		problems = append(problems, behindOf(info)...)
 	}
 	sort.Strings(problems)
 	return strings.Join(problems, ", ")

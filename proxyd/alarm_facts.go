@@ -236,11 +236,14 @@ func (f *alarmFacts) readDisks(ctx context.Context) []alarm.Disk {
 	return disks
 }
 
-// readReplicas are the copies of all that the fabric stores; empty where there is one of each.
+// readReplicas are the copies of all that the fabric stores; empty where there is one of each, nil while that is not known.
 func (f *alarmFacts) readReplicas(ctx context.Context) []alarm.Replica {
 	copies := []alarm.Replica{}
-	list := f.store.js.ListStreams(ctx)
-	for info := range list.Info() {
+	infos, silent, err := bucket.Infos(ctx, f.store.js, "")
+	if err != nil || slices.ContainsFunc(silent, f.ours) {
+		return nil
+	}
+	for _, info := range infos {
 		if info.Cluster == nil || !f.ours(info.Config.Name) {
 			continue
 		}
@@ -251,9 +254,6 @@ func (f *alarmFacts) readReplicas(ctx context.Context) []alarm.Replica {
 			}
 			copies = append(copies, one)
 		}
-	}
-	if list.Err() != nil {
-		return nil
 	}
 	return copies
 }

@@ -3,6 +3,7 @@ package proxyd
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"time"
 
@@ -31,8 +32,14 @@ func (r *storeReader) read(ctx context.Context) (map[string]view.Store, map[view
 	defer cancel()
 	routes := r.durable()
 	stores := make(map[string]view.Store)
-	list := r.store.js.ListStreams(ctx, jetstream.WithStreamListSubject(r.store.prefix+".job.>"))
-	for info := range list.Info() {
+	infos, silent, err := bucket.Infos(ctx, r.store.js, r.store.prefix+".job.>")
+	if err != nil {
+		return nil, nil, err
+	}
+	if len(silent) > 0 {
+		return nil, nil, fmt.Errorf("no answer from the streams %s", strings.Join(silent, ", "))
+	}
+	for _, info := range infos {
 		worker, ok := strings.CutPrefix(info.Config.Name, bucket.JobsStream(r.store.prefix, ""))
 		if !ok {
 			continue
@@ -46,10 +53,7 @@ func (r *storeReader) read(ctx context.Context) (map[string]view.Store, map[view
 			r.saw(info.Config.Name, s.Stored)
 		}
 	}
-	if err := list.Err(); err != nil {
-		return nil, nil, err
-	}
-	err := r.readDead(ctx)
+	err = r.readDead(ctx)
 	return stores, r.dead, err
 }
 

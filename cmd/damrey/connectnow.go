@@ -9,8 +9,10 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/rs/zerolog"
 
 	"github.com/damrey/damrey"
+	"github.com/damrey/damrey/broker"
 )
 
 // connectNow connects within a time or says what is in the way, where damrey.Connect would wait. Once it is there, the
@@ -44,6 +46,24 @@ func connectPatiently(ctx context.Context, c damrey.ConnectConfig, hint string) 
 		}
 		if !waitUntil(ctx, time.Now().Add(connectAgain)) {
 			return nil, errEnds
+		}
+	}
+}
+
+// checkPatiently waits for a cluster that has no majority yet, and says so. What else is missing is an error at once.
+func checkPatiently(ctx context.Context, nc *nats.Conn, log zerolog.Logger) (broker.Features, error) {
+	said := false
+	for {
+		features, err := broker.Check(ctx, nc)
+		if !errors.Is(err, broker.ErrMajority) && !errors.Is(err, broker.ErrNotRunning) {
+			return features, err
+		}
+		if !said {
+			said = true
+			log.Warn().Err(err).Msg("NATS cannot store anything yet; waiting for it")
+		}
+		if !waitUntil(ctx, time.Now().Add(connectAgain)) {
+			return features, errEnds
 		}
 	}
 }

@@ -52,9 +52,17 @@ func jobsOf(table api.WorkerList) []bucket.Jobs {
 
 // checkReplicas looks at the copies of the fabric's streams in a cluster.
 func checkReplicas(ctx context.Context, d *doctor) (found []finding, err error) {
-	all := d.js.ListStreams(ctx)
+	infos, silent, err := bucket.Infos(ctx, d.js, "")
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range silent {
+		if d.owns(name) {
+			found = append(found, leaderless(name))
+		}
+	}
 	single := 0
-	for info := range all.Info() {
+	for _, info := range infos {
 		if !d.owns(info.Config.Name) || info.Cluster == nil {
 			continue
 		}
@@ -67,15 +75,19 @@ func checkReplicas(ctx context.Context, d *doctor) (found []finding, err error) 
 		found = append(found, finding{Severity: warning, Where: "cluster " + d.nc.ConnectedClusterName(),
 			What: fmt.Sprintf("%d streams have one copy, and are away with its server", single), Do: "damrey proxy --replicas 3"})
 	}
-	return found, all.Err()
+	return found, nil
+}
+
+func leaderless(stream string) finding {
+	return finding{Severity: failure, Where: "stream " + stream, What: "it has no leader: nothing can be stored or read there",
+		Do: "start the servers that are away; `nats server report jetstream` shows which"}
 }
 
 // copies looks at those of one stream.
 func (d *doctor) copies(info *jetstream.StreamInfo) (found []finding) {
 	where := "stream " + info.Config.Name
 	if info.Cluster.Leader == "" {
-		found = append(found, finding{Severity: failure, Where: where, What: "it has no leader: nothing can be stored or read there",
-			Do: "start the servers that are away; `nats server report jetstream` shows which"})
+		found = append(found, leaderless(info.Config.Name))
 	}
 	for _, r := range info.Cluster.Replicas {
 		switch {
@@ -98,8 +110,8 @@ func (d *doctor) owns(stream string) bool {
 
 // checkStreams looks for streams of others that store what the fabric sends.
 func checkStreams(ctx context.Context, d *doctor) (found []finding, err error) {
-	all := d.js.ListStreams(ctx, jetstream.WithStreamListSubject(d.prefix+".>"))
-	for info := range all.Info() {
+	infos, _, err := bucket.Infos(ctx, d.js, d.prefix+".>") // those that do not answer were found by checkReplicas
+	for _, info := range infos {
 		if d.owns(info.Config.Name) {
 			continue
 		}
@@ -112,7 +124,7 @@ func checkStreams(ctx context.Context, d *doctor) (found []finding, err error) {
 		}
 		found = append(found, f)
 	}
-	return found, all.Err()
+	return found, err
 }
 
 // overMessages: a pattern takes messages of direct routes.

@@ -143,7 +143,7 @@ func reachExternal(ctx context.Context, g *group, cfg *fabricConfig) (*nats.Conn
 		return nil, fabric{}, err
 	}
 	g.cleanup(nc.Close)
-	features, err := broker.Check(ctx, nc)
+	features, err := checkPatiently(ctx, nc, cfg.Log)
 	if err != nil {
 		return nil, fabric{}, err
 	}

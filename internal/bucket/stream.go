@@ -84,20 +84,27 @@ func creating(ctx context.Context, create func() error) error {
 
 // ask sends one JetStream request below the typed client, which would drop fields it does not know.
 func ask(ctx context.Context, js jetstream.JetStream, what string, body []byte) (*answer, error) {
-	ctx, cancel := context.WithTimeout(ctx, answerTime)
-	defer cancel()
-	msg, err := js.Conn().RequestWithContext(ctx, apiPrefix(js.Options())+what, body)
-	if err != nil {
-		return nil, err
-	}
 	var got answer
-	if err := json.Unmarshal(msg.Data, &got); err != nil {
-		return nil, fmt.Errorf("answer to %s: %w", what, err)
+	if err := request(ctx, js, what, body, &got); err != nil {
+		return nil, err
 	}
 	if got.Error != nil {
 		return nil, got.Error
 	}
 	return &got, nil
+}
+
+func request(ctx context.Context, js jetstream.JetStream, what string, body []byte, got any) error {
+	ctx, cancel := context.WithTimeout(ctx, answerTime)
+	defer cancel()
+	msg, err := js.Conn().RequestWithContext(ctx, apiPrefix(js.Options())+what, body)
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(msg.Data, got); err != nil {
+		return fmt.Errorf("answer to %s: %w", what, err)
+	}
+	return nil
 }
 
 // apiPrefix is where js sends its own requests, with the dot at its end.

@@ -26,15 +26,28 @@ func TestFault_NoRoomToStore(t *testing.T) {
 	s.put(damrey.Registration{Name: "keeper", Commands: []damrey.Command{{Name: "keep", Worker: "kept", Delivery: damrey.Durable}}})
 	keeper := s.sending("keeper", s.hubURL())
 	must(t, keeper.Send(t.Context(), "keep", "before"))
-	big := damrey.Registration{Name: "big"}
-	for i := range 500 {
-		big.Commands = append(big.Commands, damrey.Command{Name: fmt.Sprintf("type-%d", i), Worker: strings.Repeat("x", 60)})
-	}
 	u := s.usage()
-	restore := s.hub.limit(syscall.RLIMIT_FSIZE, 128<<10)
+	store := func(wait time.Duration) error {
+		ctx, cancel := context.WithTimeout(context.Background(), wait)
+		defer cancel()
+		return keeper.Send(ctx, "keep", "this")
+	}
+	refuses := func(wait time.Duration) {
+		t.Helper()
+		asked := time.Now()
+		if err := store(wait); !errors.Is(err, damrey.ErrNotStored) || !strings.Contains(err.Error(), "file too large") {
+			t.Errorf("a sender is told %v", err)
+		}
+		l.times = append(l.times, fmt.Sprintf("refused after %v", time.Since(asked).Round(time.Millisecond)))
+	}
+	restore := s.hub.limit(syscall.RLIMIT_FSIZE, 1)
+	refuses(15 * time.Second) // the one that finds it; the broker answers it no more
+	for range 3 {
+		refuses(2 * time.Second)
+	}
 	var refused string
 	eventually(t, "changes are refused", func() bool {
-		_, err := s.client.Put(context.Background(), big, "")
+		_, err := s.client.Put(context.Background(), damrey.Registration{Name: "more"}, "")
 		if err != nil && strings.Contains(err.Error(), "nothing can be stored") {
 			refused = err.Error()
 			return true
@@ -49,27 +62,13 @@ func TestFault_NoRoomToStore(t *testing.T) {
 		t.Errorf("readyz is %d", ready.StatusCode)
 	}
 	l.recovers("no room: messages go on")
-	s.hub.limit(syscall.RLIMIT_FSIZE, 1) // what could be stored so far is small
-	store := func() error {
-		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
-		defer cancel()
-		return keeper.Send(ctx, "keep", "this")
-	}
-	for range 3 {
-		asked := time.Now()
-		if err := store(); !errors.Is(err, damrey.ErrNotStored) || !strings.Contains(err.Error(), "file too large") {
-			t.Errorf("a sender is told %v", err)
-		}
-		l.times = append(l.times, fmt.Sprintf("refused after %v", time.Since(asked).Round(time.Millisecond)))
-	}
-
 	restore()
 	began := time.Now()
 	s.put(damrey.Registration{Name: "healed"})
 	l.times = append(l.times, fmt.Sprintf("stored again %v", time.Since(began).Round(time.Millisecond)))
 	l.recovers("room again")
 	s.changesAreSeen(l.w, "with room again")
-	eventually(t, "messages are stored again", func() bool { return store() == nil })
+	eventually(t, "messages are stored again", func() bool { return store(15*time.Second) == nil })
 	l.stop()
 	u.returns()
 	if echo.stats().Stats.Received == 0 {
