@@ -73,10 +73,9 @@ func (m *Mover) Run(ctx context.Context) error {
 	}
 	defer m.link.close()
 	ready := sync.OnceFunc(func() { close(m.ready) })
-	for made := false; ctx.Err() == nil; {
-		err := m.prepare(ctx, made)
+	for ctx.Err() == nil {
+		err := bucket.EnsureLater(ctx, m.js, m.cfg.Prefix)
 		if err == nil {
-			made = true
 			ready()
 			err = m.pull(ctx)
 		}
@@ -92,17 +91,6 @@ func (m *Mover) Run(ctx context.Context) error {
 	}
 	m.finish()
 	return nil
-}
-
-// prepare makes the streams. Made says that they were there before.
-func (m *Mover) prepare(ctx context.Context, made bool) error {
-	if made {
-		if _, err := m.js.Stream(ctx, bucket.LaterStream(m.cfg.Prefix)); errors.Is(err, jetstream.ErrStreamNotFound) {
-			m.log.Error().Str("stream", bucket.LaterStream(m.cfg.Prefix)).
-				Msg("the stream of delayed messages and schedules was deleted by somebody; it is made again, and what it held is lost")
-		}
-	}
-	return bucket.EnsureLater(ctx, m.js, m.cfg.Prefix)
 }
 
 // pull takes what is due until ctx ends, or the broker or the stream is gone.

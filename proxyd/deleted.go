@@ -72,6 +72,7 @@ func (k *keeper) isRestored() bool {
 
 func (k *keeper) isOwn(stream string) bool {
 	return stream == bucket.DeadStream(k.store.prefix) || stream == bucket.TriedStream(k.store.prefix) ||
+		stream == bucket.LaterStream(k.store.prefix) ||
 		strings.HasPrefix(stream, bucket.JobsStream(k.store.prefix, ""))
 }
 
@@ -97,8 +98,8 @@ func (k *keeper) isMissing(ctx context.Context, name string, before kept) bool {
 	return false
 }
 
-// lookAtLogs looks at the streams of dead letters and of failures, and logs what was lost with one that somebody deleted,
-// also when somebody else has made it again.
+// lookAtLogs looks at the streams of dead letters, of failures and of what is sent later, and logs what was lost with one that
+// somebody deleted, also when somebody else has made it again.
 func (k *keeper) lookAtLogs(ctx context.Context) error {
 	var failed []error
 	for name, said := range map[string]struct{ what, text string }{
@@ -106,6 +107,8 @@ func (k *keeper) lookAtLogs(ctx context.Context) error {
 			"the letters it held, about so many when last looked at, are lost"},
 		bucket.TriedStream(k.store.prefix): {"notes of failures", "the stream of failures was deleted by somebody; " +
 			"that about so many messages, when last looked at, had failed is forgotten, and their attempts are counted anew"},
+		bucket.LaterStream(k.store.prefix): {"delayed messages and schedules", "the stream of delayed messages and schedules was deleted by somebody; " +
+			"those that it held, about so many when last looked at, are lost"},
 	} {
 		stream, err := k.store.js.Stream(ctx, name)
 		if err != nil && !errors.Is(err, jetstream.ErrStreamNotFound) {

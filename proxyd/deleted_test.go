@@ -60,6 +60,13 @@ func TestProxy_MakesAgainAtOnceWhatWasDeleted(t *testing.T) {
 	again(stream("DAMREY_DEAD"), js.DeleteStream(t.Context(), "DAMREY_DEAD"), "the stream of dead letters was deleted by somebody", `"messages":2`)
 	happened("", "the dead letters in it are lost, about 2 when last looked at")
 	again(stream("DAMREY_TRIED"), js.DeleteStream(t.Context(), "DAMREY_TRIED"), "the stream of failures was deleted by somebody")
+	happened("", "the notes of failures in it are lost, about 1 when last looked at")
+	r.must(201, "POST", "/v1/schedules", `{"id":"a","from":"entry","type":"pay","args":["k"],"in":"1h"}`)
+	r.must(201, "POST", "/worker/add", `{"name":"shop"}`)
+	r.must(201, "POST", "/worker/add", `{"name":"other","commands":[{"name":"buy","worker":"shop","delivery":"durable"}]}`)
+	eventually(t, "it was looked", func() bool { return logged.has("durable messages are stored", "DAMREY_JOBS_shop") })
+	again(stream("DAMREY_LATER"), js.DeleteStream(t.Context(), "DAMREY_LATER"), "the stream of delayed messages and schedules was deleted by somebody", `"messages":1`)
+	happened("", "the delayed messages and schedules in it are lost, about 1 when last looked at")
 	// Of consumers nothing tells an old one from one that the keeper made again while it was not looking for that.
 	eventually(t, "it is said", func() bool {
 		_ = js.DeleteConsumer(t.Context(), "DAMREY_JOBS_bank", "work") // not there: it is being made again

@@ -50,7 +50,7 @@ type keeper struct {
 	// settle finishes what a proxy before this one left half done.
 	settle func(context.Context) error
 	made   map[string]kept      // streams that this keeper has seen to be there, by worker
-	logs   map[string]time.Time // when those of dead letters and of failures that it has seen were made, by stream
+	logs   map[string]time.Time // when those of dead letters, of failures and of what is sent later that it has seen were made, by stream
 	lost   map[string]forgotten // by worker
 	warned bool
 }
