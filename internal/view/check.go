@@ -13,11 +13,13 @@ const (
 	maxCount = 1 << 48
 )
 
-func checkRoutes(b *report.Beat) error {
-	seen := make(map[Key]bool, max(len(b.In), len(b.Out)))
+// checkRoutes refuses routes that cannot be, and finds the pairs of those that an instance has told of before, which were
+// checked then. i is nil of one that is new.
+func (v *View) checkRoutes(i *instance, b *report.Beat) error {
+	v.found.begin(i)
 	for n := range b.In {
 		r := &b.In[n]
-		if err := checkRoute(seen, Key{r.From, r.Type, b.Worker}); err != nil {
+		if err := v.found.next(Key{r.From, r.Type, b.Worker}); err != nil {
 			return err
 		}
 		if r.Handled|r.Errors|r.Timeouts|r.Busy|r.Malformed >= maxCount {
@@ -29,13 +31,13 @@ func checkRoutes(b *report.Beat) error {
 			}
 		}
 	}
-	clear(seen)
+	v.found.outs()
 	for n := range b.Out {
 		r := &b.Out[n]
 		if r.From != "" && !daemon(b.Worker) {
 			return fmt.Errorf("a beat of %s that speaks for %s", b.Worker, r.From)
 		}
-		if err := checkRoute(seen, outKey(b, r)); err != nil {
+		if err := v.found.next(outKey(b, r)); err != nil {
 			return err
 		}
 		if r.Sent|r.Timeouts|r.Stopped|r.Undelivered >= maxCount {
@@ -47,17 +49,6 @@ func checkRoutes(b *report.Beat) error {
 
 func errTooMany(worker, typ string) error {
 	return fmt.Errorf("a beat that counts more along %s, %s than there can have been", worker, typ)
-}
-
-func checkRoute(seen map[Key]bool, k Key) error {
-	if err := checkKey(k); err != nil {
-		return fmt.Errorf("a beat with a wrong route: %w", err)
-	}
-	if seen[k] {
-		return fmt.Errorf("a beat with %s twice", k)
-	}
-	seen[k] = true
-	return nil
 }
 
 func checkKey(k Key) error {

@@ -15,10 +15,10 @@ type declaration struct {
 	paused  bool
 }
 
-// declared are all routes of the table.
-func (v *View) declared() []declaration {
+// declared are all routes of a table.
+func declared(t *damrey.Table) []declaration {
 	var all []declaration
-	for _, row := range v.table.Rows() {
+	for _, row := range t.Rows() {
 		for _, c := range row.Registration.Commands {
 			all = append(all, declaration{
 				key:     Key{row.Registration.Name, c.Name, c.Worker},

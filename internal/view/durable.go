@@ -40,7 +40,7 @@ func (v *View) SetStores(now Instant, stores map[string]Store, dead map[Key]uint
 		all += s.Stored
 	}
 	v.all.store(now.Run, all)
-	for _, d := range v.declared() {
+	for _, d := range v.declared {
 		if s, ok := stores[d.key.To]; ok && d.durable && d.key.Type != anyType {
 			v.route(now, d.key).store(now.Run, v.storedOf(d.key, s))
 		}

@@ -21,6 +21,9 @@ func (v *View) Hear(now Instant, b *report.Beat) error {
 	now.Run = v.now // a little more, if another overtook this one
 	err := check(b)
 	if err == nil {
+		err = v.checkRoutes(v.instances[instanceKey{b.Worker, b.Instance}], b)
+	}
+	if err == nil {
 		err = v.hear(now, b)
 	}
 	if err != nil {
@@ -144,7 +147,7 @@ func (v *View) count(now Instant, i *instance, b *report.Beat, base bool) {
 	var folded fold
 	for n := range b.In {
 		r := &b.In[n]
-		p := v.pairOf(now, i, Key{r.From, r.Type, b.Worker})
+		p := v.pairOf(now, i, v.found.pairs[n], Key{r.From, r.Type, b.Worker})
 		if p == nil {
 			folded.in(r)
 			continue
@@ -153,7 +156,7 @@ func (v *View) count(now Instant, i *instance, b *report.Beat, base bool) {
 	}
 	for n := range b.Out {
 		r := &b.Out[n]
-		p := v.pairOf(now, i, outKey(b, r))
+		p := v.pairOf(now, i, v.found.pairs[len(b.In)+n], outKey(b, r))
 		if p == nil {
 			folded.out(r)
 			continue
@@ -194,8 +197,11 @@ func (f *fold) out(r *report.Out) {
 	s.Stopped, s.Undelivered = s.Stopped+r.Stopped, s.Undelivered+r.Undelivered
 }
 
-// pairOf is nil for what is not told apart.
-func (v *View) pairOf(now Instant, i *instance, key Key) *pair {
+// pairOf is nil for what is not told apart. p was found before, or is nil.
+func (v *View) pairOf(now Instant, i *instance, p *pair, key Key) *pair {
+	if p != nil && !i.folded {
+		return p
+	}
 	rest := restOf(i.key.worker)
 	if i.folded && key == rest {
 		return nil
@@ -275,7 +281,7 @@ func (v *View) flow(now Instant, i *instance, p *pair, more *counts, stay report
 	v.sum.add(stay)
 }
 
-// check refuses what no instance says, though it can be read.
+// check refuses what no instance says of itself, though it can be read.
 func check(b *report.Beat) error {
 	if !daemon(b.Worker) {
 		if err := damrey.CheckWorkerName(b.Worker); err != nil {
@@ -298,5 +304,5 @@ func check(b *report.Beat) error {
 			return fmt.Errorf("a beat with a counter's name of %d bytes; at most %d are taken", len(name), maxText/4)
 		}
 	}
-	return checkRoutes(b)
+	return nil
 }

@@ -46,6 +46,7 @@ type pair struct {
 	sum    counts // as the last beat said
 	stay   []byte // packed, as the last beat said
 	recent [spans]uint64
+	pass   uint64 // in which it was found last
 }
 
 func (i *instance) gone() bool { return i.state == Lost || i.state == string(report.Left) }

@@ -33,9 +33,9 @@ type newcomer struct {
 
 // decide on the routes that are new since the last time. Those of the table have labels before anything is counted, so that
 // their first message is seen, if the table is not too large for that; else with their first message, as all others.
-func (l *labels) decide(v *View, declared []declaration) {
-	durable := make(map[Key]bool, len(declared)) // of the table
-	for _, d := range declared {
+func (l *labels) decide(v *View) {
+	durable := make(map[Key]bool, len(v.declared)) // of the table
+	for _, d := range v.declared {
 		if d.key.Type != anyType {
 			durable[d.key] = d.durable
 		}

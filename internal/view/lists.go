@@ -12,8 +12,9 @@ func (v *View) Instances(now Instant) api.InstanceList {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.advance(now)
-	list := api.InstanceList{At: now.Wall.UTC(), Since: v.since, Instances: []api.Instance{}}
-	for _, i := range v.sorted(func(i *instance) bool { return !daemon(i.key.worker) }) {
+	all := v.sorted(func(i *instance) bool { return !daemon(i.key.worker) })
+	list := api.InstanceList{At: now.Wall.UTC(), Since: v.since, Instances: make([]api.Instance, 0, len(all))}
+	for _, i := range all {
 		list.Instances = append(list.Instances, v.describe(now, i))
 	}
 	return list

@@ -58,15 +58,14 @@ func (v *View) Metrics(now Instant) Metrics {
 			m.Queued[i.key.worker] += i.beat.Queued
 		}
 	}
-	declared := v.declared()
-	m.Workers = v.readiness(declared)
-	v.labels.decide(v, declared)
+	m.Workers = v.readiness()
+	v.labels.decide(v)
 	m.Routes, m.Dead = v.routeMetrics(), v.deadMetrics()
 	return m
 }
 
 // readiness is of the first of the registered workers; there is one line of each.
-func (v *View) readiness(declared []declaration) map[string]Readiness {
+func (v *View) readiness() map[string]Readiness {
 	workers := make(map[string]Readiness)
 	for _, row := range v.table.Rows() {
 		if len(workers) == MaxInstances {
@@ -74,7 +73,7 @@ func (v *View) readiness(declared []declaration) map[string]Readiness {
 		}
 		workers[row.Registration.Name] = Readiness{}
 	}
-	for _, d := range declared {
+	for _, d := range v.declared {
 		if w, ok := workers[d.key.To]; ok {
 			w.Expected = !v.table.Row(d.key.To).Registration.Paused
 			workers[d.key.To] = w

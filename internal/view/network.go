@@ -93,7 +93,7 @@ func (p *picture) addTable() {
 		n := p.node(reg.Name)
 		n.Registered, n.Paused, n.Agent, n.MPU = true, reg.Paused, reg.Agent, reg.Capacity()
 	}
-	for _, d := range p.view.declared() {
+	for _, d := range p.view.declared {
 		e := p.addEdge(d.key)
 		e.Declared, e.Paused = true, d.paused
 		if d.durable {

@@ -38,6 +38,7 @@ type View struct {
 	now       time.Duration
 	listening time.Duration // from when on silence of others counts
 	table     *damrey.Table
+	declared  []declaration // all routes of the table
 	instances map[instanceKey]*instance
 	pairs     int // over all instances
 	routes    map[Key]*route
@@ -47,6 +48,7 @@ type View struct {
 	spell     spell            // of what is being counted
 	sentAt    time.Time        // the beat in hand, by its instance's clock
 	came      report.Histogram // of the route in hand
+	found     found            // for the beat in hand
 	stores    map[string]Store
 	dead      map[Key]uint64 // nil: not known yet
 	firing    map[Firing]int
@@ -77,7 +79,7 @@ func RunName(at time.Time) string { return strconv.FormatInt(at.UnixNano(), 36) 
 func (v *View) SetTable(t *damrey.Table) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	v.table = t
+	v.table, v.declared = t, declared(t)
 	v.declareRoutes()
 }
 
