@@ -134,7 +134,7 @@ func (m *Mover) moved(d *due) {
 }
 
 // failed lets a message come again after a while, or buries it after its last
-// attempt. One that met something paused has not failed, however long that lasts.
+// attempt. One that is held up has not failed, however long that lasts.
 func (m *Mover) failed(d *due, err error) {
 	attempts, first := DefaultAttempts, DefaultBackoff
 	if d.route != nil {
@@ -144,7 +144,7 @@ func (m *Mover) failed(d *due, err error) {
 		attempts = noRouteAttempts
 	}
 	var wait time.Duration
-	if errors.Is(err, ErrPaused) {
+	if isHeldUp(err) {
 		d.tried.Held++
 		wait = min(doubling(first, d.tried.Held), jitter(max(first, heldPause)))
 	} else {

@@ -2,8 +2,11 @@ package damrey_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -225,6 +228,38 @@ func TestDurable_FullAndMissingAreSaid(t *testing.T) {
 	defer cancel()
 	if err := src.Send(ctx, "y"); !errors.Is(err, damrey.ErrNotStored) {
 		t.Errorf("without a stream: %v", err)
+	}
+}
+
+// A slow second worker is no failure of the first: its messages wait, however long that lasts.
+func TestDurable_WaitsForRoomAtTheNextHop(t *testing.T) {
+	t.Parallel()
+	f := newFabric(t)
+	soon := damrey.Command{Name: "x", Worker: "w", Delivery: damrey.Durable, Attempts: 2, Backoff: damrey.Duration(10 * time.Millisecond)}
+	f.register("src", soon)
+	f.register("w", durably("y", "v"))
+	f.register("v")
+	js := f.jobs("w")
+	must(t, bucket.EnsureJobs(f.context(), js, damrey.DefaultPrefix, "v", bucket.Limits{Messages: 1}))
+	f.worker("w", func(_ context.Context, in damrey.Msg) (damrey.Msg, error) {
+		return damrey.Msg{damrey.REQUEST, "y", in.Arg(0)}, nil
+	})
+	src := f.serve(f.instance(damrey.Config{Name: "src"}))
+	for n := range 3 {
+		must(t, src.Send(f.context(), "x", strconv.Itoa(n)))
+	}
+	eventually(t, "two wait for longer than their attempts", func() bool {
+		notes := tried(t, js, "w")
+		return len(notes) == 2 && !slices.ContainsFunc(notes, func(note string) bool {
+			var n struct{ Failures, Held int }
+			return json.Unmarshal([]byte(note), &n) != nil || n.Failures > 0 || n.Held < 4
+		})
+	})
+	var e effects
+	f.worker("v", func(_ context.Context, in damrey.Msg) (damrey.Msg, error) { e.add(in.Arg(0)); return nil, nil })
+	eventually(t, "all are handled", func() bool { return e.len() == 3 })
+	if n := stored(t, js, "DAMREY_DEAD"); n != 0 {
+		t.Errorf("%d dead letters", n)
 	}
 }
 

@@ -74,7 +74,7 @@ type tried struct {
 	Stored   time.Time `json:"stored"` // by the stream; one that is made anew counts from 1 again
 	Failures int       `json:"failures"`
 	Excused  uint64    `json:"excused,omitempty"` // hand-outs until the last that was given back on purpose
-	Held     int       `json:"held,omitempty"`    // met something paused, which is no failure
+	Held     int       `json:"held,omitempty"`    // met something paused or full, which is no failure
 	Again    time.Time `json:"again,omitzero"`    // not before; of one with a key, whose pause is not the broker's
 	Error    string    `json:"error"`
 	Instance string    `json:"instance"`
@@ -363,11 +363,15 @@ const (
 )
 
 // heldPause is the longest pause, beside the route's own backoff, between two
-// looks of a job at something paused, so that resuming is soon seen.
+// looks of a job at something paused or full, so that its end is soon seen.
 const heldPause = 30 * time.Second
 
-// jobFailed postpones a job, or gives it up after its last attempt. One that
-// met a paused route or worker has not failed, however long that lasts.
+// isHeldUp says that an error is nobody's failure and passes: something paused,
+// or no room where it goes on to.
+func isHeldUp(err error) bool { return errors.Is(err, ErrPaused) || errors.Is(err, ErrFull) }
+
+// jobFailed postpones a job, or gives it up after its last attempt. One that is
+// held up has not failed, however long that lasts.
 func (w *Instance) jobFailed(in *inbound, answer Msg, cause error) *ending {
 	j := in.job
 	text := "the handler answered " + clip(strings.Join(answer, " "))
@@ -379,8 +383,8 @@ func (w *Instance) jobFailed(in *inbound, answer Msg, cause error) *ending {
 	how := in.countFailure(answer, cause, text)
 	what := "a job failed and is tried again"
 	var wait time.Duration
-	if errors.Is(cause, ErrPaused) && !given {
-		what = "a job met something paused and is tried again"
+	if isHeldUp(cause) && !given {
+		what = "a job met something paused or full and is tried again"
 		j.tried.Held++
 		wait = min(doubling(j.backoff, j.tried.Held), jitter(max(j.backoff, heldPause)))
 	} else {
@@ -404,7 +408,7 @@ func (w *Instance) jobFailed(in *inbound, answer Msg, cause error) *ending {
 func (in *inbound) countFailure(answer Msg, cause error, text string) *ending {
 	span, _ := outcomeOf(answer, cause)
 	switch {
-	case errors.Is(cause, ErrPaused):
+	case isHeldUp(cause):
 	case errors.Is(cause, context.DeadlineExceeded) && clock() >= in.deadline:
 		in.route.timedOut()
 		return tooLate

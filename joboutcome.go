@@ -70,7 +70,11 @@ func (w *Instance) forwardJob(in *inbound, out Msg) *ending {
 		case errors.As(err, &large) && large.kind == ErrTooLarge:
 			w.giveUpJob(in, large)
 		default:
-			w.fail(in, &fabricError{ErrFailed, "could not forward: " + err.Error(), route.String()})
+			kind := ErrFailed
+			if errors.Is(err, ErrFull) {
+				kind = ErrFull
+			}
+			w.fail(in, &fabricError{kind, "could not forward: " + err.Error(), route.String()})
 		}
 	}
 	sp := in.ctx.span.forward(route, int(in.hops)+1)
