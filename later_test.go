@@ -443,7 +443,8 @@ func TestLater_NeedsAServerThatKnowsIt(t *testing.T) {
 			if (err == nil) != ok[i] {
 				t.Errorf("%q: %v", version, err)
 			}
-			if err != nil && (!errors.Is(err, bucket.ErrTooOld) || !strings.Contains(err.Error(), version) || !strings.Contains(err.Error(), "nats-server 2.1")) {
+			want := []string{"delayed messages need nats-server 2.12 or newer, this one is ", "cron and every need nats-server 2.14 or newer, this one is "}[i]
+			if err != nil && (!errors.Is(err, bucket.ErrTooOld) || !strings.Contains(err.Error(), want+version)) {
 				t.Errorf("%v", err)
 			}
 		}

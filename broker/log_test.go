@@ -105,6 +105,9 @@ func TestCheckVersion(t *testing.T) {
 		if err != nil && (!strings.Contains(err.Error(), "2.12") || !strings.Contains(err.Error(), version)) {
 			t.Errorf("%v does not name both versions", err)
 		}
+		if parts := strings.Split(version, "."); err != nil && len(parts) == 3 && !strings.Contains(err.Error(), "for the atomic batches and per-message TTLs of durable routes") {
+			t.Errorf("%v does not name the features", err)
+		}
 	}
 }
 

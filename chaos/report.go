@@ -82,16 +82,10 @@ func (r *Report) accuse(format string, args ...any) {
 	r.Problems = append(r.Problems, fmt.Sprintf(format, args...))
 }
 
-// shown are the problems of one sort that are written out.
-const shown = 20
-
 // accuseAll enters what is wrong of one sort.
 func (r *Report) accuseAll(what string, ids []string) {
-	for _, id := range ids[:min(len(ids), shown)] {
+	for _, id := range ids {
 		r.accuse("%s: %s", what, id)
-	}
-	if len(ids) > shown {
-		r.accuse("%s: %d more", what, len(ids)-shown)
 	}
 }
 

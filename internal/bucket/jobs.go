@@ -178,20 +178,26 @@ func (s jobs) partition(p int) string {
 func (s jobs) held() string { return s.prefix + ".held." + s.worker + ".>" }
 func (s jobs) ids() string  { return s.prefix + ".id." + s.worker + ".>" }
 
+func (s jobs) subjects() []string { return []string{s.subject(), s.held(), s.ids()} }
+
+// closed is all that the stream takes while it is removed, so that nothing comes in between.
+func (s jobs) closed() string { return s.prefix + ".closed." + s.worker }
+
 func (s jobs) create(ctx context.Context, js jetstream.JetStream) error {
 	return createStream(ctx, js, s.wanted())
 }
 
 func (s jobs) wanted() jetstream.StreamConfig {
 	return jetstream.StreamConfig{
-		Name: s.stream(), Subjects: []string{s.subject(), s.held(), s.ids()}, Description: "Damrey: jobs of " + s.worker,
+		Name: s.stream(), Subjects: s.subjects(), Description: "Damrey: jobs of " + s.worker,
 		Retention: jetstream.WorkQueuePolicy, Discard: jetstream.DiscardNew, AllowDirect: true,
 		MaxMsgs: unlimited(s.limits.Messages), MaxBytes: unlimited(s.limits.Bytes), Duplicates: duplicates,
 		AllowAtomicPublish: true, AllowMsgTTL: true, // for ids of the application's own
 	}
 }
 
-// merge sets the limits. That they are below what is stored is no matter: nothing is removed, and new ones are refused.
+// merge sets the limits. That they are below what is stored is no matter: nothing is removed, and new ones are refused. It opens
+// a stream again whose removal was interrupted.
 func (s jobs) merge(cfg config) (changed bool, err error) {
 	for field, want := range map[string]int64{
 		"max_msgs": unlimited(s.limits.Messages), "max_bytes": unlimited(s.limits.Bytes),
@@ -209,8 +215,14 @@ func (s jobs) merge(cfg config) (changed bool, err error) {
 	if err := cfg.get("subjects", &subjects); err != nil {
 		return false, err
 	}
-	if !slices.Contains(subjects, s.held()) { // a stream that an older version made
-		cfg.set("subjects", append(subjects, s.held()))
+	has := len(subjects)
+	for _, subject := range s.subjects() {
+		if !slices.Contains(subjects, subject) { // closed, or made by an older version
+			subjects = append(subjects, subject)
+		}
+	}
+	if len(subjects) > has {
+		cfg.set("subjects", slices.DeleteFunc(subjects, func(subject string) bool { return subject == s.closed() }))
 		changed = true
 	}
 	return changed, nil

@@ -20,7 +20,7 @@ func RemoveJobs(ctx context.Context, js jetstream.JetStream, prefix, worker stri
 		return false, err
 	}
 	open := cfg["subjects"]
-	cfg.set("subjects", []string{prefix + ".closed." + worker})
+	cfg.set("subjects", []string{s.closed()})
 	if err := writeConfig(ctx, js, s.stream(), cfg); err != nil {
 		return false, fmt.Errorf("stream %s: %w", s.stream(), err)
 	}
