@@ -181,6 +181,12 @@ func (w *Instance) enqueue(all []inbound) {
 // is the time, and what it returns is the time then.
 func (w *Instance) process(in *inbound, now moment) moment {
 	if in.job != nil {
+		if in.job.begun != nil {
+			begins := w.noteBegun(in)
+			if now = clock(); !begins {
+				return now
+			}
+		}
 		if in.job.part != nil && !in.job.part.starts(in) {
 			return now
 		}

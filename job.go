@@ -20,9 +20,13 @@ import (
 const (
 	// progressEvery is how often the broker is told that a job is in hand.
 	progressEvery = bucket.AckWait / 4
-	// deathLimit is how often a job may come again without having failed: its
-	// instances died, or were cut off, while they had it.
-	deathLimit = 20
+	// suspectAfter is how often a job may come again without having failed: its
+	// instances died, or were cut off, while they had it. From then on it is watched:
+	// it runs alone, so that what was only in the same hand is not taken for what they
+	// die of, and before that it is noted that it is begun.
+	suspectAfter = 10
+	// deathLimit is how often in a row a watched job may be begun and come to no end.
+	deathLimit = 10
 )
 
 // What a dead letter says in headers, beside those of the message.
@@ -49,7 +53,8 @@ type job struct {
 	tried    tried
 	attempts int
 	backoff  time.Duration
-	over     bool // guarded by the jobs in hand
+	begun    *tried // not nil: it is watched, and this is noted before it is begun
+	over     bool   // guarded by the jobs in hand
 
 	// Of one with a key; guarded by keyedWork.mu from where it is placed on.
 	keyed     bool
@@ -67,14 +72,15 @@ type job struct {
 	rescued   bool // it never was, so that nothing can be said of it
 }
 
-// tried is what is remembered of a job's failures, as JSON on
-// <prefix>.tried.<to>.<sequence>.
+// tried is what is remembered of a job's failures, and of what it may have done
+// to its instances, as JSON on <prefix>.tried.<to>.<sequence>.
 type tried struct {
 	ID       string    `json:"id"`
 	Stored   time.Time `json:"stored"` // by the stream; one that is made anew counts from 1 again
 	Failures int       `json:"failures"`
-	Excused  uint64    `json:"excused,omitempty"` // hand-outs until the last that was given back on purpose
+	Excused  uint64    `json:"excused,omitempty"` // hand-outs until the last that surely killed nobody
 	Held     int       `json:"held,omitempty"`    // met something paused or full, which is no failure
+	Begun    int       `json:"begun,omitempty"`   // while watched, each time with no end that is known
 	Again    time.Time `json:"again,omitzero"`    // not before; of one with a key, whose pause is not the broker's
 	Error    string    `json:"error"`
 	Instance string    `json:"instance"`
@@ -200,17 +206,38 @@ func (w *Instance) readJob(ctx context.Context, in *inbound) bool {
 			return false
 		}
 		j.waitOn()
-		if blind := w.blind.Load(); blind > 0 && clock().since(moment(blind)) < blindTime && j.handouts >= j.tried.Excused+deathLimit/2 {
+		if j.tried.Begun >= deathLimit {
+			w.bury(in, fmt.Sprintf("handed out %d times and failed %d times; begun alone %d times in a row, it came to no end: its instances die of it, or lose the broker",
+				j.handouts, j.tried.Failures, j.tried.Begun))
+			return false
+		}
+		if blind := w.blind.Load(); blind > 0 && clock().since(moment(blind)) < blindTime && j.handouts >= j.tried.Excused+suspectAfter {
 			// It went round while nothing could be read.
 			j.tried.Excused = j.handouts
 			w.writeTried(in, fmt.Sprint("excused.", j.handouts), func() {})
 		}
-		if j.handouts > j.tried.Excused+uint64(j.tried.Failures+j.tried.Held)+deathLimit {
-			w.bury(in, fmt.Sprintf("handed out %d times and failed %d times: its instances die of it, or lose the broker", j.handouts, j.tried.Failures))
-			return false
+		if j.handouts > j.tried.Excused+uint64(j.tried.Failures+j.tried.Held)+suspectAfter {
+			begun := j.tried
+			begun.Begun++
+			j.begun, in.cost = &begun, maxMPU
 		}
 	}
-	msg, err := decodeJob(m.Data, typ)
+	if j.begun != nil && !j.keyed {
+		return true // it is decoded when that is noted
+	}
+	if !w.decode(in) {
+		return false
+	}
+	if j.keyed {
+		// Without one, as another version may write it, all are one key.
+		j.key = in.msg.Arg(headerNumber(m.Header, HeaderKey, maxKey))
+	}
+	return true
+}
+
+// decode reads a job's message. It says false when that gave the job up.
+func (w *Instance) decode(in *inbound) bool {
+	msg, err := decodeJob(in.job.msg.Data, in.typ)
 	if err != nil {
 		w.stats.malformed.Add(1)
 		in.route.unreadable()
@@ -218,11 +245,17 @@ func (w *Instance) readJob(ctx context.Context, in *inbound) bool {
 		return false
 	}
 	in.msg = msg
-	if j.keyed {
-		// Without one, as another version may write it, all are one key.
-		j.key = msg.Arg(headerNumber(m.Header, HeaderKey, maxKey))
-	}
 	return true
+}
+
+// noteBegun notes that a watched job is begun, and returns when that is stored,
+// or cannot be. False when the job has ended meanwhile.
+func (w *Instance) noteBegun(in *inbound) bool {
+	j := in.job
+	noted := make(chan struct{})
+	w.note(in, *j.begun, fmt.Sprint("begun.", j.handouts), func() { close(noted) })
+	<-noted
+	return j.keyed || w.jobs.has(j) && w.decode(in) // a partition sees by itself
 }
 
 // waitOn goes on with the pause after a failure that began elsewhere. Should the
@@ -240,10 +273,12 @@ func (w *Instance) jobEnvelope(h nats.Header, typ, from string) envelope {
 		e.reply = ""
 	}
 	e.hops = int32(headerNumber(h, HeaderHops, 0))
-	e.cost = int32(headerNumber(h, HeaderCost, DefaultCommandMPU))
+	e.cost = costOf(h)
 	e.trace = traceOf(h, time.Now())
 	return e
 }
+
+func costOf(h nats.Header) int32 { return int32(headerNumber(h, HeaderCost, DefaultCommandMPU)) }
 
 // headerNumber reads a number that is not negative and fits 31 bits.
 func headerNumber(h nats.Header, name string, otherwise int) int {
@@ -319,7 +354,7 @@ func (j *job) giveBack() {
 // failure, and no death: before it could be taken for one it is written down.
 func (w *Instance) handBackJob(in *inbound) {
 	j := in.job
-	if j.handouts < j.tried.Excused+deathLimit/2 {
+	if j.handouts < j.tried.Excused+suspectAfter {
 		w.handBackNow(in)
 		return
 	}
@@ -432,12 +467,23 @@ func (w *Instance) postpone(in *inbound, what, text string, wait time.Duration) 
 	w.writeTried(in, fmt.Sprintf("failed.%d.%d", j.tried.Failures, j.tried.Held), func() { w.letComeAgain(in, wait) })
 }
 
-// writeTried stores what is known of a job's failures, and goes on then, also
-// when it cannot be stored. what tells this note of the job from its others.
+// writeTried notes what became of a job that its instance has survived, so that
+// it is not watched any more.
 func (w *Instance) writeTried(in *inbound, what string, then func()) {
 	j := in.job
-	j.tried.ID, j.tried.Stored, j.tried.Instance, j.tried.At = j.id(), j.stored.UTC(), w.id, time.Now().UTC()
-	data, err := json.Marshal(j.tried)
+	if j.begun != nil {
+		j.tried.Excused = j.handouts
+	}
+	j.tried.Begun = 0
+	w.note(in, j.tried, what, then)
+}
+
+// note stores what is known of a job, and goes on then, also when it cannot be
+// stored. what tells this note of the job from its others.
+func (w *Instance) note(in *inbound, t tried, what string, then func()) {
+	j := in.job
+	t.ID, t.Stored, t.Instance, t.At = j.id(), j.stored.UTC(), w.id, time.Now().UTC()
+	data, err := json.Marshal(t)
 	if err != nil {
 		data = nil // strings, numbers and a time always marshal
 	}

@@ -2,59 +2,198 @@ package damrey_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
+	"net"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/damrey/damrey"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// handOut gives the first job of w to somebody who takes it n times and never says what became of it.
-func handOut(t *testing.T, js jetstream.JetStream, n int) {
+// handOut gives the jobs of w, so many, to somebody who takes them n times and never says what became of them.
+func handOut(t *testing.T, js jetstream.JetStream, jobs, n int) {
 	t.Helper()
 	work, err := js.Consumer(t.Context(), "DAMREY_JOBS_w", "work")
 	must(t, err)
 	for range n {
-		m, err := work.Next(jetstream.FetchMaxWait(patience))
-		must(t, err)
-		must(t, m.Nak())
+		var all []jetstream.Msg
+		for range jobs {
+			m, err := work.Next(jetstream.FetchMaxWait(patience))
+			must(t, err)
+			all = append(all, m)
+		}
+		for _, m := range all {
+			must(t, m.Nak())
+		}
 	}
 }
 
-// A job that came again and again and never failed has killed those who had it. It goes to the dead letters before
-// it is looked at; one that came again a few times is handled.
+// mortal dials for an instance. Once it is dead nothing leaves it.
+type mortal struct {
+	mu   sync.Mutex // guards what follows
+	dead bool
+	conn net.Conn
+}
+
+func (m *mortal) Dial(network, address string) (net.Conn, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.dead {
+		return nil, errors.New("it is dead")
+	}
+	var err error
+	m.conn, err = net.Dial(network, address)
+	return m.conn, err
+}
+
+func (m *mortal) die() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.dead = true
+	_ = m.conn.Close() // it may be closed
+}
+
+// noteOf is the last note of w's job of that sequence, as those who keep such notes have it.
+func noteOf(t *testing.T, js jetstream.JetStream, sequence uint64) (note map[string]any) {
+	t.Helper()
+	tried, err := js.Stream(t.Context(), "DAMREY_TRIED")
+	must(t, err)
+	m, err := tried.GetLastMsgForSubject(t.Context(), fmt.Sprintf("damrey.tried.w.%d", sequence))
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return nil
+	}
+	must(t, err)
+	must(t, json.Unmarshal(m.Data, &note))
+	return note
+}
+
+// A job that came again and again and whose instances died each time after they had begun it goes to the dead letters
+// before it is looked at. Those that were in the same hands are handled.
 func TestDurable_WhatKillsItsInstancesIsADeadLetter(t *testing.T) {
+	t.Parallel()
+	f := newFabric(t)
+	f.register("src", durably("x", "w"))
+	f.put(damrey.Registration{Name: "w", MPU: 5})
+	js := f.jobs("w")
+	src := f.serve(f.instance(damrey.Config{Name: "src"}))
+	const all = 5
+	for _, arg := range []string{"deadly", "1", "2", "3", "4"} {
+		must(t, src.Send(f.context(), "x", arg))
+	}
+	handOut(t, js, all, 10)
+	work, err := js.Consumer(t.Context(), "DAMREY_JOBS_w", "work")
+	must(t, err)
+	soon := work.CachedInfo().Config
+	soon.AckWait = 500 * time.Millisecond // what a dead one had comes soon
+	_, err = js.UpdateConsumer(t.Context(), "DAMREY_JOBS_w", soon)
+	must(t, err)
+
+	for death := 1; death <= 10; death++ {
+		var link mortal
+		w := f.instance(damrey.Config{Name: "w"}, damrey.WithDrainTime(0), damrey.WithConnect(damrey.ConnectConfig{
+			URL: f.srv.ClientURL(), Options: []nats.Option{nats.SetCustomDialer(&link)},
+		}))
+		died, beside := make(chan struct{}), make(chan string, all)
+		w.Handle("*", func(ctx context.Context, in damrey.Msg) (damrey.Msg, error) {
+			if in.Arg(0) != "deadly" {
+				beside <- in.Arg(0)
+				<-ctx.Done()
+				return nil, ctx.Err()
+			}
+			if note := noteOf(t, js, 1); note["begun"] != float64(death) {
+				t.Errorf("it was begun %d times; noted is %v", death, note)
+			}
+			select { // time enough for others to begin beside it
+			case arg := <-beside:
+				t.Errorf("%s was begun beside it", arg)
+			case <-time.After(20 * time.Millisecond):
+			}
+			link.die()
+			close(died)
+			<-ctx.Done()
+			return nil, ctx.Err()
+		})
+		f.serve(w)
+		await(t, "it dies", died)
+		go w.Stop() // of what is left of it
+	}
+
+	var e effects
+	f.worker("w", e.handle)
+	eventually(t, "nothing is left", func() bool { return stored(t, js, "DAMREY_JOBS_w") == 0 })
+	if n := stored(t, js, "DAMREY_DEAD"); e.has("deadly") || e.len() != all-1 || n != 1 {
+		t.Errorf("handled: %v; %d dead letters", e.seen, n)
+	}
+	dead, err := js.Stream(t.Context(), "DAMREY_DEAD")
+	must(t, err)
+	m, err := dead.GetLastMsgForSubject(t.Context(), "damrey.dead.w.x.src")
+	must(t, err)
+	why := m.Header.Get(damrey.HeaderDeadError)
+	if string(m.Data) != `["REQUEST","x","deadly"]` || !strings.Contains(why, "and failed 0 times; begun alone 10 times in a row") {
+		t.Errorf("the letter has %s and says %q", m.Data, why)
+	}
+}
+
+// A job that came again and again and was never begun is handled, and noted before only when it came often.
+func TestDurable_WhatWasNeverBegunKillsNobody(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		handouts int
-		dead     bool
-	}{{5, false}, {20, true}} {
+		begun    any
+	}{{5, nil}, {9, nil}, {10, 1.0}, {40, 1.0}} {
 		f := newFabric(t)
 		f.register("src", durably("x", "w"))
 		f.register("w")
 		js := f.jobs("w")
 		src := f.serve(f.instance(damrey.Config{Name: "src"}))
-		must(t, src.Send(f.context(), "x", "deadly"))
-		handOut(t, js, c.handouts)
-		var ran atomic.Int64
-		w := f.worker("w", func(context.Context, damrey.Msg) (damrey.Msg, error) { ran.Add(1); return nil, nil })
-		eventually(t, "nothing is left", func() bool { return stored(t, js, "DAMREY_JOBS_w") == 0 })
-		if !c.dead {
-			if ran.Load() != 1 || w.Stats().Dead != 0 {
-				t.Errorf("handed out %d times it ran %d times, %d are dead", c.handouts, ran.Load(), w.Stats().Dead)
+		must(t, src.Send(f.context(), "x", "slow"))
+		handOut(t, js, 1, c.handouts)
+		var e effects
+		f.worker("w", func(ctx context.Context, in damrey.Msg) (damrey.Msg, error) {
+			if note := noteOf(t, js, 1); note["begun"] != c.begun {
+				t.Errorf("handed out %d times, noted is %v", c.handouts, note)
 			}
-			continue
+			return e.handle(ctx, in)
+		})
+		eventually(t, "nothing is left", func() bool { return stored(t, js, "DAMREY_JOBS_w") == 0 })
+		if e.seen["slow"] != 1 || stored(t, js, "DAMREY_DEAD") != 0 {
+			t.Errorf("handed out %d times it ran %d times, %d are dead", c.handouts, e.seen["slow"], stored(t, js, "DAMREY_DEAD"))
 		}
-		dead, err := js.Stream(t.Context(), "DAMREY_DEAD")
-		must(t, err)
-		m, err := dead.GetLastMsgForSubject(t.Context(), "damrey.dead.w.x.src")
-		must(t, err)
-		if why := m.Header.Get(damrey.HeaderDeadError); ran.Load() != 0 || !strings.Contains(why, "handed out 21 times and failed 0 times") {
-			t.Errorf("it ran %d times; the letter says %q", ran.Load(), why)
+	}
+}
+
+// What comes often, and cannot be read at last, is a dead letter; what fails has not killed, and is as others then.
+func TestDurable_AWatchedJobEndsAsOthersDo(t *testing.T) {
+	t.Parallel()
+	f := newFabric(t)
+	row := durably("x", "w")
+	row.Attempts = 3
+	f.register("src", row)
+	f.register("w")
+	js := f.jobs("w")
+	src := f.serve(f.instance(damrey.Config{Name: "src"}))
+	must(t, src.Send(f.context(), "x"))
+	_, err := js.PublishMsg(t.Context(), &nats.Msg{Subject: "damrey.job.w.x.src", Data: []byte(`["REQUEST"`), Header: nats.Header{damrey.HeaderID: {"broken"}}})
+	must(t, err)
+	handOut(t, js, 2, 15)
+	var ran atomic.Int64
+	f.worker("w", func(context.Context, damrey.Msg) (damrey.Msg, error) {
+		note, attempt := noteOf(t, js, 1), ran.Add(1)
+		if watched := note["begun"] == 1.0; watched != (attempt == 1) || note["failures"] != float64(attempt-1) {
+			t.Errorf("before attempt %d noted is %v", attempt, note)
 		}
+		return damrey.Fail("no stock"), nil
+	})
+	eventually(t, "nothing is left", func() bool { return stored(t, js, "DAMREY_JOBS_w") == 0 })
+	if dead := stored(t, js, "DAMREY_DEAD"); ran.Load() != 3 || dead != 2 {
+		t.Errorf("it ran %d times; %d dead letters", ran.Load(), dead)
 	}
 }
 

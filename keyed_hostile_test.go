@@ -4,7 +4,9 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -19,6 +21,7 @@ import (
 // Keys and the partition that they are in.
 const (
 	keyA, partitionA = "a", 12
+	keyQ             = "q"        // in the same one
 	keyB             = "order-42" // in another one
 )
 
@@ -177,6 +180,60 @@ func TestKeyed_FailuresCannotBeReadForAWhile(t *testing.T) {
 	eventually(t, "it is handled", func() bool { return e.has("a 0") })
 	if n := stored(t, js, "DAMREY_DEAD"); n > 0 {
 		t.Errorf("%d dead letters", n)
+	}
+}
+
+// Those behind a message that kills its instances, of its key and of others, come again with it as often. They are
+// handled, in their order, when it is a dead letter.
+func TestKeyed_WhatKillsItsInstancesTakesNobodyWithIt(t *testing.T) {
+	t.Parallel()
+	f, src, js := keyedFabric(t)
+	all := [][]string{{keyA, "deadly"}, {keyA, "1"}, {keyQ, "1"}, {keyA, "2"}, {keyA, "3"}}
+	for _, args := range all {
+		must(t, src.Send(f.context(), "x", args...))
+	}
+	var deadly *nats.Msg
+	for range 20 {
+		handed := f.stranger(partitionA, len(all))
+		for _, m := range handed {
+			must(t, m.Nak())
+		}
+		deadly = handed[0]
+	}
+	meta, err := deadly.Metadata()
+	must(t, err)
+	note, err := json.Marshal(map[string]any{"id": deadly.Header.Get(damrey.HeaderID), "stored": meta.Timestamp, "begun": 10})
+	must(t, err)
+	_, err = js.Publish(t.Context(), fmt.Sprintf("damrey.tried.w.%d", meta.Sequence.Stream), note)
+	must(t, err)
+
+	var mu sync.Mutex // guards ran
+	ran := map[string][]string{}
+	f.worker("w", func(_ context.Context, in damrey.Msg) (damrey.Msg, error) {
+		mu.Lock()
+		defer mu.Unlock()
+		ran[in.Arg(0)] = append(ran[in.Arg(0)], in.Arg(1))
+		if in.Arg(0) == keyA && len(ran[keyA]) == 2 {
+			return damrey.Fail("not yet"), nil
+		}
+		return nil, nil
+	})
+	eventually(t, "nothing is left", func() bool { return stored(t, js, "DAMREY_JOBS_w") == 0 })
+	if !slices.Equal(ran[keyA], []string{"1", "2", "2", "3"}) || !slices.Equal(ran[keyQ], []string{"1"}) {
+		t.Errorf("handled: %v", ran)
+	}
+	for sequence, args := range all {
+		note, failed := noteOf(t, js, uint64(sequence+1)), args[1] == "2" // which is not watched from then on
+		if args[1] != "deadly" && (note["begun"] == 1.0) == failed {
+			t.Errorf("of %v is noted %v", args, note)
+		}
+	}
+	dead, err := js.Stream(t.Context(), "DAMREY_DEAD")
+	must(t, err)
+	m, err := dead.GetLastMsgForSubject(t.Context(), "damrey.dead.w.x.src")
+	must(t, err)
+	if n := dead.CachedInfo().State.Msgs; n != 1 || string(m.Data) != string(deadly.Data) {
+		t.Errorf("%d dead letters, the last is %s", n, m.Data)
 	}
 }
 

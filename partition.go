@@ -354,7 +354,7 @@ func (p *partition) again(in *inbound, wait time.Duration) bool {
 	if err != nil {
 		return false // it could be read before
 	}
-	next.msg = msg
+	next.msg, next.cost = msg, costOf(in.job.msg.Header)
 	p.k.mu.Lock()
 	defer p.k.mu.Unlock()
 	if p.closed || !in.job.first || p.held[in.job.sequence] == nil {
@@ -362,6 +362,7 @@ func (p *partition) again(in *inbound, wait time.Duration) bool {
 	}
 	p.held[in.job.sequence] = next
 	in.job.running, in.job.notBefore = false, clock().add(wait)
+	in.job.begun = nil // it has not killed this instance
 	p.k.leaves(in.job)
 	p.run(next)
 	return true
