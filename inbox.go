@@ -1,9 +1,9 @@
 package damrey
 
 import (
-	"bytes"
 	"strings"
 
+	"github.com/damrey/damrey/internal/bucket"
 	"github.com/nats-io/nats.go"
 	"github.com/rs/zerolog"
 )
@@ -42,9 +42,10 @@ func (l *link) receive(m *nats.Msg) {
 		return
 	}
 	missed := isNoResponders(m)
+	stream, isAck := bucket.ReadAck(m.Data)
 	switch {
-	case !missed && isStreamAck(m):
-		l.streamAck(m)
+	case isAck:
+		l.streamAck(stream)
 	case t.kind == kindSend && missed, t.rest != "" && missed:
 		if !l.comeBack(t.call) {
 			l.count.late.Add(1)
@@ -68,16 +69,12 @@ func isUnstarted(m *nats.Msg) bool {
 	return m.Header != nil && m.Header.Get(headerUnstarted) != ""
 }
 
-// isStreamAck: somebody put a stream over the fabric's subjects, and JetStream
-// acknowledges to the reply subject.
-func isStreamAck(m *nats.Msg) bool {
-	return bytes.HasPrefix(m.Data, []byte(`{"stream":`)) && bytes.Contains(m.Data, []byte(`"seq":`))
-}
-
-func (l *link) streamAck(m *nats.Msg) {
+// streamAck counts that somebody put a stream over the fabric's subjects, and
+// JetStream acknowledges to the reply subject, or says that it cannot store.
+func (l *link) streamAck(stream string) {
 	l.count.streamAcks.Add(1)
 	l.log.warn("a JetStream stream stores this fabric's subjects and acknowledges to senders; dropped. Narrow the stream's subjects, or set no_ack on it",
-		func(e *zerolog.Event) { e.RawJSON("ack", m.Data) })
+		func(e *zerolog.Event) { e.Str("stream", clip(stream)) })
 }
 
 // relay passes a plain worker's answer on to the one who asked first. A STOP

@@ -59,25 +59,44 @@ func TestTrap_ARelayNeverWritesTheTable(t *testing.T) {
 
 func TestTrap_AStreamOverTheSubjectsDoesNotAnswer(t *testing.T) {
 	t.Parallel()
-	f := newFabric(t)
-	f.register("src", to("x", "w"))
-	f.register("w")
-	f.worker("w", echo)
-	js, err := jetstream.New(f.nc)
-	must(t, err)
-	_, err = js.CreateStream(f.context(), jetstream.StreamConfig{Name: "AUDIT", Subjects: []string{"damrey.msg.>"}})
-	must(t, err)
-	src := f.serve(f.instance(damrey.Config{Name: "src"}))
-	for range 20 {
-		got, err := src.Request(f.context(), "x", "1")
-		must(t, err)
-		if got.Arg(0) != "1" {
-			t.Fatalf("the stream's acknowledgement was taken for an answer: %q", got)
-		}
+	for name, audit := range map[string]jetstream.StreamConfig{
+		"it stores":  {},
+		"it is full": {MaxMsgs: 1, Discard: jetstream.DiscardNew},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := newFabric(t)
+			f.register("src", to("x", "w"), to("on", "passer"))
+			f.register("w")
+			f.register("passer", to("x", "w"))
+			f.worker("w", echo)
+			f.worker("passer", func(_ context.Context, in damrey.Msg) (damrey.Msg, error) {
+				return damrey.Msg{damrey.REQUEST, "x", in.Arg(0)}, nil
+			})
+			f.bridge()
+			js, err := jetstream.New(f.nc)
+			must(t, err)
+			audit.Name, audit.Subjects = "AUDIT", []string{"damrey.msg.>"}
+			_, err = js.CreateStream(f.context(), audit)
+			must(t, err)
+			src := f.serve(f.instance(damrey.Config{Name: "src"}))
+			for range 20 {
+				for _, typ := range []string{"x", "on"} {
+					got, err := src.Request(f.context(), typ, "1")
+					must(t, err)
+					if got.Arg(0) != "1" {
+						t.Fatalf("the stream's word was taken for an answer: %q", got)
+					}
+				}
+				if got := f.ask("damrey.out.src.x", `["REQUEST","x","1"]`); got != `["RESPONSE","x","1"]` {
+					t.Fatalf("the stream's word was taken for an answer: %s", got)
+				}
+			}
+			must(t, src.Send(f.context(), "x", "1"))
+			must(t, src.Flush(f.context()))
+			eventually(t, "its words are counted", func() bool { return src.Stats().StreamAcks == 41 })
+		})
 	}
-	must(t, src.Send(f.context(), "x", "1"))
-	must(t, src.Flush(f.context()))
-	eventually(t, "its acknowledgements are counted", func() bool { return src.Stats().StreamAcks == 21 })
 }
 
 func TestTrap_APlainSubscriptionHidesThatNobodyIsThere(t *testing.T) {

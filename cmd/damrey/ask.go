@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/damrey/damrey"
+	"github.com/damrey/damrey/internal/bucket"
 	"github.com/damrey/damrey/internal/wire"
 )
 
@@ -77,6 +78,7 @@ type conversation struct {
 	nc      *nats.Conn
 	inbox   string
 	answers *nats.Subscription
+	warned  bool // of a stream over the fabric's subjects
 }
 
 // open connects as the worker. The caller closes the connection.
@@ -146,6 +148,7 @@ func (c *conversation) await(ctx context.Context, asked, from, typ string) (repl
 			}, nil
 		case err != nil:
 			return reply{}, fmt.Errorf("wait for the answer: %w", err)
+		case c.isAck(m):
 		default:
 			r := readReply(m, typ)
 			r.where, r.spent = cmp.Or(r.where, from+"→"+typ), timeout
@@ -155,6 +158,17 @@ func (c *conversation) await(ctx context.Context, asked, from, typ string) (repl
 			return r, nil
 		}
 	}
+}
+
+// isAck: somebody put a stream over the fabric's subjects, which acknowledges what it stores. That is no answer.
+func (c *conversation) isAck(m *nats.Msg) bool {
+	stream, ok := bucket.ReadAck(m.Data)
+	if ok && !c.warned {
+		c.warned = true
+		c.f.nats.config.Log.Warn().Str("stream", stream).
+			Msg("a JetStream stream stores this fabric's subjects and acknowledges to who asks, which is no answer; narrow its subjects, or set no_ack on it")
+	}
+	return ok
 }
 
 // next is what comes next, until it is time to look where the message is.

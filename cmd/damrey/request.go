@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 
+	"github.com/rs/zerolog"
 	"github.com/spf13/cobra"
 )
 
@@ -20,6 +21,7 @@ It needs a NATS server where an agent or a proxy routes. It ends with 0 for a RE
 TIMEOUT (nobody took the message, or answered in time), 6 for an ERROR.`,
 		Args: fromTypeArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			f.nats.config.Log = a.log.Level(zerolog.WarnLevel)
 			if err := f.check(args[0], args[1]); err != nil {
 				return err
 			}

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/rs/zerolog"
 	"github.com/spf13/cobra"
 
 	"github.com/damrey/damrey"
@@ -25,6 +26,7 @@ until then. Storing goes on trying for 15s and is waited for, unless --timeout s
 known in the end whether the message is stored, it may be: look before you send it again.`,
 		Args: fromTypeArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			f.nats.config.Log = a.log.Level(zerolog.WarnLevel)
 			if err := f.check(args[0], args[1]); err != nil {
 				return err
 			}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/rs/zerolog"
 	"github.com/spf13/cobra"
 
 	"github.com/damrey/damrey"
@@ -41,6 +42,7 @@ func newTraceCommand(a *app) *cobra.Command {
 		Long:  traceHelp,
 		Args:  fromTypeArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			f.nats.config.Log = a.log.Level(zerolog.WarnLevel)
 			if err := f.check(args[0], args[1]); err != nil {
 				return err
 			}
