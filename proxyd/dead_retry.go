@@ -85,6 +85,21 @@ func (d *deadLetters) routeOf(ctx context.Context, letter *jetstream.RawStreamMs
 	if route == nil {
 		return nil, stays("worker %q has no route for type %q any more; type `damrey worker chg %s --command %s=%s,durable`", from, typ, from, typ, worker)
 	}
+	if route.Durable {
+		return route, nil // a message waits where the route or its worker is paused
+	}
+	to, err := d.table.get(ctx, route.To)
+	if err != nil {
+		return nil, err
+	}
+	rows := []damrey.Registration{e.reg}
+	if to != nil && to.damage == nil && route.To != from {
+		rows = append(rows, to.reg)
+	}
+	// An instance of a paused worker answers no send: the message would be gone.
+	if why := damrey.NewTable(d.store.prefix, rows, nil).Refusal(route); why != "" {
+		return nil, stays("%s (%s)", why, route)
+	}
 	return route, nil
 }
 

@@ -415,6 +415,82 @@ func TestDead_RetriesOnADirectRoute(t *testing.T) {
 	}
 }
 
+// An instance of a paused worker drops a send, so a letter is sent to none.
+func TestDead_LettersStayWhileADirectRouteIsPaused(t *testing.T) {
+	t.Parallel()
+	r := newDeadRig(t)
+	r.write("damrey.dead.v.order.src", `["REQUEST","order","stock"]`)
+	got := make(chan damrey.Msg, 1)
+	r.register("v")
+	r.serve("v", func(_ context.Context, in damrey.Msg) (damrey.Msg, error) {
+		select {
+		case got <- in:
+		default: // one is enough
+		}
+		return nil, nil
+	})
+	for _, c := range []struct {
+		command      damrey.Command
+		targetPaused bool
+		says         string
+	}{
+		{damrey.Command{Name: "order", Worker: "v", Paused: true}, false, "the route is paused; resume it with `damrey route resume src order` (src→order→v)"},
+		{damrey.Command{Name: "*", Worker: "v", Paused: true}, false, "`damrey route resume src '*'`"},
+		{damrey.Command{Name: "order", Worker: "v"}, true, "worker \"v\" is paused; resume it with `damrey worker resume v` (src→order→v)"},
+	} {
+		r.register("src", c.command)
+		if _, err := r.api.Put(t.Context(), damrey.Registration{Name: "v", Paused: c.targetPaused}, ""); err != nil {
+			t.Fatal(err)
+		}
+		_, err := r.api.RetryDead(t.Context(), 1)
+		if status(err) != 409 || !strings.Contains(err.Error(), c.says) || !strings.Contains(err.Error(), "the letter stays") {
+			t.Errorf("%+v: %v", c, err)
+		}
+		if r.stored("DAMREY_DEAD") != 1 {
+			t.Fatalf("%+v: the letter is gone", c)
+		}
+	}
+	r.register("v")
+	sequence := uint64(0)
+	eventually(t, "a message arrives when the instance has heard that its worker is resumed", func() bool {
+		sequence++
+		if _, err := r.api.RetryDead(t.Context(), sequence); err != nil {
+			t.Fatal(err)
+		}
+		r.write("damrey.dead.v.order.src", `["REQUEST","order","stock"]`)
+		return len(got) > 0
+	})
+}
+
+// A durable route that is paused stores a letter's message where its others wait.
+func TestDead_RetriesOnADurableRouteThatIsPaused(t *testing.T) {
+	t.Parallel()
+	r := newDeadRig(t)
+	got := make(chan damrey.Msg, 1)
+	r.register("w")
+	r.serve("w", func(_ context.Context, in damrey.Msg) (damrey.Msg, error) { got <- in; return nil, nil })
+	route := durably("order", "w")
+	route.Paused = true
+	r.register("src", route)
+	r.write("damrey.dead.w.order.src", `["REQUEST","order","stock"]`)
+	if _, err := r.api.RetryDead(t.Context(), 1); err != nil || r.stored("DAMREY_DEAD") != 0 {
+		t.Fatalf("%v, %d letters", err, r.stored("DAMREY_DEAD"))
+	}
+	held, err := bucket.HeldCount(t.Context(), r.js, "damrey", "w")
+	if err != nil || held != 1 || len(got) != 0 {
+		t.Fatalf("%d wait aside, %d were handled; %v", held, len(got), err)
+	}
+	r.register("src", durably("order", "w"))
+	select {
+	case in := <-got:
+		if !slices.Equal(in, message("order", "stock")) {
+			t.Errorf("%q", in)
+		}
+	case <-time.After(20 * time.Second):
+		t.Fatal("the message did not go on when its route was resumed")
+	}
+}
+
 // A program without the library may answer whatever has a reply subject.
 func TestDead_RetriesToAPlainWorker(t *testing.T) {
 	t.Parallel()
