@@ -213,15 +213,6 @@ func (b *Bridge) prepare(o *outgoing, m *nats.Msg) *fabricError {
 	return nil
 }
 
-// refusalOf is a route's refusal, or that of a paused worker at its end: the
-// bridge knows all rows, and a send that waits for its fate learns of it.
-func refusalOf(table *Table, r *Route) *fabricError {
-	if !r.Durable && table.Row(r.To).paused() {
-		return workerPaused(r.To, r.String())
-	}
-	return r.refusal()
-}
-
 // pass pushes on. A request's answer comes past the bridge; with confirm it is
 // a send, and its fate is the answer.
 func (b *Bridge) pass(o *outgoing, confirm bool) {

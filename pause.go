@@ -32,6 +32,24 @@ func (r *Route) refusal() *fabricError {
 	return &fabricError{ErrPaused, fmt.Sprintf("the route is paused; resume it with `damrey route resume %s %s`", r.From, command), r.String()}
 }
 
+// refusalOf is a route's refusal, or that of a paused worker at its end: who
+// knows all rows can say so of a send too, which an instance would not answer.
+func refusalOf(table *Table, r *Route) *fabricError {
+	if !r.Durable && table.Row(r.To).paused() {
+		return workerPaused(r.To, r.String())
+	}
+	return r.refusal()
+}
+
+// Refusal says what is paused on the way of a message along r, and how to resume
+// it. Empty: nothing is, or the message is stored and waits.
+func (t *Table) Refusal(r *Route) string {
+	if fe := refusalOf(t, r); fe != nil {
+		return fe.text
+	}
+	return ""
+}
+
 // workerPaused is what a paused worker's instances answer.
 func workerPaused(worker, at string) *fabricError {
 	return &fabricError{ErrPaused, fmt.Sprintf("worker %q is paused; resume it with `damrey worker resume %s`", worker, worker), at}

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"net/http"
 	"strconv"
 	"strings"
@@ -229,26 +228,12 @@ func (l *link) publishBoth(s *storing, attempt int) error {
 	if s.marker == nil {
 		return l.nc.PublishMsg(s.msg)
 	}
-	// What was begun before is given up by the server. Headers are copied, since
-	// an attempt before may still be held up in publishing.
-	batch := fmt.Sprintf("%s-%d-%d", l.inboxToken(), s.id, attempt)
-	first, last := *s.marker, *s.msg
-	first.Header, last.Header = maps.Clone(first.Header), maps.Clone(last.Header)
-	first.Header[headerBatchID], last.Header[headerBatchID] = []string{batch}, []string{batch}
-	first.Header[headerBatchSequence], last.Header[headerBatchSequence] = []string{"1"}, []string{"2"}
-	last.Header[headerBatchCommit] = []string{"1"}
-	if err := l.nc.PublishMsg(&first); err != nil {
+	first, last := bucket.Both(fmt.Sprintf("%s-%d-%d", l.inboxToken(), s.id, attempt), s.marker, s.msg)
+	if err := l.nc.PublishMsg(first); err != nil {
 		return err
 	}
-	return l.nc.PublishMsg(&last)
+	return l.nc.PublishMsg(last)
 }
-
-// JetStream's for an atomic batch.
-const (
-	headerBatchID       = "Nats-Batch-Id"
-	headerBatchSequence = "Nats-Batch-Sequence"
-	headerBatchCommit   = "Nats-Batch-Commit"
-)
 
 // onStored is called in the inbox's order with what follows the mark.
 func (l *link) onStored(text string, m *nats.Msg) {
@@ -278,9 +263,9 @@ func (l *link) onStored(text string, m *nats.Msg) {
 		l.endStore(id, l.stores.full(id, ack.Error))
 	case ack.Error.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence, ack.Error.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequenceConstant:
 		go l.compareMarker(id)
-	case ack.Error.ErrorCode == codeBatchIncomplete, ack.Error.ErrorCode == codeBatchesTooMany:
+	case ack.Error.ErrorCode == bucket.CodeBatchIncomplete, ack.Error.ErrorCode == bucket.CodeBatchesTooMany:
 		l.stores.later(id, backoff(1), ack.Error)
-	case ack.Error.ErrorCode == codeInProcess:
+	case ack.Error.ErrorCode == bucket.CodeInProcess:
 		l.stores.doubtful(id)
 		l.stores.later(id, backoff(1), ack.Error)
 	case ack.Error.Code == http.StatusServiceUnavailable:
@@ -326,14 +311,6 @@ func (l *link) refuseStore(id uint64, why error) {
 	t.mu.Unlock()
 	l.endStore(id, err)
 }
-
-// JetStream's for an atomic batch that lost a part, for too many at a time, and
-// for a message of a cluster that is being stored under the same id just now.
-const (
-	codeBatchIncomplete = 10176
-	codeBatchesTooMany  = 10210
-	codeInProcess       = 10158
-)
 
 // compareMarker looks what was stored under an id that was used before.
 func (l *link) compareMarker(id uint64) {

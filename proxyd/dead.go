@@ -124,7 +124,8 @@ func (p *Proxy) routeDead(a huma.API) {
 		OperationID: "retry-dead", Method: http.MethodPost, Path: "/v1/dead/{sequence}/retry", Tags: []string{"dead letters"},
 		Summary: "Send a dead letter along today's route, and remove it",
 		Description: "The route is the one that its sender has for its type now. It is removed only when the message is stored, " +
-			"or on a direct route was taken by an instance. 409 says why it stays; 404 and 410 that it is gone.",
+			"or on a direct route was taken by an instance. What is stored is known as long as the letter is there, so that another " +
+			"try after an interruption only removes it. 409 says why it stays; 404 and 410 that it is gone.",
 	}, answer(p.retryDead))
 	huma.Register(a, huma.Operation{
 		OperationID: "edit-dead", Method: http.MethodPatch, Path: "/v1/dead/{sequence}", Tags: []string{"dead letters"},

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"strconv"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -13,7 +12,6 @@ import (
 
 	"github.com/damrey/damrey"
 	"github.com/damrey/damrey/internal/api"
-	"github.com/damrey/damrey/internal/bucket"
 	"github.com/damrey/damrey/internal/wire"
 )
 
@@ -36,11 +34,15 @@ func (d *deadLetters) retry(ctx context.Context, sequence uint64) (done api.Retr
 		if route.Durable {
 			done.Delivery = string(damrey.Durable)
 		}
-		already, err := d.send(ctx, route, letter)
+		again, err := d.send(ctx, route, letter)
 		if err != nil {
 			return err
 		}
-		return d.removeSent(ctx, stream, sequence, done, already)
+		if err := d.removeSent(ctx, stream, sequence, done, again); err != nil {
+			return err
+		}
+		d.forget(ctx, again)
+		return nil
 	})
 	return done, err
 }
@@ -85,11 +87,26 @@ func (d *deadLetters) routeOf(ctx context.Context, letter *jetstream.RawStreamMs
 	if route == nil {
 		return nil, stays("worker %q has no route for type %q any more; type `damrey worker chg %s --command %s=%s,durable`", from, typ, from, typ, worker)
 	}
+	if route.Durable {
+		return route, nil // a message waits where the route or its worker is paused
+	}
+	to, err := d.table.get(ctx, route.To)
+	if err != nil {
+		return nil, err
+	}
+	rows := []damrey.Registration{e.reg}
+	if to != nil && to.damage == nil && route.To != from {
+		rows = append(rows, to.reg)
+	}
+	// An instance of a paused worker answers no send: the message would be gone.
+	if why := damrey.NewTable(d.store.prefix, rows, nil).Refusal(route); why != "" {
+		return nil, stays("%s (%s)", why, route)
+	}
 	return route, nil
 }
 
-// send is done when the broker has stored the message or an instance took it. Already says that it had been stored before.
-func (d *deadLetters) send(ctx context.Context, route *damrey.Route, letter *jetstream.RawStreamMsg) (already bool, err error) {
+// send is done when the broker has stored the message or an instance took it.
+func (d *deadLetters) send(ctx context.Context, route *damrey.Route, letter *jetstream.RawStreamMsg) (again resent, err error) {
 	if end, ok := ctx.Deadline(); ok {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithDeadline(ctx, end.Add(-removeTime))
@@ -98,59 +115,7 @@ func (d *deadLetters) send(ctx context.Context, route *damrey.Route, letter *jet
 	if route.Durable {
 		return d.storeAgain(ctx, route, letter)
 	}
-	return false, d.push(ctx, route, letter)
-}
-
-// storeAgain stores a letter as the library stores a message. Nobody waits for its answer any more.
-func (d *deadLetters) storeAgain(ctx context.Context, route *damrey.Route, letter *jetstream.RawStreamMsg) (already bool, err error) {
-	stream := bucket.JobsStream(d.store.prefix, route.To)
-	job, err := jobOf(route, letter)
-	if err != nil {
-		return false, err
-	}
-	// What the client library can ask the broker to check would be stored as a header, and be copied into the next letter.
-	ack, err := d.store.js.PublishMsg(ctx, job)
-	refusal, refused := errors.AsType[*jetstream.APIError](err)
-	switch {
-	case err == nil:
-		return ack.Duplicate, nil
-	case errors.Is(err, nats.ErrMaxPayload):
-		return false, stays("it is larger than the broker's max_payload of %d bytes", d.store.nc.MaxPayload())
-	case errors.Is(err, jetstream.ErrNoStreamResponse), errors.Is(err, nats.ErrNoResponders):
-		if _, err := d.store.js.Stream(ctx, stream); errors.Is(err, jetstream.ErrStreamNotFound) {
-			return false, stays("stream %s is missing, which holds the messages for worker %q (%s); the proxy makes it soon: try again",
-				stream, route.To, route)
-		}
-		return false, err
-	case refused && refusal.ErrorCode == bucket.CodeStoreFailed:
-		return false, stays("stream %s takes no more (%s): %s; let instances of %q work it off, or raise max_messages and max_bytes there",
-			stream, route, refusal.Description, route.To)
-	case refused && refusal.Code == http.StatusServiceUnavailable:
-		return false, err
-	case refused:
-		return false, stays("the broker refuses to store it (%s): %v", route, refusal)
-	}
-	return false, problem(http.StatusServiceUnavailable,
-		"the broker did not say whether it stored the message (%s): %v; the letter stays, and is stored once if you try again within 2 minutes", route, err)
-}
-
-// jobOf is a letter as the library would store it on a route. Handlers know it by the id that it had, and what follows from it
-// has the ids that it would have had. Its hops are counted anew: one that died in a loop is retried when the loop has been
-// taken out of the table.
-func jobOf(route *damrey.Route, letter *jetstream.RawStreamMsg) (*nats.Msg, error) {
-	m, err := route.Job(letter.Data)
-	if err != nil {
-		return nil, stays("%v", err)
-	}
-	id := letter.Header.Get(damrey.HeaderOriginalID)
-	// The same for every retry of one letter, and another when it has become one again.
-	m.Header.Set(damrey.HeaderID, "retry."+strconv.FormatUint(letter.Sequence, 10)+"."+id)
-	for _, name := range []string{damrey.HeaderOriginalID, damrey.HeaderLineage} {
-		if value := letter.Header.Get(name); value != "" {
-			m.Header.Set(name, value)
-		}
-	}
-	return m, nil
+	return resent{}, d.push(ctx, route, letter)
 }
 
 // push publishes a letter on a direct route. NATS keeps the order of a connection, so when a round trip is over, "no
@@ -204,18 +169,18 @@ func nobodyThere(ctx context.Context, back *nats.Subscription) bool {
 }
 
 // removeSent removes a letter that was sent.
-func (d *deadLetters) removeSent(ctx context.Context, stream jetstream.Stream, sequence uint64, done api.Retried, already bool) error {
+func (d *deadLetters) removeSent(ctx context.Context, stream jetstream.Stream, sequence uint64, done api.Retried, again resent) error {
 	err := remove(ctx, stream, sequence)
 	switch {
 	case err == nil:
 		return nil
-	case errors.Is(err, jetstream.ErrMsgNotFound) && already:
+	case errors.Is(err, jetstream.ErrMsgNotFound) && again.already:
 		return problem(http.StatusGone, "dead letter %d is gone: it was retried from another terminal at the same time, and is stored once", sequence)
 	case errors.Is(err, jetstream.ErrMsgNotFound):
 		return nil // removed meanwhile, which is what was to be done
 	case done.Delivery == string(damrey.Durable):
 		return problem(http.StatusServiceUnavailable, "the message is stored (%s), but its dead letter could not be removed: %v; "+
-			"remove it with `damrey dead purge %d`, or try again within 2 minutes: it is stored once", done.Route, err, sequence)
+			"try again%s, which stores nothing and removes it, or remove it with `damrey dead purge %d`", done.Route, err, within(again.jobs), sequence)
 	}
 	return problem(http.StatusServiceUnavailable, "an instance took the message (%s), but its dead letter could not be removed: %v; "+
 		"remove it with `damrey dead purge %d`: to try again would deliver it twice", done.Route, err, sequence)

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -100,6 +102,29 @@ func (r *deadRig) stored(stream string) uint64 {
 		r.t.Fatal(err)
 	}
 	return s.CachedInfo().State.Msgs
+}
+
+// jobs are the messages that are stored for a worker, without ids.
+func (r *deadRig) jobs(worker string) uint64 {
+	r.t.Helper()
+	ids, err := bucket.IDs(r.t.Context(), r.js, "damrey", worker)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return r.stored("DAMREY_JOBS_"+worker) - ids
+}
+
+// restart stops the broker and starts it with what it has stored.
+func (r *deadRig) restart() {
+	r.t.Helper()
+	dir, port := filepath.Dir(r.srv.JetStreamConfig().StoreDir), r.srv.Addr().(*net.TCPAddr).Port
+	stopNATS(r.srv)
+	r.srv = startNATS(r.t, dir, port)
+	r.t.Cleanup(r.stop) // before the broker
+	eventually(r.t, "the streams are back", func() bool {
+		_, err := r.js.Stream(r.t.Context(), "DAMREY_DEAD")
+		return err == nil
+	})
 }
 
 // write puts a letter there as no instance would.
@@ -300,7 +325,7 @@ func TestDead_RetriesOnADurableRouteOfToday(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, want := range map[string]string{
-		"Nats-Msg-Id": "retry.1." + letter.ID, "Damrey-Cost": "3", "Damrey-Attempts": "2", "Damrey-Backoff": "1m0s",
+		"Nats-Msg-Id": fmt.Sprintf("retry.1.%x.%s", letter.Time.UnixNano(), letter.ID), "Damrey-Cost": "3", "Damrey-Attempts": "2", "Damrey-Backoff": "1m0s",
 		"Damrey-Reply": "", "Damrey-Hops": "", "Damrey-Error": "", "Damrey-ID": letter.ID, "Damrey-Lineage": "",
 	} {
 		if got := m.Header.Get(name); got != want {
@@ -373,11 +398,11 @@ func TestDead_CountsHopsAnewAndDropsTheReply(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	job, err := stream.GetMsg(t.Context(), 1)
+	job, err := stream.GetLastMsgForSubject(t.Context(), "damrey.job.w.x.src")
 	if err != nil || job.Header.Get("Damrey-Hops") != "" || job.Header.Get("Damrey-Reply") != "" || job.Header.Get("Damrey-Cost") != "" {
 		t.Errorf("%v, %v", job.Header, err)
 	}
-	if job.Header.Get("Damrey-ID") != "a" || job.Header.Get("Damrey-Lineage") != "a.1" || job.Header.Get("Nats-Msg-Id") != "retry.1.a" {
+	if job.Header.Get("Damrey-ID") != "a" || job.Header.Get("Damrey-Lineage") != "a.1" || job.Header.Get("Nats-Msg-Id") != fmt.Sprintf("retry.1.%x.a", detail.Time.UnixNano()) {
 		t.Errorf("it is another message now: %v", job.Header)
 	}
 }
@@ -412,6 +437,82 @@ func TestDead_RetriesOnADirectRoute(t *testing.T) {
 	}
 	if r.stored("DAMREY_DEAD") != 0 {
 		t.Error("the letter is still there")
+	}
+}
+
+// An instance of a paused worker drops a send, so a letter is sent to none.
+func TestDead_LettersStayWhileADirectRouteIsPaused(t *testing.T) {
+	t.Parallel()
+	r := newDeadRig(t)
+	r.write("damrey.dead.v.order.src", `["REQUEST","order","stock"]`)
+	got := make(chan damrey.Msg, 1)
+	r.register("v")
+	r.serve("v", func(_ context.Context, in damrey.Msg) (damrey.Msg, error) {
+		select {
+		case got <- in:
+		default: // one is enough
+		}
+		return nil, nil
+	})
+	for _, c := range []struct {
+		command      damrey.Command
+		targetPaused bool
+		says         string
+	}{
+		{damrey.Command{Name: "order", Worker: "v", Paused: true}, false, "the route is paused; resume it with `damrey route resume src order` (src→order→v)"},
+		{damrey.Command{Name: "*", Worker: "v", Paused: true}, false, "`damrey route resume src '*'`"},
+		{damrey.Command{Name: "order", Worker: "v"}, true, "worker \"v\" is paused; resume it with `damrey worker resume v` (src→order→v)"},
+	} {
+		r.register("src", c.command)
+		if _, err := r.api.Put(t.Context(), damrey.Registration{Name: "v", Paused: c.targetPaused}, ""); err != nil {
+			t.Fatal(err)
+		}
+		_, err := r.api.RetryDead(t.Context(), 1)
+		if status(err) != 409 || !strings.Contains(err.Error(), c.says) || !strings.Contains(err.Error(), "the letter stays") {
+			t.Errorf("%+v: %v", c, err)
+		}
+		if r.stored("DAMREY_DEAD") != 1 {
+			t.Fatalf("%+v: the letter is gone", c)
+		}
+	}
+	r.register("v")
+	sequence := uint64(0)
+	eventually(t, "a message arrives when the instance has heard that its worker is resumed", func() bool {
+		sequence++
+		if _, err := r.api.RetryDead(t.Context(), sequence); err != nil {
+			t.Fatal(err)
+		}
+		r.write("damrey.dead.v.order.src", `["REQUEST","order","stock"]`)
+		return len(got) > 0
+	})
+}
+
+// A durable route that is paused stores a letter's message where its others wait.
+func TestDead_RetriesOnADurableRouteThatIsPaused(t *testing.T) {
+	t.Parallel()
+	r := newDeadRig(t)
+	got := make(chan damrey.Msg, 1)
+	r.register("w")
+	r.serve("w", func(_ context.Context, in damrey.Msg) (damrey.Msg, error) { got <- in; return nil, nil })
+	route := durably("order", "w")
+	route.Paused = true
+	r.register("src", route)
+	r.write("damrey.dead.w.order.src", `["REQUEST","order","stock"]`)
+	if _, err := r.api.RetryDead(t.Context(), 1); err != nil || r.stored("DAMREY_DEAD") != 0 {
+		t.Fatalf("%v, %d letters", err, r.stored("DAMREY_DEAD"))
+	}
+	held, err := bucket.HeldCount(t.Context(), r.js, "damrey", "w")
+	if err != nil || held != 1 || len(got) != 0 {
+		t.Fatalf("%d wait aside, %d were handled; %v", held, len(got), err)
+	}
+	r.register("src", durably("order", "w"))
+	select {
+	case in := <-got:
+		if !slices.Equal(in, message("order", "stock")) {
+			t.Errorf("%q", in)
+		}
+	case <-time.After(20 * time.Second):
+		t.Fatal("the message did not go on when its route was resumed")
 	}
 }
 
@@ -542,8 +643,98 @@ func TestDead_SaysThatItCouldNotBeRemoved(t *testing.T) {
 			t.Errorf("%v", err)
 		}
 	}
-	if got := r.stored("DAMREY_JOBS_w"); got != 1 {
+	if got := r.jobs("w"); got != 1 {
 		t.Errorf("%d stored", got)
+	}
+	// The first letter of a stream that is made anew is another one.
+	r.stop() // it would make the stream at the same moment
+	if err := r.js.DeleteStream(t.Context(), cfg.Name); err != nil {
+		t.Fatal(err)
+	}
+	if err := bucket.EnsureDead(t.Context(), r.js, "damrey"); err != nil {
+		t.Fatal(err)
+	}
+	r.write("damrey.dead.w.x.src", `["REQUEST","x"]`)
+	next := startProxy(t, r.srv, proxyd.Config{})
+	await(t, next.proxy.Ready())
+	if _, err := next.client().RetryDead(t.Context(), 1); err != nil || r.jobs("w") != 2 || r.stored("DAMREY_DEAD") != 0 {
+		t.Errorf("%v, %d stored, %d letters", err, r.jobs("w"), r.stored("DAMREY_DEAD"))
+	}
+}
+
+// A proxy that ends between storing a letter's message and removing the letter leaves the letter. It is not stored again, even
+// when the message was done since and the broker has forgotten its id.
+func TestDead_ARetryThatWasInterruptedIsStoredOnce(t *testing.T) {
+	t.Parallel()
+	r := newDeadRig(t)
+	r.register("w")
+	r.register("src", durably("order", "w"))
+	var calls atomic.Int64
+	ids := make(chan string, 2)
+	_, stopW := r.serve("w", func(ctx context.Context, _ damrey.Msg) (damrey.Msg, error) {
+		ids <- damrey.MessageID(ctx)
+		if calls.Add(1) == 1 {
+			return nil, damrey.Discard(errors.New("no stock"))
+		}
+		return nil, nil
+	})
+	src, stopSrc := r.serve("src", nil)
+	if err := src.With(damrey.WithID("order-42")).Send(t.Context(), "order", "stock"); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "it is a dead letter, and done", func() bool { return r.stored("DAMREY_DEAD") == 1 && r.jobs("w") == 0 })
+	dead, err := r.js.Stream(t.Context(), "DAMREY_DEAD")
+	if err != nil {
+		t.Fatal(err)
+	}
+	letter, err := dead.GetMsg(t.Context(), 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	first, last := bucket.Both("interrupted", bucket.RetryMarker("damrey", "w", letter), &nats.Msg{
+		Subject: "damrey.job.w.order.src", Data: letter.Data,
+		Header: nats.Header{damrey.HeaderID: {bucket.RetryID(letter) + ".order-42"}, damrey.HeaderOriginalID: {"order-42"}},
+	})
+	if err := r.nc.PublishMsg(first); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.js.PublishMsg(t.Context(), last); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the retried message is done", func() bool { return calls.Load() == 2 && r.jobs("w") == 0 })
+	stopSrc()
+	stopW()
+	r.restart()
+	eventually(t, "the proxy is back and removes the letter", func() bool {
+		done, err := r.api.RetryDead(t.Context(), 1)
+		return err == nil && done == api.Retried{Sequence: 1, Route: "src→order→w", Delivery: "durable"}
+	})
+	if r.stored("DAMREY_DEAD") != 0 || r.jobs("w") != 0 || calls.Load() != 2 {
+		t.Errorf("%d letters, %d jobs, handled %d times", r.stored("DAMREY_DEAD"), r.jobs("w"), calls.Load())
+	}
+	if one, two := <-ids, <-ids; one != "order-42" || two != one {
+		t.Errorf("its ids were %q and %q", one, two)
+	}
+	if left := r.stored("DAMREY_JOBS_w"); left != 1 { // the sender's own id
+		t.Errorf("%d ids are left", left)
+	}
+}
+
+// A stream that takes no batches, as a server before 2.12 or somebody by hand makes it, gets the message alone.
+func TestDead_RetriesWithoutBatches(t *testing.T) {
+	t.Parallel()
+	r := newDeadRig(t)
+	cfg := jetstream.StreamConfig{
+		Name: "DAMREY_JOBS_v", Subjects: []string{"damrey.job.v.>", "damrey.held.v.>", "damrey.id.v.>"},
+		Retention: jetstream.WorkQueuePolicy, Discard: jetstream.DiscardNew, AllowDirect: true,
+	}
+	if _, err := r.js.CreateStream(t.Context(), cfg); err != nil {
+		t.Fatal(err)
+	}
+	r.register("src", durably("x", "v"))
+	r.write("damrey.dead.v.x.src", `["REQUEST","x"]`)
+	if _, err := r.api.RetryDead(t.Context(), 1); err != nil || r.stored("DAMREY_JOBS_v") != 1 || r.stored("DAMREY_DEAD") != 0 {
+		t.Errorf("%v, %d stored, %d letters", err, r.stored("DAMREY_JOBS_v"), r.stored("DAMREY_DEAD"))
 	}
 }
 

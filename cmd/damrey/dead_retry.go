@@ -23,7 +23,8 @@ attempts before them again. Nobody gets their answers any more.
   damrey dead retry --all --worker square --since 1h --rate 50/s
 
 A letter is removed when its message is stored again, or when an instance took it on a direct route.
-One whose route is gone, or that nobody takes, stays; why is said at the end, and the exit code is 1 then.
+One whose route is gone, or that nobody takes, stays, and so does one whose direct route or its worker is
+paused; why is said at the end, and the exit code is 1 then.
 A message that fails again becomes a new letter, which this call does not take up again.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			sequences, filter, err := choice.parse(args)

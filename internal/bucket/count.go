@@ -11,7 +11,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// IDs counts what the stream of jobs of a worker remembers of ids of applications. It counts towards the limits.
+// IDs counts what the stream of jobs of a worker remembers of ids of applications, and of dead letters being retried. It counts towards the limits.
 func IDs(ctx context.Context, js jetstream.JetStream, prefix, worker string) (uint64, error) {
 	s := jobs{prefix: prefix, worker: worker}
 	return count(ctx, js, s.stream(), s.ids())

@@ -192,7 +192,7 @@ func (s jobs) wanted() jetstream.StreamConfig {
 		Name: s.stream(), Subjects: s.subjects(), Description: "Damrey: jobs of " + s.worker,
 		Retention: jetstream.WorkQueuePolicy, Discard: jetstream.DiscardNew, AllowDirect: true,
 		MaxMsgs: unlimited(s.limits.Messages), MaxBytes: unlimited(s.limits.Bytes), Duplicates: duplicates,
-		AllowAtomicPublish: true, AllowMsgTTL: true, // for ids of the application's own
+		AllowAtomicPublish: true, AllowMsgTTL: true, // for ids of the application's own, and dead letters
 	}
 }
 
