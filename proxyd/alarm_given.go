@@ -48,11 +48,11 @@ func (a *alarms) lives(id string) (string, error) {
 	return list[i].ID, nil
 }
 
-// isWatching says whether this proxy is the one that tells.
-func (a *alarms) isWatching() bool {
+// tells says whether this proxy is the one that tells, and whether it has been seen yet which one is.
+func (a *alarms) tells() (mine, known bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return a.watching
+	return a.watching, !a.listed.IsZero()
 }
 
 // applyGiven stores once what the configuration says: the rules that it names, and the webhooks that it names.
@@ -122,7 +122,7 @@ func (p *Proxy) newAlarms() error {
 	p.known.network = p.streams.documents
 	p.alarms = newAlarms(p.store, p.cfg, hooks)
 	p.alarms.facts = p.known.now
-	p.seen.alarms = p.alarms.all
+	p.seen.alarms, p.seen.tells = p.alarms.all, p.alarms.tells
 	return nil
 }
 
