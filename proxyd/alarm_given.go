@@ -48,13 +48,6 @@ func (a *alarms) lives(id string) (string, error) {
 	return list[i].ID, nil
 }
 
-// tells says whether this proxy is the one that tells, and whether it has been seen yet which one is.
-func (a *alarms) tells() (mine, known bool) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return a.watching, !a.listed.IsZero()
-}
-
 // applyGiven stores once what the configuration says: the rules that it names, and the webhooks that it names.
 func (a *alarms) applyGiven(ctx context.Context) error {
 	if a.given == nil {

@@ -44,12 +44,12 @@ func TestAlarmFacts_TakeWhatInstancesReport(t *testing.T) {
 func TestAlarms_AreUnknownUntilSomebodyWatches(t *testing.T) {
 	t.Parallel()
 	a := newAlarms(&store{prefix: damrey.DefaultPrefix}, Config{}, nil)
-	a.follow(t.Context(), a.now)
+	a.follow(t.Context())
 	if list, err := a.all(); err == nil || list != nil {
 		t.Errorf("%v, %v", list, err)
 	}
 	a.machine = alarm.NewMachine(nil)
-	a.publish(a.now, time.Now())
+	a.publish(time.Now())
 	if list, err := a.all(); err != nil || len(list) != 0 {
 		t.Errorf("%v, %v", list, err)
 	}
