@@ -36,6 +36,8 @@ type alarmFacts struct {
 	table  func() *damrey.Table
 	// network is what instances report; nil: nobody listens to them, and only what the proxy knows by itself is judged.
 	network func(context.Context) (api.Network, api.InstanceList, error)
+	// daemons are the agents and proxies of other machines that beat; asked where network is.
+	daemons func() []api.Instance
 	node    string
 	disk    func() (used, total uint64, err error)
 
@@ -75,7 +77,9 @@ func (f *alarmFacts) now(ctx context.Context) (alarm.Facts, error) {
 func (f *alarmFacts) traffic(ctx context.Context) (alarm.Facts, error) {
 	if f.network != nil {
 		network, instances, err := f.network(ctx)
-		return alarm.FactsOf(network, instances, api.AgentList{}), err
+		facts := alarm.FactsOf(network, instances, api.AgentList{})
+		facts.Daemons = f.daemons()
+		return facts, err
 	}
 	table := f.table()
 	if table == nil {

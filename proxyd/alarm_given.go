@@ -112,7 +112,7 @@ func (p *Proxy) newAlarms() error {
 		return err
 	}
 	p.known = &alarmFacts{store: p.store, leases: p.leases, table: p.keeper.current, node: p.cfg.Node, disk: p.cfg.Disk}
-	p.known.network = p.streams.documents
+	p.known.network, p.known.daemons = p.streams.documents, p.seen.daemons
 	p.alarms = newAlarms(p.store, p.cfg, hooks)
 	p.alarms.facts = p.known.now
 	p.seen.alarms, p.seen.tells = p.alarms.all, p.alarms.tells

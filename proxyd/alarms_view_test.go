@@ -22,9 +22,10 @@ func TestAlarmFacts_TakeWhatInstancesReport(t *testing.T) {
 			return api.Network{At: time.Now(), Since: time.Now().Add(-time.Minute), Window: 15, Nodes: []api.Node{{Name: "w", Registered: true}}},
 				api.InstanceList{Instances: []api.Instance{{Worker: "w", ID: "x", State: "lost"}}}, failed
 		},
+		daemons: func() []api.Instance { return []api.Instance{{Worker: "damrey-agent", ID: "a"}} },
 	}
 	facts, err := f.now(t.Context())
-	if err != nil || len(facts.Nodes) != 1 || len(facts.Instances) != 1 || facts.Since.IsZero() || facts.Window != 15 {
+	if err != nil || len(facts.Nodes) != 1 || len(facts.Instances) != 1 || len(facts.Daemons) != 1 || facts.Since.IsZero() || facts.Window != 15 {
 		t.Errorf("%+v, %v", facts, err)
 	}
 	if len(facts.Disks) != 1 || facts.Disks[0].Name != "broker" || facts.Agents != nil || facts.Replicas != nil {

@@ -200,6 +200,17 @@ func (o *observer) tellAlarms() {
 	}
 }
 
+// daemons are the agents and proxies that beat on other machines. What runs on this one has this clock.
+func (o *observer) daemons() (others []api.Instance) {
+	host, now := hostname(), o.clock.Now()
+	for _, d := range append(o.view.Agents(now), o.view.Proxies(now)...) {
+		if d.Host != host {
+			others = append(others, d.Instance)
+		}
+	}
+	return others
+}
+
 // publish tells on NATS of instances and agents that come and go, while this proxy is the one that tells of alarms. What
 // happens before it is known which one that is waits.
 func (o *observer) publish(ctx context.Context) {

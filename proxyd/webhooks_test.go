@@ -232,7 +232,9 @@ func TestWebhook_IsToldWhatFiresByTheNextProxy(t *testing.T) {
 	eventually(t, "it is tried", func() bool { return len(pager.got()) > 0 })
 	second := startProxy(t, first.srv, proxyd.Config{Webhooks: []string{pager.URL}})
 	await(t, second.proxy.Ready())
-	eventually(t, "the second shows it", func() bool { return second.webhook("pager").URL == pager.URL && second.alarm(lost).State == api.AlarmFiring })
+	eventually(t, "the second shows it", func() bool {
+		return second.webhook("pager").URL == pager.URL && second.alarm(lost).State == api.AlarmFiring
+	})
 	first.stop()
 	up.Store(true)
 	eventually(t, "the second delivers it", func() bool { d := second.webhook("pager").Delivery; return d != nil && d.Delivered == 1 })

@@ -22,6 +22,8 @@ type Facts struct {
 	Nodes     []api.Node
 	Edges     []api.Edge
 	Instances []api.Instance
+	// Daemons are the agents and the other machines' proxies, as far as they beat.
+	Daemons []api.Instance
 	// Agents are those whose names were claimed; nil: not known.
 	Agents []api.Agent
 	// Disks are where brokers store; nil: not known.

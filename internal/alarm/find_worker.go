@@ -111,9 +111,11 @@ func findAgents(r Rule, f Facts) (all []Finding) {
 // clock that is wrong.
 func findSkew(r Rule, f Facts) (all []Finding) {
 	byHost := make(map[string]float64)
-	for _, i := range f.Instances {
-		if i.State != "lost" && i.State != "left" {
-			byHost[i.Host] = i.Skew
+	for _, beating := range [][]api.Instance{f.Daemons, f.Instances} {
+		for _, i := range beating {
+			if i.State != "lost" && i.State != "left" {
+				byHost[i.Host] = i.Skew
+			}
 		}
 	}
 	limit := r.of("").limits["seconds"]
