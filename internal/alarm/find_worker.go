@@ -163,6 +163,8 @@ func findDisk(r Rule, f Facts) (all []Finding) {
 	for _, d := range f.Disks {
 		found := Finding{About: d.Name, Limit: limit, Do: "df -h", Hint: "on the broker's machine; make room, or remove dead letters with `damrey dead purge`"}
 		switch {
+		case d.Unknown:
+			continue
 		case d.Trouble != "":
 			found.Value, found.Text = 1, "the broker cannot store anything: "+d.Trouble
 		case d.Total > 0 && d.Used/d.Total >= limit:
