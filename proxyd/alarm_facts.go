@@ -27,6 +27,9 @@ const (
 	diskKey = "disk."
 	// diskAge is how long what another proxy has told of its disk counts; each tells it again in half of that.
 	diskAge = 5 * time.Minute
+	// diskLost is how long the disk of a proxy that fell silent counts as one of which nothing is known, so that an alarm about
+	// it stays. After that it counts as gone.
+	diskLost = 24 * time.Hour
 )
 
 // alarmFacts gathers all that alarms are made of.
@@ -36,6 +39,8 @@ type alarmFacts struct {
 	table  func() *damrey.Table
 	// network is what instances report; nil: nobody listens to them, and only what the proxy knows by itself is judged.
 	network func(context.Context) (api.Network, api.InstanceList, error)
+	// daemons are the agents and proxies of other machines that beat; asked where network is.
+	daemons func() []api.Instance
 	node    string
 	disk    func() (used, total uint64, err error)
 
@@ -44,7 +49,7 @@ type alarmFacts struct {
 	mu       sync.Mutex // guards all below
 	at       time.Time
 	agents   []api.Agent
-	disks    []alarm.Disk
+	disks    []alarm.Disk // nil: not known
 	replicas []alarm.Replica
 }
 
@@ -68,6 +73,7 @@ func (f *alarmFacts) now(ctx context.Context) (alarm.Facts, error) {
 	if time.Since(f.at) < surveyAge {
 		facts.Agents, facts.Disks, facts.Replicas = f.agents, f.disks, f.replicas
 	}
+	facts.DisksPartly = facts.Disks == nil
 	facts.Disks = append([]alarm.Disk{f.ownDisk().as(f.name())}, withoutDisk(facts.Disks, f.name())...)
 	return facts, nil
 }
@@ -75,7 +81,9 @@ func (f *alarmFacts) now(ctx context.Context) (alarm.Facts, error) {
 func (f *alarmFacts) traffic(ctx context.Context) (alarm.Facts, error) {
 	if f.network != nil {
 		network, instances, err := f.network(ctx)
-		return alarm.FactsOf(network, instances, api.AgentList{}), err
+		facts := alarm.FactsOf(network, instances, api.AgentList{})
+		facts.Daemons = f.daemons()
+		return facts, err
 	}
 	table := f.table()
 	if table == nil {
@@ -211,10 +219,14 @@ func (d diskReport) share() float64 {
 	return float64(d.Used) / float64(d.Total)
 }
 
-// readDisks are those of the other proxies, and what an external NATS allows.
+// readDisks are those of the other proxies, and what an external NATS allows; nil while that is not known.
 func (f *alarmFacts) readDisks(ctx context.Context) []alarm.Disk {
 	disks := []alarm.Disk{}
-	if account, err := f.store.js.AccountInfo(ctx); err == nil && account.Limits.MaxStore > 0 {
+	account, err := f.store.js.AccountInfo(ctx)
+	if err != nil {
+		return nil
+	}
+	if account.Limits.MaxStore > 0 {
 		disks = append(disks, alarm.Disk{Name: "account", Used: float64(account.Store), Total: float64(account.Limits.MaxStore)})
 	}
 	if f.node == "" {
@@ -222,18 +234,27 @@ func (f *alarmFacts) readDisks(ctx context.Context) []alarm.Disk {
 	}
 	records, err := f.store.records(ctx, bucket.ProxiesName(f.store.prefix))
 	if err != nil {
-		return disks
+		return nil
 	}
 	for _, r := range records {
-		rest, ok := strings.CutPrefix(r.key, diskKey)
-		node, err := agentOf(rest)
-		var d diskReport
-		if !ok || err != nil || json.Unmarshal(r.value, &d) != nil || time.Since(r.created) > diskAge {
-			continue
+		if disk, ok := diskOf(r, time.Since(r.created)); ok {
+			disks = append(disks, disk)
 		}
-		disks = append(disks, d.as(node))
 	}
 	return disks
+}
+
+// diskOf reads what a proxy told of its disk so long ago; false when it is something else, or of a proxy that is gone.
+func diskOf(r record, age time.Duration) (alarm.Disk, bool) {
+	rest, ok := strings.CutPrefix(r.key, diskKey)
+	node, err := agentOf(rest)
+	var d diskReport
+	if !ok || err != nil || json.Unmarshal(r.value, &d) != nil || age > diskLost {
+		return alarm.Disk{}, false
+	}
+	disk := d.as(node)
+	disk.Unknown = age > diskAge
+	return disk, true
 }
 
 // readReplicas are the copies of all that the fabric stores; empty where there is one of each, nil while that is not known.

@@ -1,6 +1,7 @@
 package proxyd_test
 
 import (
+	"encoding/json"
 	"errors"
 	"strings"
 	"sync/atomic"
@@ -8,6 +9,7 @@ import (
 	"time"
 
 	"github.com/damrey/damrey/internal/api"
+	"github.com/damrey/damrey/internal/report"
 	"github.com/damrey/damrey/proxyd"
 )
 
@@ -28,6 +30,29 @@ func TestAlarms_AgentThatFallsSilent(t *testing.T) {
 	}
 	r.must(204, "DELETE", "/v1/agents/10.1.2.3:4222?id=abc", "")
 	r.awaitAlarm(id, api.AlarmResolved)
+}
+
+// The clocks of machines that have only an agent or a proxy are compared too.
+func TestAlarms_ClocksOfAgentsAndProxies(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, proxyd.Config{})
+	r.rule("clock_skew", `{"for":"0s","keep":"0s"}`)
+	for worker, host := range map[string]string{report.AgentWorker: "machine-8", report.ProxyWorker: "machine-9"} {
+		b := r.beater(worker, "x1")
+		b.beat.Host, b.beat.At = host, time.Now().Add(time.Minute)
+		data, err := json.Marshal(b.beat)
+		if err == nil {
+			err = r.nc.Publish(report.Subject("damrey", worker, "x1"), data)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, host := range []string{"machine-8", "machine-9"} {
+		if a := r.awaitAlarm("clock_skew:"+host, api.AlarmFiring); !strings.Contains(a.Text, "ahead of the proxy's") {
+			t.Errorf("%+v", a)
+		}
+	}
 }
 
 // The alarm that nothing can be stored is told though it cannot be stored, and is gone when that is over.

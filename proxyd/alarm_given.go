@@ -48,13 +48,6 @@ func (a *alarms) lives(id string) (string, error) {
 	return list[i].ID, nil
 }
 
-// isWatching says whether this proxy is the one that tells.
-func (a *alarms) isWatching() bool {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return a.watching
-}
-
 // applyGiven stores once what the configuration says: the rules that it names, and the webhooks that it names.
 func (a *alarms) applyGiven(ctx context.Context) error {
 	if a.given == nil {
@@ -119,10 +112,10 @@ func (p *Proxy) newAlarms() error {
 		return err
 	}
 	p.known = &alarmFacts{store: p.store, leases: p.leases, table: p.keeper.current, node: p.cfg.Node, disk: p.cfg.Disk}
-	p.known.network = p.streams.documents
+	p.known.network, p.known.daemons = p.streams.documents, p.seen.daemons
 	p.alarms = newAlarms(p.store, p.cfg, hooks)
 	p.alarms.facts = p.known.now
-	p.seen.alarms = p.alarms.all
+	p.seen.alarms, p.seen.tells = p.alarms.all, p.alarms.tells
 	return nil
 }
 

@@ -297,7 +297,7 @@ func (p *Proxy) listWebhooks(ctx context.Context, _ *struct{}) (*webhooksAnswer,
 func (p *Proxy) webhooksOf(settings *alarmSettings) api.WebhookList {
 	hooks := p.alarms.hooks
 	list := api.WebhookList{Webhooks: []api.Webhook{}, Allowed: hooks.allowed.raw}
-	watching := p.alarms.isWatching()
+	watching, _ := p.alarms.tells()
 	for _, h := range settings.webhooks {
 		h.Signed, h.Secret = h.Secret != "", ""
 		if watching {

@@ -156,6 +156,17 @@ func (s *alarmSettings) describe(a api.Alarm, now time.Time) api.Alarm {
 	return a
 }
 
+// firing are those of a list that fire and are not silenced, as they are told.
+func (s *alarmSettings) firing(list []api.Alarm) (firing []api.Alarm) {
+	now := time.Now()
+	for _, a := range list {
+		if a = s.describe(a, now); a.State == api.AlarmFiring && a.Silenced == nil {
+			firing = append(firing, a)
+		}
+	}
+	return firing
+}
+
 // parseEntries are the alarms as they were stored. What cannot be read is left out: if it is true, it fires again.
 func parseEntries(records []record) (entries []alarm.Entry, damaged []string) {
 	for _, r := range records {

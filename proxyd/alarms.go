@@ -56,7 +56,7 @@ type alarms struct {
 	listed   time.Time
 	now      *alarmSettings // never nil
 	problem  error          // why nothing is known
-	watching bool           // it is this proxy's turn
+	watching bool           // it is this proxy's turn, and webhooks run
 }
 
 func newAlarms(s *store, cfg Config, hooks *webhooks) *alarms {
@@ -111,12 +111,6 @@ func (a *alarms) lookNow() {
 	}
 }
 
-// mine says whether this proxy tells. While a broker that is alone cannot store anything, nobody can take the turn over,
-// and that is just when an alarm is needed.
-func (a *alarms) mine() bool {
-	return a.turn.mine() || a.alone && a.machine != nil && a.store.trouble() != nil
-}
-
 // look is one look at everything.
 func (a *alarms) look(ctx context.Context) {
 	elapsed, now := a.elapsed()
@@ -129,8 +123,8 @@ func (a *alarms) look(ctx context.Context) {
 		failed = a.applyGiven(ctx)
 	}
 	if !a.mine() {
-		a.machine = nil
-		a.follow(ctx, settings)
+		a.handOver()
+		a.follow(ctx)
 		return
 	}
 	if a.machine == nil && a.takeOver(ctx) != nil {
@@ -138,14 +132,14 @@ func (a *alarms) look(ctx context.Context) {
 	}
 	if err != nil {
 		a.fail(err)
-		a.publish(settings, now) // what is known stays as it was
+		a.publish(now) // what is known stays as it was
 		return
 	}
 	a.fail(failed)
 	a.machine.Step(now, elapsed, settings.book, facts)
 	told := a.toTell(settings, now)
 	a.save(ctx, now)
-	a.publish(settings, now)
+	a.publish(now)
 	for _, t := range told {
 		a.tell(t)
 	}
@@ -177,7 +171,9 @@ func (a *alarms) refresh(ctx context.Context) (*alarmSettings, error) {
 		for _, what := range a.now.damaged {
 			a.store.log.Error().Str("key", what).Msg("a setting of alarms cannot be read and is left out; set it again")
 		}
-		a.hooks.set(a.now.webhooks)
+		if a.watching {
+			a.hooks.set(a.now.webhooks, a.now.firing(a.list))
+		}
 	}
 	return a.now, err
 }
@@ -189,29 +185,9 @@ func (a *alarms) current() *alarmSettings {
 	return a.now
 }
 
-// takeOver goes on with what the proxy before has stored.
-func (a *alarms) takeOver(ctx context.Context) error {
-	records, _, err := a.state.read(ctx)
-	if err != nil {
-		a.fail(err)
-		return err
-	}
-	entries, damaged := parseEntries(records)
-	if len(damaged) > 0 {
-		a.store.log.Error().Strs("keys", damaged).Msg("alarms that were stored cannot be read; those that are still true fire again")
-	}
-	a.machine, a.stored = alarm.NewMachine(entries), make(map[string]string, len(entries))
-	for _, r := range records {
-		if id, err := agentOf(r.key); err == nil {
-			a.stored[id] = string(r.value)
-		}
-	}
-	return nil
-}
-
 // follow shows what another proxy has stored. Until it is known which one watches, an empty list would say that nothing is
 // wrong, where nobody has looked.
-func (a *alarms) follow(ctx context.Context, settings *alarmSettings) {
+func (a *alarms) follow(ctx context.Context) {
 	if !a.turn.known() {
 		return
 	}
@@ -221,15 +197,13 @@ func (a *alarms) follow(ctx context.Context, settings *alarmSettings) {
 		return
 	}
 	entries, _ := parseEntries(records)
-	a.show(entries, settings, time.Now(), false)
+	a.show(entries, time.Now())
 }
 
 // publish shows the machine's alarms.
-func (a *alarms) publish(settings *alarmSettings, now time.Time) {
-	a.show(a.machine.Entries(), settings, now, true)
-}
+func (a *alarms) publish(now time.Time) { a.show(a.machine.Entries(), now) }
 
-func (a *alarms) show(entries []alarm.Entry, settings *alarmSettings, now time.Time, watching bool) {
+func (a *alarms) show(entries []alarm.Entry, now time.Time) {
 	list := make([]api.Alarm, len(entries))
 	for i, e := range entries {
 		list[i] = e.Alarm
@@ -237,7 +211,7 @@ func (a *alarms) show(entries []alarm.Entry, settings *alarmSettings, now time.T
 	alarm.Sort(list)
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.list, a.listed, a.problem, a.watching = list, now, nil, watching
+	a.list, a.listed, a.problem = list, now, nil
 }
 
 // fail logs a failure once, and when it has passed.

@@ -11,7 +11,7 @@ import (
 // beats tells the fabric of this proxy, under the id that `nats micro ls` shows.
 func (p *Proxy) beats(id string) *report.Sender {
 	started := time.Now().UTC()
-	host, _ := os.Hostname() // empty when the system does not say
+	host := hostname()
 	return report.NewSender(p.cfg.Prefix, func() report.Beat {
 		b := report.Beat{
 			Worker: report.ProxyWorker, Instance: id, Version: p.cfg.Version,
@@ -23,6 +23,12 @@ func (p *Proxy) beats(id string) *report.Sender {
 		}
 		return b
 	}, p.publishBeat)
+}
+
+// hostname is empty when the system does not say.
+func hostname() string {
+	name, _ := os.Hostname()
+	return name
 }
 
 func (p *Proxy) publishBeat(subject string, data []byte) error {

@@ -71,9 +71,12 @@ func TestProxy_DescribesAllItsPaths(t *testing.T) {
 	}
 	for path, methods := range map[string][]string{
 		"/worker/add": {"post"}, "/worker/del": {"post"}, "/worker/chg": {"post"}, "/workers/get": {"get"},
-		"/v1/workers": {"get"}, "/v1/workers/{name}": {"get", "put", "delete"}, "/v1/fabric": {"get"},
-		"/v1/agents": {"get"}, "/v1/agents/{name}": {"put", "delete"}, "/healthz": {"get"}, "/readyz": {"get"},
-		"/v1/dead": {"get"}, "/v1/dead/{sequence}": {"get", "delete"}, "/v1/dead/{sequence}/retry": {"post"},
+		"/v1/workers": {"get"}, "/v1/workers/{name}": {"get", "put", "delete"}, "/v1/workers/{name}/history": {"get"}, "/v1/fabric": {"get"},
+		"/v1/agents": {"get"}, "/v1/agents/{name}": {"put", "delete"}, "/healthz": {"get"}, "/readyz": {"get"}, "/metrics": {"get"},
+		"/v1/dead": {"get"}, "/v1/dead/{sequence}": {"get", "patch", "delete"}, "/v1/dead/{sequence}/retry": {"post"},
+		"/v1/schedules": {"get", "post"}, "/v1/schedules/{id}": {"delete"}, "/v1/traces": {"get"}, "/v1/traces/{id}": {"get"},
+		"/v1/network": {"get"}, "/v1/instances": {"get"}, "/v1/stats": {"get"},
+		"/v1/events": {"get"}, "/v1/live": {"get"}, "/v1/tap": {"get"},
 	} {
 		for _, m := range methods {
 			if doc.Paths[path][m] == nil {

@@ -170,6 +170,36 @@ func TestNetwork_AfterTheLastInstanceLeft(t *testing.T) {
 	}
 }
 
+// Two proxies in front of one NATS both see who comes and goes, and one of them tells.
+func TestEvents_OfTwoProxiesOneTells(t *testing.T) {
+	t.Parallel()
+	first := newRig(t, proxyd.Config{})
+	second := startProxy(t, first.srv, proxyd.Config{})
+	await(t, second.proxy.Ready())
+	told, err := connect(t, first.srv).SubscribeSync("damrey.event.instance.>")
+	if err != nil {
+		t.Fatal(err)
+	}
+	first.must(201, "PUT", "/v1/workers/add", `{"name":"add","commands":[]}`)
+	heard := make(map[string]int)
+	for n, id := range []string{"A1", "A2", "A3"} {
+		first.beater("add", id).send()
+		for _, r := range []*rig{first, second} {
+			eventually(t, id+" is seen by both", func() bool { return nodeOf(r.network(), "add").Ready == n+1 })
+		}
+		for heard["damrey.event.instance.joined.add."+id] == 0 {
+			m, err := told.NextMsg(20 * time.Second)
+			if err != nil {
+				t.Fatalf("%s: %v", id, err)
+			}
+			heard[m.Subject]++
+		}
+	}
+	if len(heard) != 3 || heard["damrey.event.instance.joined.add.A1"] != 1 || heard["damrey.event.instance.joined.add.A2"] != 1 {
+		t.Errorf("told %v", heard)
+	}
+}
+
 func TestStats_RefusesNonsense(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, proxyd.Config{})

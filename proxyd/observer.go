@@ -36,6 +36,8 @@ type observer struct {
 	stores storeReader
 	// alarms are those that are known now.
 	alarms func() ([]api.Alarm, error)
+	// tells says whether it is this proxy that tells on NATS, and whether that is known yet.
+	tells  func() (mine, known bool)
 	tables atomic.Uint64 // how many the view was given
 	parser view.Parser   // of the goroutine that hears beats
 }
@@ -198,10 +200,30 @@ func (o *observer) tellAlarms() {
 	}
 }
 
-// publish tells on NATS of instances and agents that come and go, while it is this proxy's turn.
+// daemons are the agents and proxies that beat on other machines. What runs on this one has this clock.
+func (o *observer) daemons() (others []api.Instance) {
+	host, now := hostname(), o.clock.Now()
+	for _, d := range append(o.view.Agents(now), o.view.Proxies(now)...) {
+		if d.Host != host {
+			others = append(others, d.Instance)
+		}
+	}
+	return others
+}
+
+// publish tells on NATS of instances and agents that come and go, while this proxy is the one that tells of alarms. What
+// happens before it is known which one that is waits.
 func (o *observer) publish(ctx context.Context) {
 	journal := o.view.Journal()
-	for last := journal.Last(); ; {
+	last := journal.Last()
+	for _, known := o.tells(); !known; _, known = o.tells() {
+		select {
+		case <-time.After(hearEvery):
+		case <-ctx.Done():
+			return
+		}
+	}
+	for {
 		events, next, missed, more := journal.After(last, 100)
 		if missed > 0 {
 			o.store.log.Warn().Uint64("events", missed).Msg("more happened than could be told on NATS")
@@ -231,7 +253,7 @@ func (o *observer) publishOne(e api.Event) {
 	default:
 		return
 	}
-	if !o.keeper.turn.mine() {
+	if mine, _ := o.tells(); !mine {
 		return
 	}
 	data, err := json.Marshal(e)

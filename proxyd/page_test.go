@@ -49,7 +49,7 @@ func TestReadOnly_RefusesChanges(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, proxyd.Config{ReadOnly: true})
 	for path, method := range map[string]string{
-		"/v1/workers/entry": "PUT", "/worker/add": "POST", "/v1/dead/7": "DELETE", "/v1/dead/8": "PATCH", "/v1/dead/7/retry": "POST", "/v1/agents/x": "DELETE",
+		"/v1/workers/entry": "PUT", "/worker/add": "POST", "/v1/dead/7": "DELETE", "/v1/dead/8": "PATCH", "/v1/dead/7/retry": "POST", "/v1/agents/x": "POST",
 	} {
 		got := r.do(method, path, `{"name":"entry"}`)
 		if got.status != http.StatusForbidden || !strings.Contains(got.problem(t).Detail, "--read-only") {
@@ -62,8 +62,20 @@ func TestReadOnly_RefusesChanges(t *testing.T) {
 	if got := r.do("GET", "/v1/fabric", ""); !strings.Contains(got.body, `"read_only":true`) {
 		t.Errorf("nobody is told: %s", got.body)
 	}
-	claim := r.do("PUT", "/v1/agents/10.1.2.3:4222", `{"id":"Zb1xQ0v6","host":"machine-1","pid":4711}`)
-	if claim.status != http.StatusOK {
-		t.Errorf("an agent cannot claim its name: %d %s", claim.status, claim.body)
+}
+
+func TestReadOnly_LeavesAgentsTheirNames(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, proxyd.Config{ReadOnly: true})
+	const path = "/v1/agents/10.1.2.3:4222"
+	r.must(http.StatusOK, "PUT", path, `{"id":"Zb1xQ0v6","host":"machine-1","pid":4711}`)
+	r.must(http.StatusUnprocessableEntity, "DELETE", path, "")
+	r.must(http.StatusConflict, "DELETE", path+"?id=another", "")
+	if got := r.do("GET", "/v1/agents", ""); !strings.Contains(got.body, "machine-1") || strings.Contains(got.body, "Zb1xQ0v6") {
+		t.Errorf("the list: %s", got.body)
+	}
+	r.must(http.StatusNoContent, "DELETE", path+"?id=Zb1xQ0v6", "")
+	if got := r.do("GET", "/v1/agents", ""); strings.Contains(got.body, "machine-1") {
+		t.Errorf("an agent that gave its name back still has it: %s", got.body)
 	}
 }

@@ -52,14 +52,15 @@ func newDoorman(routes *http.ServeMux, hosts hosts, cfg Config) *doorman {
 	return &doorman{routes: routes, hosts: hosts, origin: http.NewCrossOriginProtection(), readOnly: cfg.ReadOnly, log: cfg.Log}
 }
 
-// changes says whether a request may change something that an operator would have asked for. An agent's claim of its name
-// is none: without it no agent could run.
+// changes says whether a request may change something that an operator would have asked for. What an agent does with its
+// name is none: without a claim no agent could run, and one that stops without giving its name back would look lost. Either
+// needs the id of the claim, which only the agent has.
 func changes(r *http.Request) bool {
 	switch r.Method {
 	case http.MethodGet, http.MethodHead, http.MethodOptions:
 		return false
 	}
-	return r.Method != http.MethodPut || !strings.HasPrefix(r.URL.Path, "/v1/agents/")
+	return r.Method != http.MethodPut && r.Method != http.MethodDelete || !strings.HasPrefix(r.URL.Path, "/v1/agents/")
 }
 
 func (d *doorman) ServeHTTP(w http.ResponseWriter, r *http.Request) {

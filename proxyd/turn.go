@@ -41,7 +41,8 @@ func newKeeperTurn(s *store, node string, taken func()) *turn {
 	return &turn{store: s, key: keeperTurn, what: "makes the streams of jobs", always: node == "", id: nuid.Next(), taken: taken}
 }
 
-// newAlarmTurn is for telling of alarms, which proxies in front of one external NATS must not do twice either.
+// newAlarmTurn is for telling of alarms and of who comes and goes, which proxies in front of one external NATS must not do
+// twice either.
 func newAlarmTurn(s *store, taken func()) *turn {
 	return &turn{store: s, key: alarmTurn, what: "watches for alarms", id: nuid.Next(), taken: taken}
 }

@@ -33,7 +33,8 @@ const (
 	signatureHeader = "Damrey-Signature"
 )
 
-// webhooks tells others over HTTP. Each has its own goroutine: one that hangs holds nobody up but itself.
+// webhooks tells others over HTTP, while it is this proxy's turn to tell of alarms. Each has its own goroutine: one that hangs
+// holds nobody up but itself.
 type webhooks struct {
 	allowed allowed
 	log     zerolog.Logger
@@ -94,11 +95,12 @@ func (w *webhooks) start(ctx context.Context) (wait func()) {
 	return func() { w.wait.Wait(); w.client.CloseIdleConnections() }
 }
 
-// set makes the webhooks that run those of a list. One that stays as it was keeps what waits for it.
-func (w *webhooks) set(list []api.Webhook) {
+// set makes the webhooks that run those of a list. One that stays as it was keeps what waits for it; one that starts is told
+// first what fires: nobody knows what of it the same one was told elsewhere or before. It is called after start.
+func (w *webhooks) set(list []api.Webhook, firing []api.Alarm) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.ctx == nil || w.ctx.Err() != nil {
+	if w.ctx.Err() != nil {
 		return
 	}
 	for name, h := range w.running {
@@ -114,6 +116,9 @@ func (w *webhooks) set(list []api.Webhook) {
 		ctx, stop := context.WithCancel(w.ctx)
 		h := &webhook{Webhook: want, all: w, stop: stop, more: make(chan struct{}, 1)}
 		w.running[want.Name] = h
+		for _, a := range slices.Backward(firing) { // the worst last: where they are too many for the queue, the first go
+			h.tell(a)
+		}
 		w.wait.Go(func() { h.run(ctx) })
 	}
 }
@@ -127,9 +132,7 @@ func (w *webhooks) tell(a api.Alarm) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, h := range w.running {
-		if slices.Index(alarm.Severities, a.Severity) >= slices.Index(alarm.Severities, h.Severity) {
-			h.add(notice{alarm: a, at: time.Now()})
-		}
+		h.tell(a)
 	}
 }
 
@@ -146,6 +149,13 @@ func (w *webhooks) delivery(name string) *api.WebhookDelivery {
 	d := h.done
 	d.Waiting = len(h.queue) + h.inHand
 	return &d
+}
+
+// tell leaves out what is not bad enough for it.
+func (h *webhook) tell(a api.Alarm) {
+	if slices.Index(alarm.Severities, a.Severity) >= slices.Index(alarm.Severities, h.Severity) {
+		h.add(notice{alarm: a, at: time.Now()})
+	}
 }
 
 func (h *webhook) add(n notice) {

@@ -182,6 +182,66 @@ func TestWebhook_IsTriedAgain(t *testing.T) {
 	}
 }
 
+// told counts the posts of an alarm in a state.
+func (r *receiver) told(id string, state api.AlarmState) (n int) {
+	for _, body := range r.got() {
+		var a api.Alarm
+		if json.Unmarshal([]byte(body), &a) == nil && a.ID == id && a.State == state {
+			n++
+		}
+	}
+	return n
+}
+
+// One that is new or has changed is told what fires already, but what is silenced or not bad enough for it.
+func TestWebhook_ThatStartsIsToldWhatFires(t *testing.T) {
+	t.Parallel()
+	late, critical := newReceiver(t, nil), newReceiver(t, nil)
+	r := newAlarmRig(t, proxyd.Config{Webhooks: []string{late.URL, critical.URL}})
+	r.breakRoute()
+	r.awaitAlarm(lost, api.AlarmFiring)
+	r.setWebhooks(api.Webhook{Name: "critical", URL: critical.URL, Severity: "critical"}, api.Webhook{Name: "late", URL: late.URL})
+	eventually(t, "the new one is told", func() bool { return late.told(lost, api.AlarmFiring) == 1 })
+	r.setWebhooks(api.Webhook{Name: "critical", URL: critical.URL, Severity: "critical"}, api.Webhook{Name: "late", URL: late.URL + "/x"})
+	eventually(t, "the changed one is told", func() bool { return late.told(lost, api.AlarmFiring) == 2 })
+
+	r.must(201, "POST", "/v1/silences", `{"worker":"src","by":"me","why":"works","until":"`+inAnHour()+`"}`)
+	r.setWebhooks(api.Webhook{Name: "critical", URL: critical.URL, Severity: "critical"}, api.Webhook{Name: "late", URL: late.URL + "/y"})
+	r.must(201, "POST", "/worker/add", `{"name":"src2","commands":[{"name":"job","worker":"nowhere"}]}`)
+	eventually(t, "it is told what comes after", func() bool { return late.told("no_worker:src2→job→nowhere", api.AlarmFiring) == 1 })
+	if n := late.told(lost, api.AlarmFiring); n != 2 {
+		t.Errorf("told %d times, though it is silenced", n)
+	}
+	if got := critical.got(); len(got) != 0 {
+		t.Errorf("told of a warning: %s", got)
+	}
+}
+
+// What one proxy could not deliver is told by the one that takes over, also when that one has read the settings long before.
+func TestWebhook_IsToldWhatFiresByTheNextProxy(t *testing.T) {
+	t.Parallel()
+	var up atomic.Bool
+	pager := newReceiver(t, func(w http.ResponseWriter, _ *http.Request) {
+		if !up.Load() {
+			w.WriteHeader(http.StatusServiceUnavailable)
+		}
+	})
+	first := newAlarmRig(t, proxyd.Config{Webhooks: []string{pager.URL}})
+	first.setWebhooks(api.Webhook{Name: "pager", URL: pager.URL})
+	first.breakRoute()
+	eventually(t, "it is tried", func() bool { return len(pager.got()) > 0 })
+	second := startProxy(t, first.srv, proxyd.Config{Webhooks: []string{pager.URL}})
+	await(t, second.proxy.Ready())
+	eventually(t, "the second shows it", func() bool {
+		return second.webhook("pager").URL == pager.URL && second.alarm(lost).State == api.AlarmFiring
+	})
+	first.stop()
+	up.Store(true)
+	eventually(t, "the second delivers it", func() bool { d := second.webhook("pager").Delivery; return d != nil && d.Delivered == 1 })
+	second.mendRoute()
+	eventually(t, "and its end", func() bool { return pager.told(lost, api.AlarmResolved) == 1 })
+}
+
 func TestWebhook_ThatHangsHoldsNothingUp(t *testing.T) {
 	t.Parallel()
 	release := make(chan struct{})

@@ -153,9 +153,20 @@ func TestPage_SaysWhatCanBeTyped(t *testing.T) {
 		if err := json.Unmarshal(out, &lines); err != nil {
 			t.Fatalf("%v: %s", err, out)
 		}
+		filters := make(map[string]bool)
 		for _, line := range lines {
-			if cmd, _ := parse(t, line); cmd != nil {
-				c.want.mustBeIn(t, line, cmd)
+			cmd, _ := parse(t, line)
+			if cmd == nil {
+				continue
+			}
+			c.want.mustBeIn(t, line, cmd)
+			if cmd.Name() == "top" && cmd.Flags().Changed("once") {
+				filters[cmd.Flags().Arg(0)+": "+cmd.Flags().Lookup("filter").Value.String()] = true
+			}
+		}
+		for _, want := range []string{"instances: b", "instances: -b", "routes: a t b", "routes: a * b", "routes: a -t b"} {
+			if !filters[want] {
+				t.Errorf("no line shows the figures of %s: %q", want, lines)
 			}
 		}
 	}

@@ -18,7 +18,7 @@ const (
 	skewFailed = 5.0
 )
 
-// checkClocks compares the broker's clock with this machine's, and those of instances with their proxy's.
+// checkClocks compares the broker's clock with this machine's, and those of instances and agents with their proxy's.
 func checkClocks(ctx context.Context, d *doctor) ([]finding, error) {
 	var found []finding
 	if skew, ok := d.brokerSkew(ctx); ok {
@@ -31,14 +31,21 @@ func checkClocks(ctx context.Context, d *doctor) ([]finding, error) {
 	if err != nil {
 		return found, err
 	}
+	agents, err := d.client.Agents(ctx)
+	if err != nil {
+		return found, err
+	}
 	worst := make(map[string]float64) // by machine
+	note := func(host, state string, skew float64) {
+		if state != "left" && state != "lost" && math.Abs(skew) > math.Abs(worst[host]) {
+			worst[host] = skew
+		}
+	}
 	for _, i := range list.Instances {
-		if i.State == "left" || i.State == "lost" {
-			continue
-		}
-		if math.Abs(i.Skew) > math.Abs(worst[i.Host]) {
-			worst[i.Host] = i.Skew
-		}
+		note(i.Host, i.State, i.Skew)
+	}
+	for _, a := range agents.Agents {
+		note(a.Host, a.State, a.Skew)
 	}
 	for _, host := range sortedKeys(worst) {
 		found = append(found, skewed("machine "+orDash(host)+", to the proxy", worst[host])...)

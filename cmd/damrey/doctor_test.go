@@ -464,7 +464,7 @@ func TestDoctor_ClocksDiffer(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// The proxy's own answers, but for instances on two machines whose clocks are wrong.
+	// The proxy's own answers, but for instances on two machines and an agent on a third whose clocks are wrong.
 	real := httputil.NewSingleHostReverseProxy(target)
 	list := api.InstanceList{Instances: []api.Instance{
 		{Worker: "a", Host: "slow", State: "ready", Skew: -2}, {Worker: "b", Host: "slow", State: "ready", Skew: -0.1},
@@ -475,10 +475,17 @@ func TestDoctor_ClocksDiffer(t *testing.T) {
 			_ = json.NewEncoder(w).Encode(list)
 			return
 		}
+		if r.URL.Path == "/v1/agents" {
+			_ = json.NewEncoder(w).Encode(api.AgentList{Agents: []api.Agent{
+				{Name: "10.1.2.3:4222", Host: "edge", Held: true, State: "standby", Skew: -30}, {Name: "10.1.2.4:4222", Host: "gone", State: "lost", Skew: 60},
+			}})
+			return
+		}
 		real.ServeHTTP(w, r)
 	}))
 	t.Cleanup(srv.Close)
 	d := diagnose(t, "--proxy", srv.URL, "--nats", p.nats[0])
+	d.mustFind(t, failure, "clocks", "machine edge", "-30.0 s")
 	d.mustFind(t, warning, "clocks", "machine slow", "-2.0 s", "timedatectl")
 	d.mustFind(t, failure, "clocks", "machine wild", "+3600.0 s")
 	for _, f := range d.Findings {

@@ -22,10 +22,14 @@ type Facts struct {
 	Nodes     []api.Node
 	Edges     []api.Edge
 	Instances []api.Instance
+	// Daemons are the agents and the other machines' proxies, as far as they beat.
+	Daemons []api.Instance
 	// Agents are those whose names were claimed; nil: not known.
 	Agents []api.Agent
 	// Disks are where brokers store; nil: not known.
 	Disks []Disk
+	// DisksPartly says that there may be more disks, of which nothing is known.
+	DisksPartly bool
 	// Replicas are the copies of streams; nil: not known.
 	Replicas []Replica
 }
@@ -36,6 +40,7 @@ type Disk struct {
 	Used    float64
 	Total   float64 // 0: there is no bound that is known
 	Trouble string  // why nothing can be stored now; empty: it can
+	Unknown bool    // whoever told of it fell silent
 }
 
 // Replica is the copy of a stream at one server of a cluster.
@@ -60,6 +65,12 @@ func FactsOf(network api.Network, instances api.InstanceList, agents api.AgentLi
 func (f Facts) watched() bool {
 	return !f.Since.IsZero() && f.At.Sub(f.Since) >= twoBeats &&
 		!slices.ContainsFunc(f.Nodes, func(n api.Node) bool { return n.Health == api.HealthUnknown })
+}
+
+// darkDisk says that nothing is known of a disk just now.
+func (f Facts) darkDisk(name string) bool {
+	i := slices.IndexFunc(f.Disks, func(d Disk) bool { return d.Name == name })
+	return i < 0 && f.DisksPartly || i >= 0 && f.Disks[i].Unknown
 }
 
 // twoBeats is after what time every instance that is there has been heard: beats come every five seconds.

@@ -88,6 +88,10 @@ func TestFind_Rules(t *testing.T) {
 		{"old", durable(api.Backlog{Stored: 2, OldestAge: 400}), []string{"backlog_age:b", "is 400 s old"}},
 		{"dead", durable(api.Backlog{Dead: 2}), []string{"dead_letters:a→t→b", "there are 2 dead letters", "damrey dead ls --from a --type t"}},
 		{"skew", func(f *Facts) { f.Instances[1].Skew = -5 }, []string{"clock_skew:h2", "machine h2 is 5.0 s behind the proxy's"}},
+		{"skew of a machine without workers", func(f *Facts) {
+			f.Daemons = []api.Instance{{Worker: "damrey-agent", Host: "h1", State: "standby"}, {Worker: "damrey-proxy", Host: "h9", State: "ready", Skew: 7},
+				{Worker: "damrey-agent", Host: "h8", State: "lost", Skew: 9}}
+		}, []string{"clock_skew:h9", "machine h9 is 7.0 s ahead of the proxy's"}},
 		{"the proxy's clock", func(f *Facts) {
 			f.Instances = append(f.Instances, api.Instance{Worker: "c", Host: "h3", State: "ready", Skew: 60})
 			f.Instances[0].Skew, f.Instances[1].Skew = 60, 60.5

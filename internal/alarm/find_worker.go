@@ -111,9 +111,11 @@ func findAgents(r Rule, f Facts) (all []Finding) {
 // clock that is wrong.
 func findSkew(r Rule, f Facts) (all []Finding) {
 	byHost := make(map[string]float64)
-	for _, i := range f.Instances {
-		if i.State != "lost" && i.State != "left" {
-			byHost[i.Host] = i.Skew
+	for _, beating := range [][]api.Instance{f.Daemons, f.Instances} {
+		for _, i := range beating {
+			if i.State != "lost" && i.State != "left" {
+				byHost[i.Host] = i.Skew
+			}
 		}
 	}
 	limit := r.of("").limits["seconds"]
@@ -161,6 +163,8 @@ func findDisk(r Rule, f Facts) (all []Finding) {
 	for _, d := range f.Disks {
 		found := Finding{About: d.Name, Limit: limit, Do: "df -h", Hint: "on the broker's machine; make room, or remove dead letters with `damrey dead purge`"}
 		switch {
+		case d.Unknown:
+			continue
 		case d.Trouble != "":
 			found.Value, found.Text = 1, "the broker cannot store anything: "+d.Trouble
 		case d.Total > 0 && d.Used/d.Total >= limit:

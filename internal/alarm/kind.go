@@ -26,7 +26,9 @@ type kind struct {
 	keep     time.Duration // before it is resolved
 	// known says whether the facts are enough to judge; else what was true stays true, and what was not stays so.
 	known func(Facts) bool
-	find  func(Rule, Facts) []Finding
+	// dark says that the facts do not tell of what one alarm is about, which stays as it was; nil: known says all.
+	dark func(f Facts, about string) bool
+	find func(Rule, Facts) []Finding
 }
 
 // limit is one number that a rule compares with.
@@ -152,7 +154,7 @@ var kinds = []kind{
 	{
 		name: "disk", meaning: "the broker's disk is nearly full, or cannot be written", severity: Critical,
 		limits: []limit{share("fill", "used of what there is", 0.9)},
-		hold:   10 * second, keep: minute, known: func(f Facts) bool { return f.Disks != nil }, find: findDisk,
+		hold:   10 * second, keep: minute, known: func(f Facts) bool { return f.Disks != nil }, dark: Facts.darkDisk, find: findDisk,
 	},
 	{
 		name: "replica", meaning: "copies of streams at a server of the cluster are behind, or the server is away or hangs", severity: Warning,

@@ -73,7 +73,7 @@ func (m *Machine) Step(now time.Time, elapsed time.Duration, book Book, f Facts)
 	}
 	for _, id := range slices.Sorted(maps.Keys(m.entries)) {
 		e := m.entries[id]
-		if !e.seen && (!unknown[e.Alarm.Rule] || book.off(e.Alarm)) {
+		if !e.seen && (!unknown[e.Alarm.Rule] && !book.dark(f, e.Alarm) || book.off(e.Alarm)) {
 			changes = append(changes, m.missed(now, elapsed, e, book)...)
 		}
 		m.forgetOld(now, e)
@@ -181,6 +181,12 @@ func (m *Machine) missed(now time.Time, elapsed time.Duration, e *Entry, book Bo
 func (b Book) off(a api.Alarm) bool {
 	i := slices.IndexFunc(b.rules, func(r Rule) bool { return r.name == a.Rule })
 	return i < 0 || !b.rules[i].of(a.Worker).enabled
+}
+
+// dark says that nothing is known of what an alarm is about, though its rule can be judged.
+func (b Book) dark(f Facts, a api.Alarm) bool {
+	i := slices.IndexFunc(b.rules, func(r Rule) bool { return r.name == a.Rule })
+	return i >= 0 && b.rules[i].kind.dark != nil && b.rules[i].kind.dark(f, a.About)
 }
 
 func (m *Machine) to(now time.Time, e *Entry, state api.AlarmState) Change {

@@ -111,6 +111,39 @@ func TestMachine_GoesThroughTheStates(t *testing.T) {
 	}
 }
 
+// An alarm about a disk of which nothing is known stays as it was, while others of the rule come and go.
+func TestMachine_DiskOfWhichNothingIsKnown(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	disks := func(partly bool, b ...Disk) func() Facts {
+		return func() Facts {
+			return Facts{At: w.now, Disks: append([]Disk{{Name: "a", Used: 1, Total: 100}}, b...), DisksPartly: partly}
+		}
+	}
+	full := Disk{Name: "b", Used: 99, Total: 100}
+	silent := full
+	silent.Unknown = true
+	for _, c := range []struct {
+		what  string
+		facts func() Facts
+		want  api.AlarmState
+	}{
+		{"one that was full and fell silent before anybody looked", disks(false, silent), ""},
+		{"full", disks(false, full), api.AlarmFiring},
+		{"it fell silent", disks(false, silent), api.AlarmFiring},
+		{"no other disk could be read", disks(true), api.AlarmFiring},
+		{"it is gone", disks(false), api.AlarmResolved},
+	} {
+		w.run(5*time.Minute, c.facts)
+		if e, _ := w.machine.Entry("disk:b"); e.Alarm.State != c.want {
+			t.Errorf("%s: %q, not %q", c.what, e.Alarm.State, c.want)
+		}
+	}
+	if e, there := w.machine.Entry("disk:a"); there {
+		t.Errorf("%+v", e)
+	}
+}
+
 func TestMachine_CountsFiringsOfADay(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

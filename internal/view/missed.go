@@ -13,7 +13,7 @@ func (v *View) Undelivered(now Instant, route string, n int, why string) error {
 	if err != nil {
 		return err
 	}
-	if n <= 0 {
+	if n <= 0 || uint64(n) >= maxCount {
 		return fmt.Errorf("%d messages of %s", n, key)
 	}
 	v.mu.Lock()

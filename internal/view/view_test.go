@@ -3,6 +3,7 @@ package view
 import (
 	"encoding/json"
 	"fmt"
+	"math"
 	"runtime"
 	"slices"
 	"strings"
@@ -315,6 +316,20 @@ func TestView_Health(t *testing.T) {
 		if e := r.edge("entry", "add", "add"); e.Health != c.want || !strings.Contains(e.Why, c.why) || (c.why == "") != (e.Why == "") {
 			t.Errorf("%s: %s, %q", name, e.Health, e.Why)
 		}
+	}
+}
+
+// Whoever may publish may say any number; what is summed must not run over.
+func TestView_RefusesNumbersOfUndeliveredThatCannotBe(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	for _, n := range []int{-1, 0, maxCount, math.MaxInt} {
+		if err := r.Undelivered(r.now, "entry→add→add", n, "nobody"); err == nil {
+			t.Errorf("%d is taken", n)
+		}
+	}
+	if events, _, _, _ := r.Journal().After(0, kept); len(events) > 0 {
+		t.Errorf("told %+v", events)
 	}
 }
 

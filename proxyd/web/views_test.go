@@ -219,6 +219,10 @@ func TestPage_TableAndEvents(t *testing.T) {
 	s.events <- api.Event{ID: "7-1", At: time.Now(), Kind: api.EventInstanceJoined, Worker: "square", Instance: "i1", Text: "an instance of square joined from machine-1"}
 	s.events <- api.Event{ID: "7-2", At: time.Now(), Kind: api.EventInstanceLost, Worker: "bank", Instance: "i2", Text: "an instance of bank was not heard for 15 s"}
 	b.Until("document.querySelectorAll('tbody tr').length === 2")
+	for _, kind := range api.EventKinds {
+		head, _, _ := strings.Cut(string(kind), ".")
+		b.Until("[...document.querySelectorAll('select option')].some((o) => o.value === '" + head + "')")
+	}
 	b.Shoot("events")
 	b.Accessible("events")
 	b.Clean(s.url())

@@ -41,6 +41,7 @@ const streamName = (fabric, worker) => `${prefixOf(fabric).toUpperCase()}_JOBS_$
 
 export function workerCommands(name, fabric, { durable = false } = {}) {
   return [
+    damrey(fabric, 'top', 'instances', '--once', '--filter', name),
     damrey(fabric, 'worker', 'get', ...names(name)),
     damrey(fabric, 'worker', 'history', ...names(name)),
     nats(fabric, 'micro', 'stats', name),
@@ -51,6 +52,7 @@ export function workerCommands(name, fabric, { durable = false } = {}) {
 
 export function routeCommands(route, fabric) {
   return [
+    damrey(fabric, 'top', 'routes', '--once', '--filter', `${route.from} ${route.type} ${route.to}`), // the cells of its line
     damrey(fabric, 'tap', ...names(route.from, route.type)),
     ...(route.durable ? [
       damrey(fabric, 'dead', 'ls', '--worker', route.to, ...(route.type === '*' ? [] : ['--type', route.type]), '--from', route.from),

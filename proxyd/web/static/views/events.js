@@ -58,7 +58,7 @@ export function Events({ query }) {
   return html`<${Page} title="Events" tools=${html`
       <${Field} label="Filter" type="search" value=${query.q ?? ''} onInput=${(q) => refine({ q }, { replace: true })} placeholder="any text" />
       <label class="field"><span>Kind</span><select value=${query.kind ?? ''} onChange=${(e) => refine({ kind: e.target.value })}><option value="">any</option>
-        ${['instance', 'agent', 'table', 'alarm', 'undelivered', 'beat', 'gap'].map((k) => html`<option key=${k} value=${k}>${k}</option>`)}</select></label>`}>
+        ${['instance', 'agent', 'table', 'alarm', 'undelivered', 'beat', 'stream', 'gap'].map((k) => html`<option key=${k} value=${k}>${k}</option>`)}</select></label>`}>
     <${Trouble} error=${error} what="events" />
     <p class="note" role="status">${error ? 'Not connected.' : answered ? 'Listening.' : 'Loading…'} ${answered && `${count(shown.length)} shown, the newest first.`}</p>
     ${shown.length > 0 && html`<${Scroll} label="Events"><table><thead><tr><th>at</th><th>kind</th><th>worker</th><th>what happened</th></tr></thead>
