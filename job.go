@@ -147,18 +147,21 @@ func (w *Instance) keepJobs(ctx context.Context) {
 // noName stands in a dead letter's subject for what is no name.
 const noName = "_"
 
-// takeJob queues one stored message. It runs in the puller's goroutine.
-func (w *Instance) takeJob(ctx context.Context, m *nats.Msg) {
+// takeJob queues one stored message and says what it costs; 0: it has ended. It
+// runs in the puller's goroutine.
+func (w *Instance) takeJob(ctx context.Context, m *nats.Msg) (cost int) {
 	one := w.newJob(m)
 	in := &one.in[0]
 	w.jobs.add(in.job)
 	if !w.readJob(ctx, in) {
-		return
+		return 0
 	}
+	cost = int(in.cost)
 	// What was on its way here when the worker was paused waits with the rest.
 	if w.view.Load().paused() || w.dispatch.submit(one.in[:]) == 0 {
 		w.handBackJob(in)
 	}
+	return cost
 }
 
 func (w *Instance) newJob(m *nats.Msg) *single {
@@ -240,7 +243,7 @@ func (w *Instance) jobEnvelope(h nats.Header, typ, from string) envelope {
 		e.reply = ""
 	}
 	e.hops = int32(headerNumber(h, HeaderHops, 0))
-	e.cost = int32(headerNumber(h, HeaderCost, DefaultCommandMPU))
+	e.cost = int32(max(1, headerNumber(h, HeaderCost, DefaultCommandMPU)))
 	e.trace = traceOf(h, time.Now())
 	return e
 }
