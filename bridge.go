@@ -115,7 +115,7 @@ func (b *Bridge) Run(ctx context.Context) error {
 	drain(b.nc, sub, time.Second, b.log)
 	flushing, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
-	err = b.link.stores.settle(flushing)
+	err = b.link.settleStores(flushing)
 	if err == nil {
 		err = b.link.flush(flushing)
 	}
@@ -272,7 +272,7 @@ func (b *Bridge) store(o *outgoing, confirm bool) {
 		msg, err := messages.Next() // prepare has read them all
 		if err == nil {
 			b.link.outs.of(o.push.route).left(1)
-			err = b.link.storePayload(context.Background(), o.push.route, wire.Append(nil, msg), j, deadline, ended)
+			err = b.link.queuePayload(o.push.route, wire.Append(nil, msg), j, deadline, ended)
 		}
 		if err != nil {
 			ended(err)

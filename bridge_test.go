@@ -2,12 +2,15 @@ package damrey_test
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"sync/atomic"
 	"testing"
 
 	"github.com/damrey/damrey"
+	"github.com/damrey/damrey/internal/bucket"
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 )
 
 // bridge serves a bridge with its own view of the table.
@@ -155,5 +158,95 @@ func TestBridge_LoopsOfStockClientsEnd(t *testing.T) {
 	eventually(t, "the loop of a send ends", func() bool { return a.Stats().Looped+b.Stats().Looped == 2 })
 	if n := ran.Load(); n != 65 {
 		t.Errorf("%d handlers ran", n)
+	}
+}
+
+// Messages of a route that is not clear wait in their order, and hold up no others.
+func TestBridge_ARouteThatIsHeldBackHoldsUpNoOther(t *testing.T) {
+	t.Parallel()
+	f := newFabric(t)
+	js := f.heldBack()
+	f.worker("w2", echo)
+	f.bridge()
+	const n = 5
+	for i := 1; i <= n; i++ {
+		must(t, f.nc.Publish("damrey.out.src.x", fmt.Appendf(nil, `["REQUEST","x","k","%d"]`, i)))
+	}
+	if got := f.ask("damrey.out.src.now", `["REQUEST","now","beside"]`); got != `["RESPONSE","now","beside"]` {
+		t.Errorf("another route: %s", got)
+	}
+	if got := stored(t, js, "DAMREY_JOBS_w"); got != 1 {
+		t.Errorf("%d are stored while one is held back", got)
+	}
+	f.resumeHeld(js)
+	got := make(arrivals, n+1)
+	f.worker("w", got.handle)
+	for i := range n + 1 {
+		if in := got.next(t); in.msg.Arg(1) != fmt.Sprint(i) {
+			t.Fatalf("%s came as number %d", in.msg.Arg(1), i)
+		}
+	}
+}
+
+// What waits for its route when the bridge stops is answered.
+func TestBridge_EndsWhatWaitsForItsRoute(t *testing.T) {
+	t.Parallel()
+	f := newFabric(t)
+	f.heldBack()
+	nc := f.connect()
+	table := damrey.NewWatcher(nc, damrey.WatchConfig{})
+	b := damrey.NewBridge(nc, damrey.BridgeConfig{Table: table.Table})
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	ended := make(chan error, 2)
+	go func() { ended <- table.Run(ctx) }()
+	go func() { ended <- b.Run(ctx) }()
+	await(t, "table", table.Ready())
+	await(t, "bridge", b.Ready())
+	answers, err := f.nc.SubscribeSync(f.nc.NewInbox())
+	must(t, err)
+	const n = 3
+	for range n {
+		must(t, f.nc.PublishRequest("damrey.out.src.x", answers.Subject, []byte(`["REQUEST","x","k"]`)))
+	}
+	eventually(t, "the bridge has them", func() bool { return b.Stats().Forwarded == n })
+	cancel()
+	for range n {
+		m, err := answers.NextMsg(patience)
+		must(t, err)
+		if !strings.HasPrefix(string(m.Data), `["ERROR","x"`) {
+			t.Errorf("got %s", m.Data)
+		}
+	}
+	for range 2 {
+		must(t, await(t, "the end", ended))
+	}
+}
+
+// heldBack registers two routes of src: one with a key that leads to w and was resumed while nobody moves the one message
+// that was stored before that, and a direct one to w2.
+func (f *fabric) heldBack() jetstream.JetStream {
+	f.t.Helper()
+	keyed := byKey("x", "w", 0)
+	f.register("src", paused(keyed), to("now", "w2"))
+	f.register("w")
+	f.register("w2")
+	f.keyed("w")
+	must(f.t, f.serve(f.instance(damrey.Config{Name: "src"})).Send(f.context(), "x", "k", "0"))
+	f.register("src", keyed, to("now", "w2"))
+	js, err := jetstream.New(f.nc)
+	must(f.t, err)
+	return js
+}
+
+// resumeHeld does what the proxy does about what heldBack has stored.
+func (f *fabric) resumeHeld(js jetstream.JetStream) {
+	f.t.Helper()
+	held, err := bucket.Held(f.context(), js, damrey.DefaultPrefix, "w")
+	must(f.t, err)
+	for route := range held {
+		if n, err := bucket.Resume(f.context(), js, damrey.DefaultPrefix, "w", route, bucket.Limits{}); err != nil || n != 1 {
+			f.t.Fatalf("%d are moved, %v", n, err)
+		}
 	}
 }

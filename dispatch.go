@@ -57,8 +57,9 @@ type dispatcher struct {
 	fullFrom uint64          // taken then
 	taken    uint64          // messages that have left the queue
 	vacant   chan struct{}   // not nil while someone waits for room in mpu
-	expected int             // units of messages that were asked for
-	pushed   int             // messages that push brought and that have not ended
+	claimed  int             // units of what is queued or running, but for what push brought
+	expected int             // messages that were asked for
+	costs    recentCosts     // of those
 	idle     chan struct{}   // not nil while someone waits for all to be done
 	closed   bool            // runners end instead of parking
 }
@@ -81,6 +82,7 @@ func (d *dispatcher) submit(all []inbound) (taken int) {
 			}
 		}
 		d.queue.push(&all[i])
+		d.claimed += int(all[i].cost)
 	}
 	d.staff()
 	return len(all)
@@ -263,9 +265,7 @@ func (d *dispatcher) runOne(m *inbound, cost int, slow bool, now moment) moment 
 func (d *dispatcher) done(m *inbound, cost int) {
 	d.letGo(m)
 	d.used -= cost
-	if m.pushed {
-		d.pushed--
-	}
+	d.unclaim(m)
 	d.awake++
 	d.running--
 	d.progress++
@@ -273,6 +273,13 @@ func (d *dispatcher) done(m *inbound, cost int) {
 	if d.idle != nil && d.running == 0 && d.queue.len() == 0 {
 		close(d.idle)
 		d.idle = nil
+	}
+}
+
+// unclaim is called when m is neither queued nor running any more. mu is held.
+func (d *dispatcher) unclaim(m *inbound) {
+	if !m.pushed {
+		d.claimed -= int(m.cost)
 	}
 }
 
@@ -318,7 +325,9 @@ func (d *dispatcher) takeQueue() []*inbound {
 	defer d.mu.Unlock()
 	var left []*inbound
 	for d.queue.len() > 0 {
-		left = append(left, d.queue.pop())
+		m := d.queue.pop()
+		d.unclaim(m)
+		left = append(left, m)
 	}
 	return left
 }

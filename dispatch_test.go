@@ -1,6 +1,7 @@
 package damrey
 
 import (
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -97,6 +98,55 @@ func TestDispatcher_AMessageLargerThanAllRunsAlone(t *testing.T) {
 	close(release)
 	<-d.drained()
 	d.dismiss()
+}
+
+// What is worth asking for goes by what messages cost.
+func TestDispatcher_FreeRoom(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		capacity, running, expected int
+		came                        []int // what the last messages cost
+		want                        int
+	}{
+		"nothing is known":            {capacity: 100, want: 1},
+		"cheap":                       {capacity: 100, came: []int{1}, want: 100},
+		"costly":                      {capacity: 100, came: []int{50}, want: 2},
+		"the largest counts":          {capacity: 100, came: []int{1, 30, 1}, want: 3},
+		"one runs":                    {capacity: 100, running: 30, came: []int{30}, want: 2},
+		"all is taken":                {capacity: 3, running: 3, came: []int{3}, want: 0},
+		"none of them could run":      {capacity: 100, running: 80, came: []int{40}, want: 0},
+		"a cheap one could run":       {capacity: 100, running: 60, came: []int{60, 1}, want: 1},
+		"and is expected":             {capacity: 100, running: 60, expected: 1, came: []int{60, 1}, want: 0},
+		"what is expected counts":     {capacity: 100, expected: 1, came: []int{30}, want: 2},
+		"less than a share":           {capacity: 100, expected: 80, came: []int{1}, want: 0},
+		"more than all runs alone":    {capacity: 3, came: []int{1000}, want: 1},
+		"and nothing beside it":       {capacity: 3, running: 1000, came: []int{1000}, want: 0},
+		"what was costly long ago":    {capacity: 100, came: append([]int{50}, slices.Repeat([]int{1}, 2*lately)...), want: 100},
+		"what was costly a while ago": {capacity: 100, came: append([]int{50}, slices.Repeat([]int{1}, lately)...), want: 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			release := make(chan struct{})
+			d := newDispatcher(c.capacity, 10, func(*inbound, moment) moment { <-release; return 0 }, noBacklog)
+			for _, cost := range c.came {
+				d.came(0, cost)
+			}
+			if c.running > 0 {
+				d.mustSubmit(t, c.running)
+			}
+			d.expect(c.expected)
+			if got := d.free(); got != c.want {
+				t.Errorf("%d messages are asked for, want %d", got, c.want)
+			}
+			close(release)
+			<-d.drained()
+			d.came(c.expected, 0)
+			if got := d.free(); got < c.want {
+				t.Errorf("%d messages are asked for when all is done, which is less than %d", got, c.want)
+			}
+			d.dismiss()
+		})
+	}
 }
 
 func TestDispatcher_CapacityIsLive(t *testing.T) {

@@ -108,7 +108,7 @@ func (m *Mover) store(d *due) error {
 	if d.schedule.ID != "" && d.next.IsZero() {
 		j.id, j.given = "", d.schedule.ID
 	}
-	return m.link.storePayload(context.Background(), d.route, d.msg.Data(), j, clock().add(storeTime), func(err error) { m.ended(d, err) })
+	return m.link.queuePayload(d.route, d.msg.Data(), j, clock().add(storeTime), func(err error) { m.ended(d, err) })
 }
 
 // ended removes what was moved, and lets the rest come again or buries it.
@@ -116,7 +116,7 @@ func (m *Mover) ended(d *due, err error) {
 	switch {
 	case err == nil:
 		m.moved(d)
-	case errors.Is(err, ErrClosed), errors.Is(err, errNoTable), m.link.isClosed(), !m.link.state.up.Load():
+	case errors.Is(err, ErrClosed), errors.Is(err, errNoTable), errors.Is(err, errHeldFull), m.link.isClosed(), !m.link.state.up.Load():
 		// That is not the message's fault.
 		m.comeAgain(d, jitter(moverPause))
 	default:

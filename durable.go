@@ -52,11 +52,36 @@ func tell(done func(error), r *Route) func(fate) {
 }
 
 // storePayload stores an encoded message for a durable route and calls done
-// when it is known whether it is. An empty id is made up.
+// when it is known whether it is. An empty id is made up. With a key it waits
+// while messages of the route are held back.
 func (l *link) storePayload(ctx context.Context, r *Route, payload []byte, j jobHeader, deadline moment, done func(error)) error {
-	m, key, err := r.job(append([]byte(nil), payload...))
+	s, err := l.storingOf(r, payload, j, deadline, done)
 	if err != nil {
 		return err
+	}
+	if r.Key != 0 {
+		return l.storeInTurn(ctx, r, s)
+	}
+	return l.store(ctx, s)
+}
+
+// queuePayload is storePayload for who has one goroutine for all routes: it
+// does not wait for one of them.
+func (l *link) queuePayload(r *Route, payload []byte, j jobHeader, deadline moment, done func(error)) error {
+	s, err := l.storingOf(r, payload, j, deadline, done)
+	if err != nil {
+		return err
+	}
+	if r.Key != 0 {
+		return l.storeQueued(r, s)
+	}
+	return l.store(context.Background(), s)
+}
+
+func (l *link) storingOf(r *Route, payload []byte, j jobHeader, deadline moment, done func(error)) (storing, error) {
+	m, key, err := r.job(append([]byte(nil), payload...))
+	if err != nil {
+		return storing{}, err
 	}
 	var marker *nats.Msg
 	switch {
@@ -81,7 +106,7 @@ func (l *link) storePayload(ctx context.Context, r *Route, payload []byte, j job
 		m.Header.Set(HeaderPath, j.path)
 	}
 	if fe := l.checkStored(m, r); fe != nil {
-		return fe
+		return storing{}, fe
 	}
 	if most := l.mostStored(); most == 0 || len(m.Data)+headerSize(m.Header)+headerSize(j.trace) <= most {
 		maps.Copy(m.Header, j.trace) // tracing makes no message too large
@@ -89,14 +114,8 @@ func (l *link) storePayload(ctx context.Context, r *Route, payload []byte, j job
 	lane := ""
 	if r.Key != 0 {
 		lane = r.To + " " + key
-		over, err := l.pass(ctx, r, deadline)
-		if err != nil {
-			return err
-		}
-		ended := done
-		done = func(err error) { over(); ended(err) }
 	}
-	return l.store(ctx, storing{msg: m, marker: marker, at: r.String(), deadline: deadline, done: done, lane: lane, patient: j.patient})
+	return storing{msg: m, marker: marker, at: r.String(), deadline: deadline, done: done, lane: lane, patient: j.patient}, nil
 }
 
 // newID is an id that no other message has.

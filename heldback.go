@@ -20,19 +20,31 @@ var errHeldBack = errors.New("messages that were stored while the route was paus
 // paused is stored aside, and the proxy moves it on afterwards. What is sent then
 // waits here until nothing is left aside, or it would overtake.
 type heldBack struct {
-	asking sync.Mutex // one asks the broker at a time; taken before mu
-	mu     sync.Mutex // guards routes and what is in them
-	routes map[string]*heldRoute
+	mu      sync.Mutex // guards what follows, and what is in routes
+	routes  map[string]*heldRoute
+	memory  int           // of what waits in them
+	working int           // routes that are worked off
+	none    chan struct{} // not nil while someone waits for none to be
+	closed  bool
 }
 
 type heldRoute struct {
-	clear    bool // nothing is aside
-	underWay int  // messages on their way aside
+	asking   sync.Mutex // one asks the broker at a time; taken before mu
+	clear    bool       // nothing is aside
+	underWay int        // messages on their way aside
+	waiting  fifo[heldMessage]
+	memory   int  // of them
+	working  bool // a goroutine works them off
 }
 
 func (h *heldBack) with(route string, do func(*heldRoute)) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	do(h.of(route))
+}
+
+// of is called with mu held.
+func (h *heldBack) of(route string) *heldRoute {
 	s := h.routes[route]
 	if s == nil {
 		if h.routes == nil {
@@ -41,7 +53,7 @@ func (h *heldBack) with(route string, do func(*heldRoute)) {
 		s = new(heldRoute)
 		h.routes[route] = s
 	}
-	do(s)
+	return s
 }
 
 func (h *heldBack) isClear(route string) (clear bool) {
@@ -66,11 +78,29 @@ func (l *link) pass(ctx context.Context, r *Route, deadline moment) (over func()
 	return func() {}, nil
 }
 
+// storeInTurn stores a message with a key when its route lets it pass, for which
+// it waits.
+func (l *link) storeInTurn(ctx context.Context, r *Route, s storing) error {
+	over, err := l.pass(ctx, r, s.deadline)
+	if err != nil {
+		return err
+	}
+	ended := s.done
+	s.done = func(err error) { over(); ended(err) }
+	if err := l.store(ctx, s); err != nil {
+		over()
+		return err
+	}
+	return nil
+}
+
 // becomesClear asks the broker whether anything of the route is aside.
 func (l *link) becomesClear(ctx context.Context, r *Route, route string, deadline moment) (clear bool) {
 	h := &l.held
-	h.asking.Lock()
-	defer h.asking.Unlock()
+	var held *heldRoute
+	h.with(route, func(s *heldRoute) { held = s })
+	held.asking.Lock()
+	defer held.asking.Unlock()
 	if h.isClear(route) {
 		return true // somebody has asked meanwhile
 	}

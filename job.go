@@ -153,18 +153,23 @@ func (w *Instance) keepJobs(ctx context.Context) {
 // noName stands in a dead letter's subject for what is no name.
 const noName = "_"
 
-// takeJob queues one stored message. It runs in the puller's goroutine.
-func (w *Instance) takeJob(ctx context.Context, m *nats.Msg) {
+// takeJob queues one stored message and says what those like it cost; 0: it has
+// ended, or is watched. It runs in the puller's goroutine.
+func (w *Instance) takeJob(ctx context.Context, m *nats.Msg) (cost int) {
 	one := w.newJob(m)
 	in := &one.in[0]
 	w.jobs.add(in.job)
 	if !w.readJob(ctx, in) {
-		return
+		return 0
+	}
+	if in.job.begun == nil {
+		cost = int(in.cost)
 	}
 	// What was on its way here when the worker was paused waits with the rest.
 	if w.view.Load().paused() || w.dispatch.submit(one.in[:]) == 0 {
 		w.handBackJob(in)
 	}
+	return cost
 }
 
 func (w *Instance) newJob(m *nats.Msg) *single {
@@ -278,7 +283,9 @@ func (w *Instance) jobEnvelope(h nats.Header, typ, from string) envelope {
 	return e
 }
 
-func costOf(h nats.Header) int32 { return int32(headerNumber(h, HeaderCost, DefaultCommandMPU)) }
+func costOf(h nats.Header) int32 {
+	return int32(max(1, headerNumber(h, HeaderCost, DefaultCommandMPU)))
+}
 
 // headerNumber reads a number that is not negative and fits 31 bits.
 func headerNumber(h nats.Header, name string, otherwise int) int {

@@ -248,7 +248,7 @@ func TestDurable_AnOutputIsStoredOnceThoughItsJobRunsTwice(t *testing.T) {
 	eventually(t, "its output is stored", func() bool { return stored(t, js, "DAMREY_JOBS_end") == 1 })
 	eventually(t, "it is done", func() bool { return stored(t, js, "DAMREY_JOBS_w") == 0 })
 	f.restart() // makes JetStream forget the id of what is done
-	eventually(t, "the broker is back", func() bool { return f.nc.IsConnected() })
+	eventually(t, "the broker is back", func() bool { return f.nc.IsConnected() && f.nc.Stats().Reconnects == 1 })
 	job()
 	eventually(t, "it ran again, and its output was known", func() bool { s := w.Stats(); return s.Jobs == 2 && s.Deduplicated == 1 })
 	if n := stored(t, js, "DAMREY_JOBS_end"); n != 1 {

@@ -3,6 +3,7 @@ package damrey_test
 import (
 	"context"
 	"errors"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -447,6 +448,40 @@ func TestLater_NeedsAServerThatKnowsIt(t *testing.T) {
 			if err != nil && (!errors.Is(err, bucket.ErrTooOld) || !strings.Contains(err.Error(), want+version)) {
 				t.Errorf("%v", err)
 			}
+		}
+	}
+}
+
+// What is due on a route that is not clear waits for it, and holds up nothing else that is due.
+func TestLater_ARouteThatIsHeldBackHoldsUpNoOther(t *testing.T) {
+	t.Parallel()
+	f := newFabric(t)
+	js := f.heldBack()
+	got := make(arrivals, 10)
+	f.worker("w2", got.handle)
+	f.mover()
+	src := f.serve(f.instance(damrey.Config{Name: "src"}))
+	const n = 5
+	for i := 1; i <= n; i++ {
+		must(t, src.With(damrey.WithDelay(time.Millisecond)).Send(f.context(), "x", "k", strconv.Itoa(i)))
+	}
+	eventually(t, "they are due", func() bool {
+		mover, err := js.Consumer(f.context(), "DAMREY_LATER", "mover")
+		must(t, err)
+		return mover.CachedInfo().NumAckPending == n
+	})
+	must(t, src.With(damrey.WithDelay(time.Millisecond)).Send(f.context(), "now"))
+	if in := got.next(t); in.msg.Type() != "now" {
+		t.Errorf("%q arrived", in.msg)
+	}
+	if stored(t, js, "DAMREY_TRIED") != 0 || stored(t, js, "DAMREY_JOBS_w") != 1 {
+		t.Errorf("what is held back has failed or was stored while the other was not moved")
+	}
+	f.resumeHeld(js)
+	f.worker("w", got.handle)
+	for i := range n + 1 {
+		if in := got.next(t); i == 0 && in.msg.Arg(1) != "0" {
+			t.Errorf("%q overtook what was held back", in.msg)
 		}
 	}
 }

@@ -109,6 +109,7 @@ func (l *link) open() error {
 func (l *link) close() {
 	l.closing.Do(func() {
 		l.assurance.finish(l, assureEvery)
+		l.held.close()
 		close(l.closed)
 		l.retries.stop(l)
 		l.events.close(l)

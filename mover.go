@@ -126,7 +126,7 @@ func (m *Mover) pull(ctx context.Context) error {
 func (m *Mover) finish() {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
-	err := m.link.stores.settle(ctx)
+	err := m.link.settleStores(ctx)
 	if err == nil {
 		err = m.link.flush(ctx)
 	}

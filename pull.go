@@ -226,8 +226,9 @@ func (p *puller) receive(m *nats.Msg) {
 	came = min(came, p.left)
 	p.left -= came
 	p.mu.Unlock()
+	cost := 0
 	if status == "" {
-		p.w.takeJob(context.Background(), m)
+		cost = p.w.takeJob(context.Background(), m)
 	}
-	p.w.dispatch.expect(-came)
+	p.w.dispatch.came(came, cost)
 }

@@ -48,6 +48,53 @@ func TestDurable_PullsOnlyWhatThereIsRoomFor(t *testing.T) {
 	}
 }
 
+// What messages cost counts: an instance that is busy with one holds no others, and an idle one gets them.
+func TestDurable_PullsByCost(t *testing.T) {
+	t.Parallel()
+	f := newFabric(t)
+	costly := durably("x", "w")
+	costly.MPU = 3
+	f.register("src", costly)
+	f.put(damrey.Registration{Name: "w", MPU: 3})
+	js := f.jobs("w")
+	src := f.serve(f.instance(damrey.Config{Name: "src"}))
+	const n = 10
+	for i := range n {
+		must(t, src.Send(f.context(), "x", fmt.Sprint(i)))
+	}
+	var e effects
+	release := make(chan struct{})
+	begin := func() (began chan struct{}) {
+		began = make(chan struct{}, n)
+		f.worker("w", func(_ context.Context, in damrey.Msg) (damrey.Msg, error) {
+			began <- struct{}{}
+			<-release
+			e.add(in.Arg(0))
+			return nil, nil
+		})
+		return began
+	}
+	await(t, "the first instance", begin())
+	work, err := js.Consumer(t.Context(), "DAMREY_JOBS_w", "work")
+	must(t, err)
+	inHand := func() int {
+		info, err := work.Info(t.Context())
+		must(t, err)
+		return info.NumAckPending
+	}
+	for range 50 {
+		if got := inHand(); got != 1 {
+			t.Fatalf("%d are handed out to an instance that handles one at once", got)
+		}
+	}
+	await(t, "the second instance", begin())
+	if got := inHand(); got != 2 {
+		t.Errorf("%d are handed out to two instances that handle one each", got)
+	}
+	close(release)
+	eventually(t, "all are handled", func() bool { return e.len() == n })
+}
+
 // What is stored straight onto the subjects and is no message is a dead letter, and holds nobody up.
 func TestDurable_WhatIsNoMessageIsADeadLetter(t *testing.T) {
 	t.Parallel()

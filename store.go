@@ -482,6 +482,14 @@ func (t *stores) announce() {
 	}
 }
 
+// settleStores returns when nothing waits to be stored or is under way.
+func (l *link) settleStores(ctx context.Context) error {
+	if err := l.held.settle(ctx); err != nil {
+		return err
+	}
+	return l.stores.settle(ctx)
+}
+
 // settle returns when nothing is under way.
 func (t *stores) settle(ctx context.Context) error {
 	t.mu.Lock()
