@@ -472,6 +472,63 @@ func TestTrace_KeepsWhatWasSlow(t *testing.T) {
 	}
 }
 
+// A message that waited for most of its time is slow, however quick its handler is; one that is stored has its time from
+// then on.
+func TestTrace_KeepsWhatWasSlowByWaiting(t *testing.T) {
+	t.Parallel()
+	f := newFabric(t)
+	f.jobs("add")
+	seen := f.spans()
+	stored := to("stored", "add")
+	stored.Delivery = damrey.Durable
+	f.register("entry", to("first", "add"), to("second", "add"), stored)
+	f.put(damrey.Registration{Name: "add", MPU: 1})
+	started, release := make(chan struct{}), make(chan struct{})
+	add := f.instance(damrey.Config{Name: "add", Timeout: time.Second})
+	add.Handle("*", func(_ context.Context, in damrey.Msg) (damrey.Msg, error) {
+		if in.Type() == "first" {
+			close(started)
+			<-release
+		}
+		return in[:0], nil
+	})
+	f.serve(add)
+	entry := f.worker("entry", echo)
+	must(t, entry.Send(f.context(), "first"))
+	<-started
+	const budget = 2 * time.Second
+	var asked sync.WaitGroup
+	for _, typ := range []string{"second", "stored"} {
+		asked.Go(func() {
+			ctx, cancel := context.WithTimeout(f.context(), budget)
+			defer cancel()
+			if _, err := entry.Request(ctx, typ); err != nil {
+				t.Errorf("%s: %v", typ, err)
+			}
+		})
+	}
+	time.AfterFunc(budget*6/10, func() { close(release) })
+	asked.Wait()
+	kept := make(map[string]int)
+	eventually(t, "all that was slow is kept", func() bool {
+		seen.mu.Lock()
+		defer seen.mu.Unlock()
+		clear(kept)
+		for _, all := range seen.all {
+			for _, s := range all {
+				if s.Type != "first" && (s.Kept != report.Slow || s.Outcome != report.OK) {
+					t.Errorf("%+v", s)
+				}
+				kept[s.Type+" "+s.Kind]++
+			}
+		}
+		return kept["second send"]*kept["second wait"]*kept["second handle"]*kept["stored send"] == 1
+	})
+	if kept["stored wait"]+kept["stored handle"] > 0 {
+		t.Errorf("%v", kept)
+	}
+}
+
 // Though nothing of a trace travels with it, what is kept of a line that failed says where it began and where it ended.
 func TestTrace_AFailedLineThatWasNotTracedIsOneTrace(t *testing.T) {
 	t.Parallel()

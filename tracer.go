@@ -111,38 +111,49 @@ func (t *tracer) passing(o *outgoing) *span {
 	return t.begin(context.Background(), p, report.KindForward, legOf(o.push.route, o.push.hops), o.trace.at, false, keptOf(p))
 }
 
+// stay is how long a message was here: when it came, was started and was over,
+// and from when on it counts as slow.
+type stay struct{ came, began, over, slow moment }
+
 // handling ends the waiting of a traced message and begins the span of its
 // handler.
-func (t *tracer) handling(in *inbound, now time.Time) *span {
-	from := in.trace
+func (t *tracer) handling(in *inbound, now, slow moment) *span {
+	from, began := in.trace, now.time()
 	why := keptOf(from.parent)
-	t.begin(context.Background(), from.parent, report.KindWait, in.leg(), from.at, from.linked, why).endAt(now, report.OK, "", false)
-	return t.begin(context.Background(), from.parent, report.KindHandle, in.leg(), now, from.linked, why)
+	t.begin(context.Background(), from.parent, report.KindWait, in.leg(), from.at, from.linked, why).endAt(began, report.OK, "", now > slow)
+	return t.begin(context.Background(), from.parent, report.KindHandle, in.leg(), began, from.linked, why)
 }
 
 // handled ends it. Of a message that was not traced and failed, or was slow
-// since it used up half of its time, this one span is kept.
-func (t *tracer) handled(in *inbound, s *span, how *ending, took, budget time.Duration) {
-	slow := 2*took > budget
+// since half of its time was used up, its handler's span is kept, and that of
+// its waiting if it was slow before its handler began.
+func (t *tracer) handled(in *inbound, s *span, how *ending, at stay) {
+	slow := at.over > at.slow
 	switch {
 	case s != nil:
-		s.endAt(s.begin.Add(took), how.span, how.why, slow)
+		s.endAt(s.begin.Add(at.over.since(at.began)), how.span, how.why, slow)
 	case how != nothingOf && (slow || !how.isGood()):
-		t.alone(in, how, took, slow)
+		t.alone(in, how, at)
 	}
 }
 
-func (t *tracer) alone(in *inbound, how *ending, took time.Duration, slow bool) {
+func (t *tracer) alone(in *inbound, how *ending, at stay) {
 	now := time.Now()
 	if !t.spare.take(now) {
 		return
 	}
+	took := at.over.since(at.began)
 	s := span{t: t, leg: in.leg(), kind: report.KindHandle, begin: now.Add(-took)}
 	id := newTraceID()
 	if key, ok := messageKey(in.answerTo()); ok {
 		id, s.parent = requestTrace(key)
 	}
-	s.keep(id, newSpanID(), took, how.span, how.why, slow)
+	s.keep(id, newSpanID(), took, how.span, how.why, at.over > at.slow)
+	if at.began > at.slow && t.spare.take(now) {
+		waited := at.began.since(at.came)
+		s.kind, s.begin = report.KindWait, s.begin.Add(-waited)
+		s.keep(id, newSpanID(), waited, report.OK, "", true)
+	}
 }
 
 // keep publishes a span of a message that was not traced.
@@ -198,7 +209,7 @@ func (t *tracer) refused(in *inbound, how *ending) {
 		s.endAt(now, how.span, how.why, false)
 		return
 	}
-	t.alone(in, how, 0, false)
+	t.alone(in, how, stay{})
 }
 
 // allowance admits so many in a second, and counts those that it does not.
