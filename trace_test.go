@@ -426,7 +426,7 @@ func TestTrace_KeepsFailuresThatWereNotTraced(t *testing.T) {
 	seen := f.spans()
 	f.register("entry", to("add", "add"))
 	f.register("add")
-	f.worker("add", func(context.Context, damrey.Msg) (damrey.Msg, error) { return nil, errors.New("no") })
+	add := f.worker("add", func(context.Context, damrey.Msg) (damrey.Msg, error) { return nil, errors.New("no") })
 	entry := f.worker("entry", echo)
 	began := time.Now()
 	const many = 300
@@ -442,6 +442,9 @@ func TestTrace_KeepsFailuresThatWereNotTraced(t *testing.T) {
 			t.Errorf("%+v", one)
 		}
 	}
+	eventually(t, "each is kept, or counted as left out", func() bool {
+		return uint64(seen.count())+add.Stats().SpansLeftOut+entry.Stats().SpansLeftOut == 2*many
+	})
 	if n, most := seen.count(), 2*10*(int(time.Since(began)/time.Second)+2); n > most {
 		t.Errorf("%d spans, over %d", n, most)
 	}

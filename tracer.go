@@ -14,7 +14,8 @@ import (
 
 const (
 	// spareSpans is how many spans an instance publishes in a second of messages
-	// whose trace is not kept from its beginning.
+	// whose trace is not kept from its beginning. More are counted, see
+	// [Stats.SpansLeftOut].
 	spareSpans = 10
 	// sampledEach is how many lines an instance begins to trace in a second. More
 	// are of no use to anybody, and what keeps them has to store each span.
@@ -53,11 +54,22 @@ func (t *tracer) init(prefix, worker, instance string, share float64, p trace.Tr
 	}
 }
 
-// publish leaves a span to run. What finds no room is dropped and told.
+// spares says whether one more span is kept of what failed or was slow, and
+// counts it if not.
+func (t *tracer) spares(now time.Time) bool {
+	if t.spare.take(now) {
+		return true
+	}
+	t.l.count.spansLeftOut.Add(1)
+	return false
+}
+
+// publish leaves a span to run. What finds no room is dropped, counted and told.
 func (t *tracer) publish(id trace.TraceID, s report.Span) {
 	select {
 	case t.queue <- &kept{id, s}:
 	default:
+		t.l.count.spansLeftOut.Add(1)
 		t.l.log.warn("a span could not leave, since too many wait to; trace fewer messages with damrey.WithTraceSampling", nil)
 	}
 }
@@ -139,8 +151,9 @@ func (t *tracer) handled(in *inbound, s *span, how *ending, at stay) {
 
 func (t *tracer) alone(in *inbound, how *ending, at stay) {
 	now := time.Now()
-	if !t.spare.take(now) {
-		return
+	keeps, keepsWait := t.spares(now), at.began > at.slow && t.spares(now)
+	if !keeps {
+		return // nor is its waiting
 	}
 	took := at.over.since(at.began)
 	s := span{t: t, leg: in.leg(), kind: report.KindHandle, begin: now.Add(-took)}
@@ -149,7 +162,7 @@ func (t *tracer) alone(in *inbound, how *ending, at stay) {
 		id, s.parent = requestTrace(key)
 	}
 	s.keep(id, newSpanID(), took, how.span, how.why, at.over > at.slow)
-	if at.began > at.slow && t.spare.take(now) {
+	if keepsWait {
 		waited := at.began.since(at.came)
 		s.kind, s.begin = report.KindWait, s.begin.Add(-waited)
 		s.keep(id, newSpanID(), waited, report.OK, "", true)
@@ -193,7 +206,7 @@ func (t *tracer) requested(s *span, r requested, m Msg, err error) {
 		outcome, text := outcomeOf(m, err)
 		s.endAt(now.time(), outcome, text, slow)
 	case err == nil && m.Tag() == RESPONSE && !slow, errors.Is(err, context.Canceled):
-	case t.spare.take(time.Now()):
+	case t.spares(time.Now()):
 		outcome, text := outcomeOf(m, err)
 		id, sent := requestTrace(t.l.messageKey(r.id))
 		one := span{t: t, leg: legOf(r.route, r.hops), kind: report.KindSend, begin: r.began.time()}
@@ -212,7 +225,7 @@ func (t *tracer) refused(in *inbound, how *ending) {
 	t.alone(in, how, stay{})
 }
 
-// allowance admits so many in a second, and counts those that it does not.
+// allowance admits so many in a second.
 type allowance struct {
 	each int
 
