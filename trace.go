@@ -41,7 +41,7 @@ const traceRoom = 1024
 type incoming struct {
 	parent trace.SpanContext
 	at     time.Time // received, or stored
-	linked bool      // one of several, or handed out before
+	linked bool      // handed out before
 }
 
 // traceOf reads the headers of a message; nil when it is not traced. What is no

@@ -3,6 +3,7 @@ package damrey_test
 import (
 	"context"
 	"errors"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -310,6 +311,58 @@ func TestTrace_UntracedMessagesHaveNoHeader(t *testing.T) {
 	})
 	if headers[true] > 0 {
 		t.Errorf("%d messages have headers, %d have none", headers[true], headers[false])
+	}
+}
+
+// A traced send leaves its batch and goes alone, and those that are not traced share one as before.
+func TestTrace_ATracedSendLeavesItsBatch(t *testing.T) {
+	t.Parallel()
+	f := newFabric(t)
+	var mu sync.Mutex
+	var order []string
+	most, shared := 0, 0 // messages in one payload without a header, and with one
+	nc := f.connect()
+	_, err := nc.Subscribe("damrey.msg.sink.>", func(m *nats.Msg) {
+		mu.Lock()
+		defer mu.Unlock()
+		lines := strings.Split(string(m.Data), "\n")
+		if order = append(order, lines...); len(m.Header) == 0 {
+			most = max(most, len(lines))
+		} else {
+			shared = max(shared, len(lines))
+		}
+	})
+	must(t, err)
+	must(t, nc.Flush())
+	provider := sdk.NewTracerProvider()
+	command := to("add", "sink")
+	command.Batch = 64
+	f.register("src", command)
+	f.register("sink")
+	src := f.worker("src", echo)
+	ctx, sampled := provider.Tracer("test").Start(f.context(), "sampled")
+	defer sampled.End()
+	const n = 2000
+	for i := range n {
+		if i%100 == 99 {
+			must(t, src.Send(ctx, "add", strconv.Itoa(i)))
+			continue
+		}
+		must(t, src.Send(f.context(), "add", strconv.Itoa(i)))
+	}
+	must(t, src.Flush(f.context()))
+	eventually(t, "all went by", func() bool {
+		mu.Lock()
+		defer mu.Unlock()
+		return len(order) == n
+	})
+	for i, line := range order {
+		if want := `["REQUEST","add","` + strconv.Itoa(i) + `"]`; line != want {
+			t.Fatalf("message %d is %s", i, line)
+		}
+	}
+	if shared != 1 || most < 2 {
+		t.Errorf("%d messages share a header, and %d at most a payload without one", shared, most)
 	}
 }
 
