@@ -20,8 +20,9 @@ const (
 	// sampledEach is how many lines an instance begins to trace in a second. More
 	// are of no use to anybody, and what keeps them has to store each span.
 	sampledEach = 50
-	// gather is how long spans wait for others, to leave in few writes.
-	gather = 10 * time.Millisecond
+	// gather is how long spans wait for others, to leave in few writes: each
+	// wakes the connection, the broker and its stream.
+	gather = 50 * time.Millisecond
 	// spanQueue is how many spans may wait to be published.
 	spanQueue = 1024
 )
