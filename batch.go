@@ -92,7 +92,7 @@ func (b *batches) add(ctx context.Context, p push) error {
 }
 
 // fits: only sends with equal hops and cost share a batch. One that is traced
-// has headers of its own, and leaves alone.
+// has headers of its own, and leaves alone: no span is of several messages.
 func (one *batch) fits(p push, maxPayload int64) bool {
 	w := &one.waiting
 	return w.count == 0 ||

@@ -206,9 +206,9 @@ func (w *Instance) process(in *inbound, now moment) moment {
 	ctx := &in.ctx
 	ctx.parent, ctx.deadline, ctx.hops, ctx.unasked = w.handling, deadline, in.hops+1, in.answerTo() == ""
 	ctx.job, ctx.unasked = in.job, ctx.unasked && in.job == nil
-	came := in.came // a job with a key may be on its way here again when its end is counted
+	came, slow := in.came, in.slowAt(now, deadline) // a job with a key may be on its way here again when its end is counted
 	if in.trace != nil {
-		ctx.span = w.tracer.handling(in, now.time())
+		ctx.span = w.tracer.handling(in, now, slow)
 		ctx.parent = ctx.span.within(ctx.parent)
 	}
 	sp, copies := ctx.span, w.taps.take(in, now)
@@ -218,13 +218,23 @@ func (w *Instance) process(in *inbound, now moment) moment {
 	in.route.returned()
 	how := w.conclude(in, out, err, err != nil && clock() >= deadline)
 	over := clock()
-	w.tracer.handled(in, sp, how, over.since(now), deadline.since(now))
+	w.tracer.handled(in, sp, how, stay{came, now, over, slow})
 	in.route.took(came, now, over)
 	if over >= deadline && how.isGood() {
 		in.route.timedOut()
 	}
 	w.taps.give(copies, in, how, came, now, over)
 	return over
+}
+
+// slowAt is when a message that is started now has used up half of its budget,
+// or half of what its handler has. The budget of a job begins with its handler.
+func (in *inbound) slowAt(now, deadline moment) moment {
+	since := in.came
+	if in.job != nil {
+		since = now
+	}
+	return min(since+(in.deadline-since)/2, now+(deadline-now)/2)
 }
 
 // expired ends a message whose budget was used up before it was started. A

@@ -36,6 +36,8 @@ type Stats struct {
 	Abandoned   uint64 `json:"abandoned"`   // answers that nobody read from Rch
 	Stopped     uint64 `json:"stopped"`     // not finished when the instance stopped
 
+	SpansLeftOut uint64 `json:"spans_left_out"` // of traces, not kept: over ten a second of what failed or was slow, or no room
+
 	InFlight int `json:"in_flight"` // being handled now
 	Queued   int `json:"queued"`    // waiting for room in mpu now
 	Waiting  int `json:"waiting"`   // requests under way now
@@ -47,6 +49,7 @@ type counters struct {
 	undelivered, unconfirmed, busy, paused, expired, malformed, refused, looped atomic.Uint64
 	late, unasked, streamAcks, abandoned, stopped                               atomic.Uint64
 	stored, deduplicated, jobs, redelivered, postponed, handedBack, dead        atomic.Uint64
+	spansLeftOut                                                                atomic.Uint64
 }
 
 func (c *counters) snapshot() Stats {
@@ -62,5 +65,6 @@ func (c *counters) snapshot() Stats {
 		Jobs: c.jobs.Load(), Redelivered: c.redelivered.Load(), Postponed: c.postponed.Load(),
 		HandedBack: c.handedBack.Load(), Dead: c.dead.Load(),
 		Abandoned: c.abandoned.Load(), Stopped: c.stopped.Load(),
+		SpansLeftOut: c.spansLeftOut.Load(),
 	}
 }

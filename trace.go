@@ -21,8 +21,9 @@ func WithTracer(p trace.TracerProvider) Option { return func(o *options) { o.tra
 
 // WithTraceSampling traces this share, 0 to 1, of the lines that begin here,
 // and keeps their spans in the fabric, where `damrey trace ls` shows them. The
-// default is 0: only what failed or was slow is kept. However many that are, an
-// instance begins at most 50 such traces a second.
+// default is 0: only what failed or was slow is kept, at most ten spans a second
+// of an instance; [Stats.SpansLeftOut] counts the others. However many lines the
+// share is, an instance begins at most 50 such traces a second.
 func WithTraceSampling(share float64) Option { return func(o *options) { o.sampling = share } }
 
 func checkSampling(share float64) error {
@@ -40,7 +41,7 @@ const traceRoom = 1024
 type incoming struct {
 	parent trace.SpanContext
 	at     time.Time // received, or stored
-	linked bool      // one of several, or handed out before
+	linked bool      // handed out before
 }
 
 // traceOf reads the headers of a message; nil when it is not traced. What is no

@@ -3,6 +3,7 @@ package damrey_test
 import (
 	"context"
 	"errors"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -313,6 +314,58 @@ func TestTrace_UntracedMessagesHaveNoHeader(t *testing.T) {
 	}
 }
 
+// A traced send leaves its batch and goes alone, and those that are not traced share one as before.
+func TestTrace_ATracedSendLeavesItsBatch(t *testing.T) {
+	t.Parallel()
+	f := newFabric(t)
+	var mu sync.Mutex
+	var order []string
+	most, shared := 0, 0 // messages in one payload without a header, and with one
+	nc := f.connect()
+	_, err := nc.Subscribe("damrey.msg.sink.>", func(m *nats.Msg) {
+		mu.Lock()
+		defer mu.Unlock()
+		lines := strings.Split(string(m.Data), "\n")
+		if order = append(order, lines...); len(m.Header) == 0 {
+			most = max(most, len(lines))
+		} else {
+			shared = max(shared, len(lines))
+		}
+	})
+	must(t, err)
+	must(t, nc.Flush())
+	provider := sdk.NewTracerProvider()
+	command := to("add", "sink")
+	command.Batch = 64
+	f.register("src", command)
+	f.register("sink")
+	src := f.worker("src", echo)
+	ctx, sampled := provider.Tracer("test").Start(f.context(), "sampled")
+	defer sampled.End()
+	const n = 2000
+	for i := range n {
+		if i%100 == 99 {
+			must(t, src.Send(ctx, "add", strconv.Itoa(i)))
+			continue
+		}
+		must(t, src.Send(f.context(), "add", strconv.Itoa(i)))
+	}
+	must(t, src.Flush(f.context()))
+	eventually(t, "all went by", func() bool {
+		mu.Lock()
+		defer mu.Unlock()
+		return len(order) == n
+	})
+	for i, line := range order {
+		if want := `["REQUEST","add","` + strconv.Itoa(i) + `"]`; line != want {
+			t.Fatalf("message %d is %s", i, line)
+		}
+	}
+	if shared != 1 || most < 2 {
+		t.Errorf("%d messages share a header, and %d at most a payload without one", shared, most)
+	}
+}
+
 func TestTrace_TellsOpenTelemetry(t *testing.T) {
 	t.Parallel()
 	f := newFabric(t)
@@ -426,7 +479,7 @@ func TestTrace_KeepsFailuresThatWereNotTraced(t *testing.T) {
 	seen := f.spans()
 	f.register("entry", to("add", "add"))
 	f.register("add")
-	f.worker("add", func(context.Context, damrey.Msg) (damrey.Msg, error) { return nil, errors.New("no") })
+	add := f.worker("add", func(context.Context, damrey.Msg) (damrey.Msg, error) { return nil, errors.New("no") })
 	entry := f.worker("entry", echo)
 	began := time.Now()
 	const many = 300
@@ -442,6 +495,9 @@ func TestTrace_KeepsFailuresThatWereNotTraced(t *testing.T) {
 			t.Errorf("%+v", one)
 		}
 	}
+	eventually(t, "each is kept, or counted as left out", func() bool {
+		return uint64(seen.count())+add.Stats().SpansLeftOut+entry.Stats().SpansLeftOut == 2*many
+	})
 	if n, most := seen.count(), 2*10*(int(time.Since(began)/time.Second)+2); n > most {
 		t.Errorf("%d spans, over %d", n, most)
 	}
@@ -469,6 +525,63 @@ func TestTrace_KeepsWhatWasSlow(t *testing.T) {
 		if one.Kept != report.Slow || one.Outcome != report.OK {
 			t.Errorf("%+v", one)
 		}
+	}
+}
+
+// A message that waited for most of its time is slow, however quick its handler is; one that is stored has its time from
+// then on.
+func TestTrace_KeepsWhatWasSlowByWaiting(t *testing.T) {
+	t.Parallel()
+	f := newFabric(t)
+	f.jobs("add")
+	seen := f.spans()
+	stored := to("stored", "add")
+	stored.Delivery = damrey.Durable
+	f.register("entry", to("first", "add"), to("second", "add"), stored)
+	f.put(damrey.Registration{Name: "add", MPU: 1})
+	started, release := make(chan struct{}), make(chan struct{})
+	add := f.instance(damrey.Config{Name: "add", Timeout: time.Second})
+	add.Handle("*", func(_ context.Context, in damrey.Msg) (damrey.Msg, error) {
+		if in.Type() == "first" {
+			close(started)
+			<-release
+		}
+		return in[:0], nil
+	})
+	f.serve(add)
+	entry := f.worker("entry", echo)
+	must(t, entry.Send(f.context(), "first"))
+	<-started
+	const budget = 2 * time.Second
+	var asked sync.WaitGroup
+	for _, typ := range []string{"second", "stored"} {
+		asked.Go(func() {
+			ctx, cancel := context.WithTimeout(f.context(), budget)
+			defer cancel()
+			if _, err := entry.Request(ctx, typ); err != nil {
+				t.Errorf("%s: %v", typ, err)
+			}
+		})
+	}
+	time.AfterFunc(budget*6/10, func() { close(release) })
+	asked.Wait()
+	kept := make(map[string]int)
+	eventually(t, "all that was slow is kept", func() bool {
+		seen.mu.Lock()
+		defer seen.mu.Unlock()
+		clear(kept)
+		for _, all := range seen.all {
+			for _, s := range all {
+				if s.Type != "first" && (s.Kept != report.Slow || s.Outcome != report.OK) {
+					t.Errorf("%+v", s)
+				}
+				kept[s.Type+" "+s.Kind]++
+			}
+		}
+		return kept["second send"]*kept["second wait"]*kept["second handle"]*kept["stored send"] == 1
+	})
+	if kept["stored wait"]+kept["stored handle"] > 0 {
+		t.Errorf("%v", kept)
 	}
 }
 

@@ -14,13 +14,15 @@ import (
 
 const (
 	// spareSpans is how many spans an instance publishes in a second of messages
-	// whose trace is not kept from its beginning.
+	// whose trace is not kept from its beginning. More are counted, see
+	// [Stats.SpansLeftOut].
 	spareSpans = 10
 	// sampledEach is how many lines an instance begins to trace in a second. More
 	// are of no use to anybody, and what keeps them has to store each span.
 	sampledEach = 50
-	// gather is how long spans wait for others, to leave in few writes.
-	gather = 10 * time.Millisecond
+	// gather is how long spans wait for others, to leave in few writes: each
+	// wakes the connection, the broker and its stream.
+	gather = 50 * time.Millisecond
 	// spanQueue is how many spans may wait to be published.
 	spanQueue = 1024
 )
@@ -53,11 +55,22 @@ func (t *tracer) init(prefix, worker, instance string, share float64, p trace.Tr
 	}
 }
 
-// publish leaves a span to run. What finds no room is dropped and told.
+// spares says whether one more span is kept of what failed or was slow, and
+// counts it if not.
+func (t *tracer) spares(now time.Time) bool {
+	if t.spare.take(now) {
+		return true
+	}
+	t.l.count.spansLeftOut.Add(1)
+	return false
+}
+
+// publish leaves a span to run. What finds no room is dropped, counted and told.
 func (t *tracer) publish(id trace.TraceID, s report.Span) {
 	select {
 	case t.queue <- &kept{id, s}:
 	default:
+		t.l.count.spansLeftOut.Add(1)
 		t.l.log.warn("a span could not leave, since too many wait to; trace fewer messages with damrey.WithTraceSampling", nil)
 	}
 }
@@ -111,38 +124,50 @@ func (t *tracer) passing(o *outgoing) *span {
 	return t.begin(context.Background(), p, report.KindForward, legOf(o.push.route, o.push.hops), o.trace.at, false, keptOf(p))
 }
 
+// stay is how long a message was here: when it came, was started and was over,
+// and from when on it counts as slow.
+type stay struct{ came, began, over, slow moment }
+
 // handling ends the waiting of a traced message and begins the span of its
 // handler.
-func (t *tracer) handling(in *inbound, now time.Time) *span {
-	from := in.trace
+func (t *tracer) handling(in *inbound, now, slow moment) *span {
+	from, began := in.trace, now.time()
 	why := keptOf(from.parent)
-	t.begin(context.Background(), from.parent, report.KindWait, in.leg(), from.at, from.linked, why).endAt(now, report.OK, "", false)
-	return t.begin(context.Background(), from.parent, report.KindHandle, in.leg(), now, from.linked, why)
+	t.begin(context.Background(), from.parent, report.KindWait, in.leg(), from.at, from.linked, why).endAt(began, report.OK, "", now > slow)
+	return t.begin(context.Background(), from.parent, report.KindHandle, in.leg(), began, from.linked, why)
 }
 
 // handled ends it. Of a message that was not traced and failed, or was slow
-// since it used up half of its time, this one span is kept.
-func (t *tracer) handled(in *inbound, s *span, how *ending, took, budget time.Duration) {
-	slow := 2*took > budget
+// since half of its time was used up, its handler's span is kept, and that of
+// its waiting if it was slow before its handler began.
+func (t *tracer) handled(in *inbound, s *span, how *ending, at stay) {
+	slow := at.over > at.slow
 	switch {
 	case s != nil:
-		s.endAt(s.begin.Add(took), how.span, how.why, slow)
+		s.endAt(s.begin.Add(at.over.since(at.began)), how.span, how.why, slow)
 	case how != nothingOf && (slow || !how.isGood()):
-		t.alone(in, how, took, slow)
+		t.alone(in, how, at)
 	}
 }
 
-func (t *tracer) alone(in *inbound, how *ending, took time.Duration, slow bool) {
+func (t *tracer) alone(in *inbound, how *ending, at stay) {
 	now := time.Now()
-	if !t.spare.take(now) {
-		return
+	keeps, keepsWait := t.spares(now), at.began > at.slow && t.spares(now)
+	if !keeps {
+		return // nor is its waiting
 	}
+	took := at.over.since(at.began)
 	s := span{t: t, leg: in.leg(), kind: report.KindHandle, begin: now.Add(-took)}
 	id := newTraceID()
 	if key, ok := messageKey(in.answerTo()); ok {
 		id, s.parent = requestTrace(key)
 	}
-	s.keep(id, newSpanID(), took, how.span, how.why, slow)
+	s.keep(id, newSpanID(), took, how.span, how.why, at.over > at.slow)
+	if keepsWait {
+		waited := at.began.since(at.came)
+		s.kind, s.begin = report.KindWait, s.begin.Add(-waited)
+		s.keep(id, newSpanID(), waited, report.OK, "", true)
+	}
 }
 
 // keep publishes a span of a message that was not traced.
@@ -182,7 +207,7 @@ func (t *tracer) requested(s *span, r requested, m Msg, err error) {
 		outcome, text := outcomeOf(m, err)
 		s.endAt(now.time(), outcome, text, slow)
 	case err == nil && m.Tag() == RESPONSE && !slow, errors.Is(err, context.Canceled):
-	case t.spare.take(time.Now()):
+	case t.spares(time.Now()):
 		outcome, text := outcomeOf(m, err)
 		id, sent := requestTrace(t.l.messageKey(r.id))
 		one := span{t: t, leg: legOf(r.route, r.hops), kind: report.KindSend, begin: r.began.time()}
@@ -198,10 +223,10 @@ func (t *tracer) refused(in *inbound, how *ending) {
 		s.endAt(now, how.span, how.why, false)
 		return
 	}
-	t.alone(in, how, 0, false)
+	t.alone(in, how, stay{})
 }
 
-// allowance admits so many in a second, and counts those that it does not.
+// allowance admits so many in a second.
 type allowance struct {
 	each int
 

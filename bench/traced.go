@@ -2,17 +2,40 @@ package bench
 
 import (
 	"context"
+	"encoding/binary"
+	"math/rand/v2"
 
 	"github.com/damrey/damrey"
 	"github.com/damrey/damrey/internal/bucket"
+	"github.com/damrey/damrey/internal/report"
 	"github.com/nats-io/nats.go/jetstream"
+	"go.opentelemetry.io/otel/trace"
 )
 
 // traceShare of the lines is traced and kept in the traced rows.
 const traceShare = 0.01
 
+// someTraced is the context of a message, which is traced as often as that. An instance that samples by itself, as with
+// [damrey.WithTraceSampling], begins only 50 traces a second, which is nearly nothing of what a row sends.
+func someTraced(ctx context.Context) context.Context {
+	if rand.Float64() >= traceShare {
+		return ctx
+	}
+	state, _ := trace.TraceState{}.Insert(report.StateKey, report.Sampled) // both are well formed
+	first := trace.SpanContextConfig{TraceFlags: trace.FlagsSampled, TraceState: state}
+	binary.NativeEndian.PutUint64(first.TraceID[:8], rand.Uint64())
+	binary.NativeEndian.PutUint64(first.TraceID[8:], rand.Uint64()|1) // zero is none
+	copy(first.SpanID[:], first.TraceID[8:])
+	return trace.ContextWithRemoteSpanContext(ctx, trace.NewSpanContext(first))
+}
+
+func noneTraced(ctx context.Context) context.Context { return ctx }
+
+// contextOf gives the context of the next message.
+type contextOf func(context.Context) context.Context
+
 // openTraced compares a source whose lines are not traced with one that traces some, over the same workers.
-func openTraced(hops int, work func(*site, *damrey.Instance, *arrivals) measure) func(*site) (raw, ours measure, err error) {
+func openTraced(hops int, work func(*damrey.Instance, *arrivals, contextOf) measure) func(*site) (raw, ours measure, err error) {
 	return func(s *site) (raw, ours measure, err error) {
 		a := newArrivals()
 		if err := s.tracedLine(hops, a); err != nil {
@@ -22,11 +45,11 @@ func openTraced(hops int, work func(*site, *damrey.Instance, *arrivals) measure)
 		if err != nil {
 			return nil, nil, err
 		}
-		traced, err := s.instance(s.broker.ClientURL(), "traced", nil, damrey.WithTraceSampling(traceShare))
+		traced, err := s.instance(s.broker.ClientURL(), "traced", nil)
 		if err != nil {
 			return nil, nil, err
 		}
-		return work(s, plain, a), work(s, traced, a), nil
+		return work(plain, a, noneTraced), work(traced, a, someTraced), nil
 	}
 }
 
@@ -75,18 +98,19 @@ func (s *site) traces() error {
 	return bucket.EnsureTraces(ctx, js, damrey.DefaultPrefix)
 }
 
-func tracedRequests(_ *site, w *damrey.Instance, _ *arrivals) measure {
+func tracedRequests(w *damrey.Instance, _ *arrivals, next contextOf) measure {
+	ctx := context.Background()
 	return calls(64, func() error {
-		_, err := w.Request(context.Background(), message[1], message[2], message[3])
+		_, err := w.Request(next(ctx), message[1], message[2], message[3])
 		return err
 	})
 }
 
-func tracedSends(_ *site, w *damrey.Instance, a *arrivals) measure {
+func tracedSends(w *damrey.Instance, a *arrivals, next contextOf) measure {
 	ctx := context.Background()
 	return func(n int) (float64, error) {
 		return a.throughput(n,
-			func() error { return w.Send(ctx, message[1], message[2], message[3]) },
+			func() error { return w.Send(next(ctx), message[1], message[2], message[3]) },
 			func() error { return w.Flush(ctx) })
 	}
 }

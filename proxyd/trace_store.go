@@ -55,9 +55,8 @@ func (s *traceStore) list(ctx context.Context, f traceFilter) (api.TraceList, er
 		return list, err
 	}
 	for id, all := range spans {
-		trace := api.NewTrace(id, all)
-		if f.takes(trace) {
-			list.Traces = append(list.Traces, trace.TraceHead)
+		if head := api.NewTraceHead(id, all); f.takes(head, all) {
+			list.Traces = append(list.Traces, head)
 		}
 	}
 	slices.SortFunc(list.Traces, func(a, b api.TraceHead) int {
@@ -70,8 +69,8 @@ func (s *traceStore) list(ctx context.Context, f traceFilter) (api.TraceList, er
 	return list, nil
 }
 
-func (f traceFilter) takes(t api.Trace) bool {
-	return (f.outcome == "" || t.Outcome == f.outcome) && !t.Begin.Before(f.since) && slices.ContainsFunc(t.Path, f.route)
+func (f traceFilter) takes(t api.TraceHead, spans []api.Span) bool {
+	return (f.outcome == "" || t.Outcome == f.outcome) && !t.Begin.Before(f.since) && slices.ContainsFunc(spans, f.route)
 }
 
 // get puts one trace together.

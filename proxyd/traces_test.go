@@ -87,6 +87,9 @@ func TestTraces_AreKeptAndListed(t *testing.T) {
 	if err != nil || len(trace.Path) != 3 || trace.Path[2].Error != "it is <b>bad</b>" {
 		t.Errorf("%+v %v", trace, err)
 	}
+	if err == nil && (trace.Path[0].Own <= 0 || trace.Path[0].Own >= trace.Path[0].Duration || trace.Slowest == "") {
+		t.Errorf("%+v", trace)
+	}
 }
 
 func TestTraces_BadInput(t *testing.T) {

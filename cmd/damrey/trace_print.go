@@ -19,7 +19,7 @@ const barWidth = 32
 // printTrace draws a trace as a waterfall, and marks the span with the largest own share.
 func (a *app) printTrace(t api.Trace) error {
 	fmt.Fprintf(a.stdout, "\ntrace %s  %s  %s  %s\n", t.ID, oneLine(routeText(t.Route), 200), t.Outcome, t.Begin.Local().Format("2006-01-02 15:04:05.000"))
-	own, depths, slowest := t.Own(), t.Depths(), t.Slowest()
+	depths := t.Depths()
 	w := newTable("SPAN", "INSTANCE", "BEGIN", "TIME", "OWN", "")
 	var right []table.ColumnConfig
 	for _, name := range []string{"BEGIN", "TIME", "OWN"} {
@@ -29,21 +29,21 @@ func (a *app) printTrace(t api.Trace) error {
 	for _, s := range t.Path {
 		begin := float64(s.Begin.Sub(t.Begin)) / float64(time.Millisecond)
 		note := ""
-		if s.ID == slowest {
+		if s.ID == t.Slowest {
 			note = "  ◀ slowest"
 		}
 		if s.Outcome != report.OK {
-			note += "  " + oneLine(outcomeText(s), 100)
+			note += "  " + oneLine(outcomeText(s.Span), 100)
 		}
 		w.AppendRow(table.Row{
 			strings.Repeat("  ", min(depths[s.ID], 30)) + oneLine(s.Kind, 20) + " " + oneLine(routeText(s.Route()), 200), shortID(s.Instance),
-			shortMS(begin), shortMS(s.Duration), shortMS(own[s.ID]), bar(begin, s.Duration, t.Duration) + note,
+			shortMS(begin), shortMS(s.Duration), shortMS(s.Own), bar(begin, s.Duration, t.Duration) + note,
 		})
 	}
 	if err := printTable(a.stdout, w); err != nil {
 		return err
 	}
-	_, err := fmt.Fprintf(a.stdout, "total: %s%s\n%s", shortMS(t.Duration), slowText(t, own, slowest), partText(t))
+	_, err := fmt.Fprintf(a.stdout, "total: %s%s\n%s", shortMS(t.Duration), slowText(t), partText(t))
 	return err
 }
 
@@ -72,10 +72,10 @@ func routeText(route string) string {
 	return route
 }
 
-func slowText(t api.Trace, own map[string]float64, slowest string) string {
+func slowText(t api.Trace) string {
 	for _, s := range t.Path {
-		if s.ID == slowest && t.Duration > 0 {
-			return fmt.Sprintf(", %.0f %% of it in: %s %s", math.Min(100, 100*own[s.ID]/t.Duration), s.Kind, oneLine(routeText(s.Route()), 200))
+		if s.ID == t.Slowest && t.Duration > 0 {
+			return fmt.Sprintf(", %.0f %% of it in: %s %s", math.Min(100, 100*s.Own/t.Duration), s.Kind, oneLine(routeText(s.Route()), 200))
 		}
 	}
 	return ""

@@ -1,9 +1,11 @@
 package main
 
 import (
+	"bytes"
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
@@ -47,5 +49,33 @@ func TestTrace_SaysOnceHowASpanEnded(t *testing.T) {
 	}
 	if got := routeText("a→x→b"); got != "a→x→b" {
 		t.Error(got)
+	}
+}
+
+// It marks the span that the trace says, with the own times that it says, as the page does.
+func TestTrace_PrintsTheSlowestThatTheProxyFound(t *testing.T) {
+	t.Parallel()
+	begin := time.Date(2026, 1, 2, 12, 0, 0, 0, time.UTC)
+	span := func(id, parent, kind, to string, from, took time.Duration) api.Span {
+		return api.Span{ID: id, Parent: parent, Kind: kind, From: "a", Type: "t", To: to, Begin: begin.Add(from), Duration: float64(took / time.Millisecond), Outcome: "ok"}
+	}
+	const ms = time.Millisecond
+	var stdout bytes.Buffer
+	err := newTestApp(&stdout, nil, nil).printTrace(api.NewTrace("x", []api.Span{
+		span("s", "", "send", "add", 0, 120*ms),
+		span("h", "s", "handle", "add", 10*ms, 100*ms),
+		span("left", "h", "send", "plain", 20*ms, 60*ms),
+		span("right", "h", "send", "other", 20*ms, 60*ms),
+	}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{`handle a→t→add .* 100ms +40ms`, `send a→t→plain .* 60ms +60ms .*◀ slowest`, `total: 120ms, 50 % of it in: send a→t→plain`} {
+		if !regexp.MustCompile(want).MatchString(stdout.String()) {
+			t.Errorf("no %q in\n%s", want, stdout.String())
+		}
+	}
+	if n := strings.Count(stdout.String(), "slowest"); n != 1 {
+		t.Errorf("%d are the slowest:\n%s", n, stdout.String())
 	}
 }

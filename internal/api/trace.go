@@ -28,7 +28,15 @@ type TraceHead struct {
 // Trace is GET /v1/traces/{id}.
 type Trace struct {
 	TraceHead
-	Path []Span `json:"path" nullable:"false" doc:"Its spans, each behind its parent, those of one parent by their begin"`
+	Path []PathSpan `json:"path" nullable:"false" doc:"Its spans, each behind its parent, those of one parent by their begin"`
+	// Slowest is the span to look at first.
+	Slowest string `json:"slowest,omitempty" doc:"Id of the span with the largest own time, the first of several; left out when none took any"`
+}
+
+// PathSpan is a span among the others of its trace.
+type PathSpan struct {
+	Span
+	Own float64 `json:"own_ms" doc:"How much of its duration no span below it takes up: its own work, or the way; in milliseconds"`
 }
 
 // Span is one part of a trace.

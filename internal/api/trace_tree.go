@@ -10,6 +10,25 @@ import (
 
 // NewTrace puts the spans of one trace together, of which there is at least one. What came twice is in it once.
 func NewTrace(id string, spans []Span) Trace {
+	path, head := arrange(id, spans)
+	t := Trace{TraceHead: head, Path: withOwn(depthFirst(path))}
+	most := 0.0
+	for _, s := range t.Path {
+		if s.Own > most {
+			t.Slowest, most = s.ID, s.Own
+		}
+	}
+	return t
+}
+
+// NewTraceHead is NewTrace without the spans, which takes less.
+func NewTraceHead(id string, spans []Span) TraceHead {
+	_, head := arrange(id, spans)
+	return head
+}
+
+// arrange sorts the spans by their begin, and sums them up.
+func arrange(id string, spans []Span) ([]Span, TraceHead) {
 	path := slices.Clone(spans)
 	slices.SortStableFunc(path, byBegin)
 	seen := make(map[string]bool, len(path))
@@ -26,10 +45,10 @@ func NewTrace(id string, spans []Span) Trace {
 		}
 	}
 	begin := path[0].Begin
-	return Trace{Path: depthFirst(path), TraceHead: TraceHead{
+	return path, TraceHead{
 		ID: id, Begin: begin, Duration: milliseconds(end.Sub(begin)),
 		Route: routeOf(root, path), Outcome: outcomeOf(root, path), Spans: len(path), Kept: keptOf(path),
-	}}
+	}
 }
 
 func byBegin(a, b Span) int {
@@ -127,30 +146,18 @@ func keptOf(path []Span) string {
 
 func milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
 
-// Own is how much of each span, by its id, nothing below it explains, in milliseconds: the time it spent itself, or on the
-// way. What is forwarded may go on when the span that forwarded it is over; that is no part of it.
-func (t Trace) Own() map[string]float64 {
+// withOwn adds how much of each span nothing below it explains. What is forwarded may go on when the span that forwarded it
+// is over; that is no part of it, and what goes on at once counts once.
+func withOwn(spans []Span) []PathSpan {
 	below := make(map[string][]Span)
-	for _, s := range t.Path {
+	for _, s := range spans {
 		below[s.Parent] = append(below[s.Parent], s)
 	}
-	own := make(map[string]float64, len(t.Path))
-	for _, s := range t.Path {
-		own[s.ID] = s.Duration - milliseconds(covered(s, descendants(s.ID, below)))
+	path := make([]PathSpan, len(spans))
+	for i, s := range spans {
+		path[i] = PathSpan{s, max(0, s.Duration-milliseconds(covered(s, descendants(s.ID, below))))}
 	}
-	return own
-}
-
-// Slowest is the id of the span with the largest own share; empty when none took any time.
-func (t Trace) Slowest() string {
-	own, slowest := t.Own(), ""
-	most := 0.0
-	for _, s := range t.Path {
-		if own[s.ID] > most {
-			slowest, most = s.ID, own[s.ID]
-		}
-	}
-	return slowest
+	return path
 }
 
 // descendants are the spans below one, also where somebody wrote them in a circle.

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"math"
 	"slices"
 	"testing"
 	"time"
@@ -34,10 +35,13 @@ func TestNewTrace_FindsTheSlowPart(t *testing.T) {
 	if trace.Spans != 6 || trace.Duration != 100 || trace.Route != "a→t→b" || trace.Outcome != "ok" {
 		t.Errorf("%+v", trace.TraceHead)
 	}
-	if got := trace.Slowest(); got != "w2" {
-		t.Errorf("the slowest is %s", got)
+	if trace.Slowest != "w2" {
+		t.Errorf("the slowest is %s", trace.Slowest)
 	}
-	own := trace.Own()
+	own := make(map[string]float64)
+	for _, s := range trace.Path {
+		own[s.ID] = s.Own
+	}
 	for id, want := range map[string]float64{"s": 12, "h1": 9, "w2": 60, "h2": 15, "f": 1} {
 		if got := own[id]; got < want-0.001 || got > want+0.001 {
 			t.Errorf("%s took %v itself, not %v", id, got, want)
@@ -48,6 +52,28 @@ func TestNewTrace_FindsTheSlowPart(t *testing.T) {
 		if depths[id] != want {
 			t.Errorf("%s is %d deep, not %d", id, depths[id], want)
 		}
+	}
+}
+
+// What goes on at once counts once, and a request to a program that tells of no spans is slow itself.
+func TestNewTrace_OwnTimeOfParallelRequests(t *testing.T) {
+	t.Parallel()
+	trace := NewTrace("x", []Span{
+		part("s", "", "send", 0, 0, 102),
+		part("h", "s", "handle", 0, 1, 100),
+		part("left", "h", "send", 1, 10, 60),
+		part("right", "h", "send", 1, 10, 60),
+		part("right.h", "right", "handle", 1, 20, 45),
+	})
+	var own []float64
+	for _, s := range trace.Path {
+		own = append(own, math.Round(s.Own))
+	}
+	if want := []float64{2, 40, 60, 15, 45}; !slices.Equal(own, want) {
+		t.Errorf("own times are %v, not %v", own, want)
+	}
+	if trace.Slowest != "left" {
+		t.Errorf("the slowest is %s", trace.Slowest)
 	}
 }
 
@@ -72,7 +98,6 @@ func TestNewTrace_Outcome(t *testing.T) {
 			t.Errorf("%s: %s, not %s", name, trace.Outcome, c.want)
 		}
 		trace.Depths()
-		trace.Slowest()
 	}
 }
 

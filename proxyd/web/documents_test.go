@@ -62,12 +62,9 @@ func someTrace() api.Trace {
 	begin := time.Now().Add(-time.Minute).Truncate(time.Millisecond)
 	at := func(ms float64) time.Time { return begin.Add(time.Duration(ms * float64(time.Millisecond))) }
 	span := func(id, parent, kind, from, of, to, worker string, hop int, from0, took float64) api.Span {
-		return api.Span{ID: id, Parent: parent, Kind: kind, From: from, Type: of, To: to, Worker: worker, Instance: "Qm3" + worker, Hop: hop, Begin: at(from0), Duration: took, Outcome: "ok"}
+		return api.Span{ID: id, Parent: parent, Kind: kind, From: from, Type: of, To: to, Worker: worker, Instance: "Qm3" + worker, Hop: hop, Begin: at(from0), Duration: took, Outcome: "ok", Kept: "failed"}
 	}
-	t := api.Trace{TraceHead: api.TraceHead{
-		ID: "4bf92f3577b34da6a3ce929d0e0e4736", Begin: begin, Duration: 182.4, Route: "entry→add→add", Outcome: "error", Spans: 8, Kept: "failed",
-	}}
-	t.Path = []api.Span{
+	spans := []api.Span{
 		span("a0", "", "send", "entry", "add", "add", "entry", 0, 0, 182.4),
 		span("a1", "a0", "wait", "entry", "add", "add", "add", 0, 0.6, 1.2),
 		span("a2", "a0", "handle", "entry", "add", "add", "add", 0, 1.8, 4.1),
@@ -77,8 +74,8 @@ func someTrace() api.Trace {
 		span("a6", "a5", "forward", "square", "pay", "bank", "square", 2, 167.2, 0.6),
 		span("a7", "a6", "handle", "square", "pay", "bank", "bank", 2, 168.9, 12.2),
 	}
-	t.Path[7].Outcome, t.Path[7].Error = "error", "card declined by issuer 4711"
-	return t
+	spans[7].Outcome, spans[7].Error = "error", "card declined by issuer 4711"
+	return api.NewTrace("4bf92f3577b34da6a3ce929d0e0e4736", spans)
 }
 
 func someWorkers() api.WorkerList {

@@ -52,6 +52,34 @@ func TestPage_Trace(t *testing.T) {
 	b.Clean(s.url())
 }
 
+// The proxy says which span was the slowest: what goes on at once counts once, and a program without the library has only
+// the send to it.
+func TestPage_TraceNamesTheSlowestThatTheProxyFound(t *testing.T) {
+	s := newStage(t)
+	s.show(fewWorkers())
+	begin := time.Now().Add(-time.Minute).Truncate(time.Millisecond)
+	span := func(id, parent, kind, worker, to string, from, took time.Duration) api.Span {
+		return api.Span{ID: id, Parent: parent, Kind: kind, From: "entry", Type: "t", To: to, Worker: worker, Instance: worker, Begin: begin.Add(from),
+			Duration: float64(took) / float64(time.Millisecond), Outcome: "ok", Kept: "sampled"}
+	}
+	const ms = time.Millisecond
+	trace := api.NewTrace("4bf92f3577b34da6a3ce929d0e0e4736", []api.Span{
+		span("a0", "", "send", "entry", "add", 0, 102*ms),
+		span("a1", "a0", "handle", "add", "add", ms, 100*ms),
+		span("a2", "a1", "send", "add", "plain", 10*ms, 60*ms),
+		span("a3", "a1", "send", "add", "other", 10*ms, 60*ms),
+	})
+	s.set(func() { s.docs["/v1/traces/"+trace.ID] = trace })
+	b := visit(t, s, 1280, 800, "#/traces/"+trace.ID)
+	b.Until("document.querySelectorAll('.waterfall li').length === 4")
+	if slow := browser.Eval[string](b, "[...document.querySelectorAll('.waterfall .slow .span-name')].map((s) => s.innerText).join()"); slow != "add send t → plain" {
+		t.Errorf("the slow hop is said to be %q", slow)
+	}
+	b.Shows("add send (60.0 ms)")
+	b.ClickText(".waterfall button", "add handle")
+	b.Until("[...document.querySelectorAll('.waterfall dd')].some((d) => d.innerText === '40.0 ms')")
+}
+
 // The order of the answer does not matter: spans stand below the one that they are part of, siblings by their begin.
 func TestPage_TraceIsATree(t *testing.T) {
 	s := newStage(t)

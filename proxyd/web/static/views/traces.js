@@ -67,22 +67,11 @@ export function arrange(path) {
   return rows
 }
 
-// slowest is the span with the most time that none of its parts explains.
-function slowest(rows) {
-  let best = null
-  for (const row of rows) {
-    const inner = rows.filter((r) => r.parent === row.id).reduce((n, r) => n + r.duration_ms, 0)
-    row.own = Math.max(0, row.duration_ms - inner)
-    if (row.kind !== 'send' && (!best || row.own > best.own)) best = row
-  }
-  return best
-}
-
 function One({ id, fabric }) {
   const { data, error } = useGet('/v1/traces/' + encodeURIComponent(id))
   const rows = useMemo(() => arrange(data?.path ?? []), [data])
   const failure = useMemo(() => firstFailure(rows), [rows])
-  const slow = useMemo(() => slowest(rows), [rows])
+  const slow = data && rows.find((r) => r.id === data.slowest)
   const begin = Math.min(...rows.map((r) => new Date(r.begin).getTime()))
   const end = Math.max(...rows.map((r) => new Date(r.begin).getTime() + r.duration_ms))
   const [open, toggle] = useState('')
@@ -91,7 +80,7 @@ function One({ id, fabric }) {
     ${data && html`
       <dl class="facts across"><div><dt>route</dt><dd>${data.route}</dd></div><div><dt>outcome</dt><dd><span class=${'badge ' + outcome(data.outcome)}>${data.outcome}</span></dd></div>
         <div><dt>took</dt><dd>${ms(data.duration_ms)}</dd></div><div><dt>began</dt><dd>${clock(data.begin)}</dd></div><div><dt>kept as</dt><dd>${data.kept}</dd></div>
-        ${slow && html`<div><dt>most time in</dt><dd>${slow.worker} ${slow.kind} (${ms(slow.own)})</dd></div>`}</dl>
+        ${slow && html`<div><dt>most time in</dt><dd>${slow.worker} ${slow.kind} (${ms(slow.own_ms)})</dd></div>`}</dl>
       ${failure && html`<div class="first-failure"><h2>First failure: ${failure.worker} ${failure.kind}</h2><pre class="error">${failure.error || failure.outcome}</pre></div>`}
       <ol class="waterfall" aria-label="Spans, each below the one that it is part of">${rows.map((r) => html`<${Row} key=${r.id} row=${r} begin=${begin} whole=${Math.max(end - begin, 0.001)}
         slow=${slow?.id === r.id} open=${open === r.id} onOpen=${() => toggle(open === r.id ? '' : r.id)} />`)}</ol>
@@ -113,6 +102,6 @@ function Row({ row, begin, whole, slow, open, onOpen }) {
       ${row.error && html`<span class=${'span-error depth-' + Math.min(row.depth, 8)}>${row.error}</span>`}
     </button>
     ${open && html`<dl class="facts across"><div><dt>route</dt><dd>${row.from}→${row.type}→${row.to}</dd></div><div><dt>hop</dt><dd>${row.hop}</dd></div><div><dt>instance</dt><dd>${row.instance}</dd></div>
-      <div><dt>began</dt><dd>${clock(row.begin)}</dd></div><div><dt>outcome</dt><dd>${row.outcome}</dd></div>${row.error && html`<div class="whole"><dt>error</dt><dd><pre class="error" tabindex="0">${row.error}</pre></dd></div>`}</dl>`}
+      <div><dt>began</dt><dd>${clock(row.begin)}</dd></div><div><dt>own time</dt><dd>${ms(row.own_ms)}</dd></div><div><dt>outcome</dt><dd>${row.outcome}</dd></div>${row.error && html`<div class="whole"><dt>error</dt><dd><pre class="error" tabindex="0">${row.error}</pre></dd></div>`}</dl>`}
   </li>`
 }
