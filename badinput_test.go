@@ -6,11 +6,14 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/damrey/damrey"
 	"github.com/damrey/damrey/internal/bucket"
+	"github.com/damrey/damrey/internal/wire"
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -156,6 +159,64 @@ func TestInstance_NoTypeGetsIntoASubject(t *testing.T) {
 		}
 		if err := src.Send(f.context(), typ); !errors.Is(err, damrey.ErrNoRoute) {
 			t.Errorf("send of type %.20q: %v", typ, err)
+		}
+	}
+}
+
+// foreignNames are no names, but tokens that a subject may hold, with what is
+// said of each.
+var foreignNames = []struct{ name, want string }{
+	{"größe", `"größe": character 'ö' at position 3 is not allowed`},
+	{"日本語", `"日本語": character '日' at position 1 is not allowed`},
+	{"a\xff", `"a\xff": character '�' at position 2 is not allowed`},
+	{"<b>", `"<b>": character '<' at position 1 is not allowed`},
+	{"a/b", `"a/b": character '/' at position 2 is not allowed`},
+	{"a\x00b", `"a\x00b": character '\x00' at position 2 is not allowed`},
+	{`a"b`, `"a\"b": character '"' at position 2 is not allowed`},
+	{strings.Repeat("x", 65), `: 65 characters, at most 64 are allowed`},
+	{strings.Repeat("x", 900), `: 900 characters, at most 64 are allowed`},
+}
+
+// Whoever may publish writes any subject. What is no name gets no further than
+// the door, with reports or without, by every subject again.
+func TestInstance_RefusesNamesInSubjects(t *testing.T) {
+	t.Parallel()
+	for _, opts := range [][]damrey.Option{nil, {damrey.WithoutReports()}} {
+		f := newFabric(t)
+		f.register("w")
+		var handled atomic.Int64
+		w := f.worker("w", func(context.Context, damrey.Msg) (damrey.Msg, error) { handled.Add(1); return nil, nil }, opts...)
+		var malformed uint64
+		for _, c := range foreignNames {
+			for what, subject := range map[string]string{"type": c.name + ".me", "worker": "x." + c.name} {
+				for range 2 {
+					typ, _, _ := strings.Cut(subject, ".")
+					payload := wire.Append(nil, damrey.NewRequest(typ))
+					m, err := f.nc.Request("damrey.msg.w."+subject, payload, patience)
+					must(t, err)
+					got, err := wire.Decode(m.Data)
+					must(t, err)
+					want := map[string]damrey.Msg{
+						"type":   {damrey.ERROR, "", "", "damrey:malformed", "me→→w"},
+						"worker": {damrey.ERROR, "x", "", "damrey:malformed", "→x→w"},
+					}[what]
+					if len(got) != 5 || !strings.HasPrefix(got[2], what+" in subject ") || !strings.Contains(got[2], c.want) {
+						t.Fatalf("%s %.70q gave %q\nwant %s", what, c.name, got, c.want)
+					}
+					want[2] = got[2]
+					if !slices.Equal(got, want) {
+						t.Errorf("%s %.70q gave %q\nwant %q", what, c.name, got, want)
+					}
+					must(t, f.nc.Publish("damrey.msg.w."+subject, payload))
+					malformed += 2
+				}
+			}
+		}
+		if got := f.ask("damrey.msg.w.x.me", `["REQUEST","x"]`); got != `["RESPONSE","x"]` {
+			t.Errorf("afterwards: %s", got)
+		}
+		if s := w.Stats(); handled.Load() != 1 || s.Handled != 1 || s.Malformed != malformed || s.Received != malformed+1 {
+			t.Errorf("handled %d; %d malformed were published: %+v", handled.Load(), malformed, s)
 		}
 	}
 }
