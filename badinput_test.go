@@ -1,7 +1,6 @@
 package damrey_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -10,6 +9,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/damrey/damrey"
 	"github.com/damrey/damrey/internal/bucket"
@@ -70,20 +70,20 @@ func TestInstance_StopsAtAnyMoment(t *testing.T) {
 		t.Error("RecvChannel is open")
 	}
 	// No broker there: it waits, says so, and stops when told.
-	var logged bytes.Buffer
-	waiting := damrey.New(damrey.Config{Name: "w"}, zerolog.New(zerolog.SyncWriter(&logged)),
+	var logged logBuffer
+	waiting := damrey.New(damrey.Config{Name: "w", Timeout: 100 * time.Millisecond}, zerolog.New(&logged),
 		damrey.WithConnect(damrey.ConnectConfig{URL: "nats://127.0.0.1:1"}))
 	done := make(chan error, 1)
 	go func() { done <- waiting.Serve(context.Background()) }()
-	if _, err := waiting.Request(t.Context(), "bad type"); err == nil {
-		t.Error("a request without a broker was answered")
+	if _, err := waiting.Request(t.Context(), "x"); !errors.Is(err, damrey.ErrNotConnected) {
+		t.Errorf("a request without a broker: %v", err)
 	}
+	eventually(t, "it says that it waits", func() bool {
+		return strings.Contains(logged.String(),
+			`"url":"nats://127.0.0.1:1","error":"nats: no servers available for connection","message":"NATS is not reachable; waiting for it"`)
+	})
 	waiting.Stop()
 	must(t, await(t, "Serve", done))
-	const said = `"url":"nats://127.0.0.1:1","error":"nats: no servers available for connection","message":"NATS is not reachable; waiting for it"`
-	if !strings.Contains(logged.String(), said) {
-		t.Errorf("%s is not said: %s", said, logged.String())
-	}
 }
 
 // A connection that is lost and does not come back says why.
