@@ -1,16 +1,19 @@
 package damrey_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/damrey/damrey"
 	"github.com/damrey/damrey/internal/bucket"
+	"github.com/damrey/damrey/internal/wire"
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -67,20 +70,20 @@ func TestInstance_StopsAtAnyMoment(t *testing.T) {
 		t.Error("RecvChannel is open")
 	}
 	// No broker there: it waits, says so, and stops when told.
-	var logged bytes.Buffer
-	waiting := damrey.New(damrey.Config{Name: "w"}, zerolog.New(zerolog.SyncWriter(&logged)),
+	var logged logBuffer
+	waiting := damrey.New(damrey.Config{Name: "w", Timeout: 100 * time.Millisecond}, zerolog.New(&logged),
 		damrey.WithConnect(damrey.ConnectConfig{URL: "nats://127.0.0.1:1"}))
 	done := make(chan error, 1)
 	go func() { done <- waiting.Serve(context.Background()) }()
-	if _, err := waiting.Request(t.Context(), "bad type"); err == nil {
-		t.Error("a request without a broker was answered")
+	if _, err := waiting.Request(t.Context(), "x"); !errors.Is(err, damrey.ErrNotConnected) {
+		t.Errorf("a request without a broker: %v", err)
 	}
+	eventually(t, "it says that it waits", func() bool {
+		return strings.Contains(logged.String(),
+			`"url":"nats://127.0.0.1:1","error":"nats: no servers available for connection","message":"NATS is not reachable; waiting for it"`)
+	})
 	waiting.Stop()
 	must(t, await(t, "Serve", done))
-	const said = `"url":"nats://127.0.0.1:1","error":"nats: no servers available for connection","message":"NATS is not reachable; waiting for it"`
-	if !strings.Contains(logged.String(), said) {
-		t.Errorf("%s is not said: %s", said, logged.String())
-	}
 }
 
 // A connection that is lost and does not come back says why.
@@ -156,6 +159,64 @@ func TestInstance_NoTypeGetsIntoASubject(t *testing.T) {
 		}
 		if err := src.Send(f.context(), typ); !errors.Is(err, damrey.ErrNoRoute) {
 			t.Errorf("send of type %.20q: %v", typ, err)
+		}
+	}
+}
+
+// foreignNames are no names, but tokens that a subject may hold, with what is
+// said of each.
+var foreignNames = []struct{ name, want string }{
+	{"größe", `"größe": character 'ö' at position 3 is not allowed`},
+	{"日本語", `"日本語": character '日' at position 1 is not allowed`},
+	{"a\xff", `"a\xff": character '�' at position 2 is not allowed`},
+	{"<b>", `"<b>": character '<' at position 1 is not allowed`},
+	{"a/b", `"a/b": character '/' at position 2 is not allowed`},
+	{"a\x00b", `"a\x00b": character '\x00' at position 2 is not allowed`},
+	{`a"b`, `"a\"b": character '"' at position 2 is not allowed`},
+	{strings.Repeat("x", 65), `: 65 characters, at most 64 are allowed`},
+	{strings.Repeat("x", 900), `: 900 characters, at most 64 are allowed`},
+}
+
+// Whoever may publish writes any subject. What is no name gets no further than
+// the door, with reports or without, by every subject again.
+func TestInstance_RefusesNamesInSubjects(t *testing.T) {
+	t.Parallel()
+	for _, opts := range [][]damrey.Option{nil, {damrey.WithoutReports()}} {
+		f := newFabric(t)
+		f.register("w")
+		var handled atomic.Int64
+		w := f.worker("w", func(context.Context, damrey.Msg) (damrey.Msg, error) { handled.Add(1); return nil, nil }, opts...)
+		var malformed uint64
+		for _, c := range foreignNames {
+			for what, subject := range map[string]string{"type": c.name + ".me", "worker": "x." + c.name} {
+				for range 2 {
+					typ, _, _ := strings.Cut(subject, ".")
+					payload := wire.Append(nil, damrey.NewRequest(typ))
+					m, err := f.nc.Request("damrey.msg.w."+subject, payload, patience)
+					must(t, err)
+					got, err := wire.Decode(m.Data)
+					must(t, err)
+					want := map[string]damrey.Msg{
+						"type":   {damrey.ERROR, "", "", "damrey:malformed", "me→→w"},
+						"worker": {damrey.ERROR, "x", "", "damrey:malformed", "→x→w"},
+					}[what]
+					if len(got) != 5 || !strings.HasPrefix(got[2], what+" in subject ") || !strings.Contains(got[2], c.want) {
+						t.Fatalf("%s %.70q gave %q\nwant %s", what, c.name, got, c.want)
+					}
+					want[2] = got[2]
+					if !slices.Equal(got, want) {
+						t.Errorf("%s %.70q gave %q\nwant %q", what, c.name, got, want)
+					}
+					must(t, f.nc.Publish("damrey.msg.w."+subject, payload))
+					malformed += 2
+				}
+			}
+		}
+		if got := f.ask("damrey.msg.w.x.me", `["REQUEST","x"]`); got != `["RESPONSE","x"]` {
+			t.Errorf("afterwards: %s", got)
+		}
+		if s := w.Stats(); handled.Load() != 1 || s.Handled != 1 || s.Malformed != malformed || s.Received != malformed+1 {
+			t.Errorf("handled %d; %d malformed were published: %+v", handled.Load(), malformed, s)
 		}
 	}
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/damrey/damrey"
 	"github.com/damrey/damrey/internal/bucket"
+	"github.com/damrey/damrey/internal/wire"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 )
@@ -60,6 +61,38 @@ func TestBridge_RoutesForProgramsWithoutTheLibrary(t *testing.T) {
 		if got := f.ask(c.subject, c.payload); got != c.want {
 			t.Errorf("%s: %s\nwant %s", c.name, got, c.want)
 		}
+	}
+}
+
+// What is no name is refused before the table is asked; a row of that name
+// cannot be there.
+func TestBridge_RefusesNamesInSubjects(t *testing.T) {
+	t.Parallel()
+	f := newFabric(t)
+	f.register("entry", to("*", "w"))
+	f.register("w")
+	w := f.worker("w", echo)
+	b := f.bridge()
+	var undelivered uint64
+	for _, c := range foreignNames {
+		for what, subject := range map[string]string{"type": "entry." + c.name, "worker": c.name + ".x"} {
+			m, err := f.nc.Request("damrey.out."+subject, []byte("hello"), patience)
+			must(t, err)
+			got, err := wire.Decode(m.Data)
+			must(t, err)
+			if len(got) != 5 || got[0] != damrey.ERROR || got[1] != "" || got[3] != "damrey:malformed" || got[4] != "" ||
+				!strings.HasPrefix(got[2], what+" in subject ") || !strings.Contains(got[2], c.want) {
+				t.Errorf("%s %.70q gave %q\nwant %s", what, c.name, got, c.want)
+			}
+			must(t, f.nc.Publish("damrey.out."+subject, []byte("hello")))
+			undelivered++
+		}
+	}
+	if got := f.ask("damrey.out.entry.x", "hello"); got != `["RESPONSE","x","hello"]` {
+		t.Errorf("afterwards: %s", got)
+	}
+	if s := b.Stats(); s.Undelivered != undelivered || w.Stats().Received != 1 {
+		t.Errorf("%d sends were refused: %+v; %+v", undelivered, s, w.Stats())
 	}
 }
 

@@ -66,10 +66,7 @@ func (w *Instance) receive(m *nats.Msg) {
 	one := newSingle()
 	e := &one.envelope
 	e.to, e.reply, e.cost = w.cfg.Name, m.Reply, DefaultCommandMPU
-	if !w.address(e, m.Subject) {
-		w.stats.malformed.Add(1)
-		return
-	}
+	wrong := w.address(e, m.Subject)
 	budget := w.cfg.Timeout
 	if t, framed := parseReply(m.Reply); framed {
 		budget, e.hops, e.cost = t.budget, int32(t.hops), int32(max(1, t.cost))
@@ -81,24 +78,32 @@ func (w *Instance) receive(m *nats.Msg) {
 	}
 	e.came = clock()
 	e.deadline = e.came.add(budget - w.stall.since(e.came))
+	if wrong != nil {
+		w.stats.received.Add(1)
+		w.malformed(&one.in[0], wrong)
+		return
+	}
 	if m.Header != nil {
 		e.trace = traceOf(m.Header, e.came.time())
 	}
 	w.accept(one, m.Data)
 }
 
-// address reads the subject, or knows what it says.
-func (w *Instance) address(e *envelope, subject string) (ok bool) {
+// address reads the subject, or knows what it says. A route is known only when
+// its names have passed the check before.
+func (w *Instance) address(e *envelope, subject string) (err error) {
 	if len(subject) > w.subjectHead {
 		if e.route = w.ins.known(subject[w.subjectHead:]); e.route != nil {
 			e.typ, e.from = e.route.typ, e.route.from
-			return true
+			return nil
 		}
 	}
-	if e.typ, e.from, ok = parseMessageSubject(subject, w.subjectHead); ok {
-		e.route = w.ins.of(e.typ, e.from)
+	if e.typ, e.from, err = parseMessageSubject(subject, w.subjectHead); err != nil {
+		e.route = w.ins.others()
+		return err
 	}
-	return ok
+	e.route = w.ins.of(e.typ, e.from)
+	return nil
 }
 
 // accept reads the payload and queues what is in it: one message, or several

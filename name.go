@@ -86,12 +86,11 @@ func checkToken(s string, limit int) error {
 	if s == "" {
 		return fmt.Errorf("is empty; 1 to %d of A-Z a-z 0-9 _ - are allowed", limit)
 	}
-	for i, pos := 0, 1; i < len(s); pos++ {
-		r, n := utf8.DecodeRuneInString(s[i:])
-		if !nameByte(s[i]) {
-			return fmt.Errorf("%q: character %q at position %d is not allowed; use A-Z a-z 0-9 _ -", clip(s), r, pos)
+	for i := range len(s) {
+		if !nameByte(s[i]) { // what is before it has one byte a character
+			r, _ := utf8.DecodeRuneInString(s[i:])
+			return fmt.Errorf("%q: character %q at position %d is not allowed; use A-Z a-z 0-9 _ -", clip(s), r, i+1)
 		}
-		i += n
 	}
 	if len(s) > limit {
 		return fmt.Errorf("%q: %d characters, at most %d are allowed", clip(s), len(s), limit)

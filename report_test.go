@@ -307,7 +307,8 @@ func TestReport_CountsStoredMessages(t *testing.T) {
 	}
 }
 
-// Ten thousand types come from whoever may publish; only some are told apart.
+// Ten thousand types come from whoever may publish; only some are told apart,
+// and what is no type never is.
 func TestReport_ManyTypesStayBounded(t *testing.T) {
 	t.Parallel()
 	f := newFabric(t)
@@ -321,14 +322,16 @@ func TestReport_ManyTypesStayBounded(t *testing.T) {
 		must(t, src.Send(t.Context(), fmt.Sprint("type-", i)))
 	}
 	must(t, src.Flush(t.Context()))
-	must(t, f.nc.Publish("damrey.msg.w.<b>.src", []byte(`["REQUEST","<b>"]`)))
-	eventually(t, "all came", func() bool { return w.Stats().Handled == n+1 })
+	for _, typ := range []string{"stranger", "<b>"} {
+		must(t, f.nc.Publish("damrey.msg.w."+typ+".src", []byte(`["REQUEST","`+typ+`"]`)))
+	}
+	eventually(t, "all came", func() bool { return w.Stats().Handled == n+1 && w.Stats().Malformed == 1 })
 	b := told.final(t, w)
 	if len(b.In) != report.MaxRoutes+1 {
 		t.Fatalf("%d routes are told", len(b.In))
 	}
-	if got := in(t, b, report.Other, report.Other); got.Handled != n+1-report.MaxRoutes || got.Stay.Total() != got.Handled {
-		t.Errorf("others: %d", got.Handled)
+	if got := in(t, b, report.Other, report.Other); got.Handled != n+1-report.MaxRoutes || got.Stay.Total() != got.Handled || got.Malformed != 1 {
+		t.Errorf("others: %d, %d malformed", got.Handled, got.Malformed)
 	}
 	addsUp(t, b, w.Stats())
 	b = sent.final(t, src)

@@ -59,7 +59,15 @@ func (s *inRoutes) known(key string) *inRoute {
 	return r
 }
 
-// of is the route of names that came in a message, which may be anything.
+// others is where is counted what is not told apart.
+func (s *inRoutes) others() *inRoute {
+	if s == nil {
+		return nil
+	}
+	return s.other
+}
+
+// of is the route of two names, which the caller has checked.
 func (s *inRoutes) of(typ, from string) *inRoute {
 	if s == nil {
 		return nil
@@ -68,7 +76,7 @@ func (s *inRoutes) of(typ, from string) *inRoute {
 	if r := s.known(key); r != nil {
 		return r
 	}
-	if s.isFull() || CheckName(typ) != nil || CheckName(from) != nil {
+	if s.isFull() {
 		return s.other
 	}
 	return s.add(key, &inRoute{typ: key[:len(typ)], from: key[len(typ)+1:], key: key, all: s})

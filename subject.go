@@ -100,13 +100,17 @@ type LocalRow struct {
 }
 
 // parseMessageSubject takes type and from off a subject of inboundSubject,
-// whose fixed part has n bytes.
-func parseMessageSubject(subject string, n int) (typ, from string, ok bool) {
-	if len(subject) <= n {
-		return "", "", false
+// whose fixed part has n bytes. The error names the token that is no name; that
+// one is empty then.
+func parseMessageSubject(subject string, n int) (typ, from string, err error) {
+	typ, from, _ = strings.Cut(subject[min(n, len(subject)):], ".")
+	if wrong := checkTokenOf(subject, "worker", from); wrong != nil {
+		from, err = "", wrong
 	}
-	typ, from, ok = strings.Cut(subject[n:], ".")
-	return typ, from, ok
+	if wrong := checkTokenOf(subject, "type", typ); wrong != nil {
+		typ, err = "", wrong
+	}
+	return typ, from, err
 }
 
 // parseOutSubject takes from and type off <prefix>.out.<from>.<type>. The
@@ -117,11 +121,20 @@ func parseOutSubject(prefix, subject string) (from, typ string, err error) {
 		return "", "", fmt.Errorf("subject %q is not %s", clip(subject), OutSubject(prefix, "<from>", "<type>"))
 	}
 	from, typ, _ = strings.Cut(rest, ".")
-	if err := CheckName(from); err != nil {
-		return "", "", fmt.Errorf("worker in subject %q: %w", clip(subject), err)
+	if err := checkTokenOf(subject, "worker", from); err != nil {
+		return "", "", err
 	}
-	if err := CheckName(typ); err != nil {
-		return "", "", fmt.Errorf("type in subject %q: %w", clip(subject), err)
+	if err := checkTokenOf(subject, "type", typ); err != nil {
+		return "", "", err
 	}
 	return from, typ, nil
+}
+
+// checkTokenOf says of a subject's token, which is to name a worker or a type,
+// whether it does.
+func checkTokenOf(subject, what, token string) error {
+	if err := CheckName(token); err != nil {
+		return fmt.Errorf("%s in subject %q: %w", what, clip(subject), err)
+	}
+	return nil
 }

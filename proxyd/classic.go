@@ -13,6 +13,7 @@ import (
 // The routes of the original system. They take any Content-Type, since curl -d sends a form's.
 
 type classicBody struct {
+	IfMatch string `header:"If-Match" doc:"Only while the worker is at this revision, else 412; * is any"`
 	RawBody []byte `contentType:"application/json"`
 }
 
@@ -23,11 +24,18 @@ type classicList struct {
 
 // addWorker is POST /worker/add.
 func (p *Proxy) addWorker(ctx context.Context, in *classicBody) (*registrationAnswer, error) {
+	cond, err := parsePrecondition(in.IfMatch, "")
+	if err != nil {
+		return nil, err
+	}
 	reg, err := p.readDocument(ctx, in.RawBody, "")
 	if err != nil {
 		return nil, err
 	}
 	return p.put(ctx, reg, func(current *entry) error {
+		if err := cond.check(reg.Name, current); err != nil {
+			return err
+		}
 		if current == nil {
 			return nil
 		}
@@ -41,11 +49,18 @@ func (p *Proxy) addWorker(ctx context.Context, in *classicBody) (*registrationAn
 
 // changeWorker is POST /worker/chg.
 func (p *Proxy) changeWorker(ctx context.Context, in *classicBody) (*registrationAnswer, error) {
+	cond, err := parsePrecondition(in.IfMatch, "")
+	if err != nil {
+		return nil, err
+	}
 	reg, err := p.readDocument(ctx, in.RawBody, "")
 	if err != nil {
 		return nil, err
 	}
 	return p.put(ctx, reg, func(current *entry) error {
+		if err := cond.check(reg.Name, current); err != nil {
+			return err
+		}
 		if current != nil {
 			return nil
 		}
@@ -59,7 +74,11 @@ func (p *Proxy) removeWorker(ctx context.Context, in *classicBody) (*registratio
 	if err := p.unlessStored(ctx, name, err); err != nil {
 		return nil, err
 	}
-	return p.del(ctx, name, "", func(*entry) error { return nil })
+	cond, err := parsePrecondition(in.IfMatch, "")
+	if err != nil {
+		return nil, err
+	}
+	return p.del(ctx, name, "", func(current *entry) error { return cond.check(name, current) })
 }
 
 // getWorkers is GET /workers/get.

@@ -34,15 +34,31 @@ func TestProxy_ServesTheOriginalRoutes(t *testing.T) {
 	if got := r.must(200, "GET", "/workers/get", ""); strings.TrimSpace(got.body) != "["+changed+"]" {
 		t.Errorf("the list is %s", got.body)
 	}
-	if got := r.must(200, "POST", "/worker/del", `{"name":"entry"}`, form); strings.TrimSpace(got.body) != changed {
+	if p := r.must(412, "POST", "/worker/chg", seed, form, `If-Match: "1"`).problem(t); !strings.Contains(p.Detail, `revision "2", not "1"`) {
+		t.Errorf("chg of what somebody changed meanwhile: %s", p.Detail)
+	}
+	r.must(400, "POST", "/worker/chg", seed, `If-Match: two`)
+	r.must(200, "POST", "/worker/chg", changed, form, `If-Match: "2"`)
+	r.must(200, "POST", "/worker/chg", changed, `If-Match: *`)
+	r.must(412, "POST", "/worker/del", `{"name":"entry"}`, form, `If-Match: "3"`)
+	r.must(400, "POST", "/worker/del", `{"name":"entry"}`, `If-Match: two`)
+	r.must(412, "POST", "/worker/add", seed, `If-Match: "3"`)
+	r.must(409, "POST", "/worker/add", seed, `If-Match: "4"`)
+	if got := r.must(200, "GET", "/workers/get", ""); strings.TrimSpace(got.body) != "["+changed+"]" {
+		t.Errorf("after what was refused the list is %s", got.body)
+	}
+	if got := r.must(200, "POST", "/worker/del", `{"name":"entry"}`, form, `If-Match: "4"`); strings.TrimSpace(got.body) != changed {
 		t.Errorf("del answered %s", got.body)
+	}
+	for _, path := range []string{"/worker/add", "/worker/chg", "/worker/del"} {
+		r.must(412, "POST", path, seed, `If-Match: *`)
 	}
 	r.must(404, "POST", "/worker/del", `{"name":"entry"}`)
 	r.must(404, "POST", "/worker/chg", seed)
 	if got := r.must(200, "GET", "/workers/get", ""); strings.TrimSpace(got.body) != "[]" {
 		t.Errorf("the empty list is %s", got.body)
 	}
-	if got := r.must(201, "POST", "/worker/add", seed); got.header.Get("ETag") != `"4"` {
+	if got := r.must(201, "POST", "/worker/add", seed); got.header.Get("ETag") != `"6"` {
 		t.Errorf("added again with ETag %s", got.header.Get("ETag"))
 	}
 }

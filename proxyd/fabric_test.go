@@ -2,7 +2,9 @@ package proxyd_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/damrey/damrey/internal/api"
@@ -68,6 +70,11 @@ func TestProxy_DescribesAllItsPaths(t *testing.T) {
 	}
 	if required := doc.Components.Schemas["Point"].Required; !slices.Contains(required, "rate") || slices.Contains(required, "wait_ms") {
 		t.Errorf("a point has always %v, though one of a minute has no mean of waiting", required)
+	}
+	for _, path := range []string{"/worker/add", "/worker/chg", "/worker/del"} {
+		if text := fmt.Sprint(doc.Paths[path]["post"]); !strings.Contains(text, "in:header name:If-Match") {
+			t.Errorf("%s is described without If-Match: %s", path, text)
+		}
 	}
 	for path, methods := range map[string][]string{
 		"/worker/add": {"post"}, "/worker/del": {"post"}, "/worker/chg": {"post"}, "/workers/get": {"get"},

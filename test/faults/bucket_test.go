@@ -75,7 +75,18 @@ func faultBitFlipped(t *testing.T) {
 	s := newSite(t)
 	near := s.agent("near")
 	s.line(near.url())
-	s.put(damrey.Registration{Name: "victim", Commands: []damrey.Command{{Name: "flipped", Worker: "echo"}}})
+	row := damrey.Registration{Name: "victim", Commands: []damrey.Command{{Name: "flipped", Worker: "echo"}}}
+	s.put(row)
+	victim := s.worker("victim", near.url(), "-forward", "flipped")
+	nc := s.conn(near.url())
+	forwards := func(when string) {
+		t.Helper()
+		eventually(t, "victim forwards along its row "+when, func() bool {
+			m, err := nc.Request("damrey.msg.victim.probe.entry", []byte(`["REQUEST","probe","x"]`), time.Second)
+			return err == nil && string(m.Data) == `["RESPONSE","flipped","x"]`
+		})
+	}
+	forwards("before the damage")
 	l := s.load(s.entry(near.url()), loadConfig{})
 	u := s.usage()
 	s.hub.terminate()
@@ -89,11 +100,15 @@ func faultBitFlipped(t *testing.T) {
 		}
 		return len(list.Damaged) == 1 && list.Damaged[0].Name == "victim"
 	})
-	s.put(damrey.Registration{Name: "victim"})
+	eventually(t, "victim cannot read its row", func() bool { return victim.said("cannot read the routing table") })
+	forwards("as it was last")
+	s.put(row)
 	eventually(t, "the list is whole again", func() bool {
 		list, err := s.client.Workers(t.Context())
 		return err == nil && len(list.Damaged) == 0 && len(list.Workers) == 6
 	})
+	eventually(t, "victim reads its row", func() bool { return victim.said("the routing table is read again") })
+	forwards("after it was put again")
 	l.stop()
 	u.returns()
 }
