@@ -11,6 +11,20 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
+// What a dead letter says in headers, beside those of the message.
+const (
+	HeaderDeadError    = "Damrey-Error"     // the last one
+	HeaderDeadFailures = "Damrey-Failures"  // attempts that failed
+	HeaderDeadInstance = "Damrey-Instance"  // that gave it up
+	HeaderDeadWorker   = "Damrey-Worker"    // of that instance
+	HeaderDeadTime     = "Damrey-Time"      // RFC 3339
+	HeaderDeadSequence = "Damrey-Sequence"  // in the worker's stream of jobs
+	HeaderDeadHandouts = "Damrey-Delivered" // how often it was handed out
+	HeaderOriginalID   = "Damrey-ID"        // the application's, or under which it was stored first
+	HeaderDeadEdited   = "Damrey-Edited"    // RFC 3339; when somebody changed the message
+	HeaderDeadReplaces = "Damrey-Replaces"  // the letter's sequence before that
+)
+
 // Burial is what is known of a stored message that goes to the dead letters.
 type Burial struct {
 	Worker, Type, From string // its route
