@@ -81,9 +81,9 @@ func rows() []row {
 		{"send-beats", "send, with counts by route and beats against without", "msg/s", 0.97, 100_000, openSendBeats},
 		{"request-beats", "one request at a time, the same", "µs", 0.97, 4_000, openRequestBeats},
 		{"line-3-beats", "three forwarded hops, 64 in flight, the same", "msg/s", 0.97, 30_000, openLineBeats},
-		{"send-traced", "publish → subscribe, 1 % of them traced against none", "msg/s", 0.95, 100_000, openTraced(1, tracedSends)},
-		{"request-traced", "64 requests in flight, 1 % of them traced against none", "msg/s", 0.95, 60_000, openTraced(1, tracedRequests)},
-		{"line-3-traced", "three forwarded hops, 64 in flight, 1 % of them traced against none", "msg/s", 0.95, 30_000, openTraced(3, tracedRequests)},
+		{"send-traced", "publish → subscribe, traced at a sampling of 1 % against none", "msg/s", 0.95, 100_000, openTraced(1, tracedSends)},
+		{"request-traced", "64 requests in flight, traced at a sampling of 1 % against none", "msg/s", 0.95, 60_000, openTraced(1, tracedRequests)},
+		{"line-3-traced", "three forwarded hops, 64 in flight, traced at a sampling of 1 % against none", "msg/s", 0.95, 30_000, openTraced(3, tracedRequests)},
 		{"idle", "memory of an idle instance, 1,000 in one process", "bytes", 0, 1_000, openIdle},
 	}
 }

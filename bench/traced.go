@@ -2,40 +2,18 @@ package bench
 
 import (
 	"context"
-	"encoding/binary"
-	"math/rand/v2"
 
 	"github.com/damrey/damrey"
 	"github.com/damrey/damrey/internal/bucket"
-	"github.com/damrey/damrey/internal/report"
 	"github.com/nats-io/nats.go/jetstream"
-	"go.opentelemetry.io/otel/trace"
 )
 
-// traceShare of the lines is traced and kept in the traced rows.
+// traceShare of the lines is to be traced and kept in the traced rows, as [damrey.WithTraceSampling] does it: of as many lines as
+// a row sends it is less, since an instance begins to trace no more than fifty in a second.
 const traceShare = 0.01
 
-// someTraced is the context of a message, which is traced as often as that. An instance that samples by itself, as with
-// [damrey.WithTraceSampling], begins only 50 traces a second, which is nearly nothing of what a row sends.
-func someTraced(ctx context.Context) context.Context {
-	if rand.Float64() >= traceShare {
-		return ctx
-	}
-	state, _ := trace.TraceState{}.Insert(report.StateKey, report.Sampled) // both are well formed
-	first := trace.SpanContextConfig{TraceFlags: trace.FlagsSampled, TraceState: state}
-	binary.NativeEndian.PutUint64(first.TraceID[:8], rand.Uint64())
-	binary.NativeEndian.PutUint64(first.TraceID[8:], rand.Uint64()|1) // zero is none
-	copy(first.SpanID[:], first.TraceID[8:])
-	return trace.ContextWithRemoteSpanContext(ctx, trace.NewSpanContext(first))
-}
-
-func noneTraced(ctx context.Context) context.Context { return ctx }
-
-// contextOf gives the context of the next message.
-type contextOf func(context.Context) context.Context
-
 // openTraced compares a source whose lines are not traced with one that traces some, over the same workers.
-func openTraced(hops int, work func(*damrey.Instance, *arrivals, contextOf) measure) func(*site) (raw, ours measure, err error) {
+func openTraced(hops int, work func(*site, *damrey.Instance, *arrivals) measure) func(*site) (raw, ours measure, err error) {
 	return func(s *site) (raw, ours measure, err error) {
 		a := newArrivals()
 		if err := s.tracedLine(hops, a); err != nil {
@@ -45,11 +23,11 @@ func openTraced(hops int, work func(*damrey.Instance, *arrivals, contextOf) meas
 		if err != nil {
 			return nil, nil, err
 		}
-		traced, err := s.instance(s.broker.ClientURL(), "traced", nil)
+		traced, err := s.instance(s.broker.ClientURL(), "traced", nil, damrey.WithTraceSampling(traceShare))
 		if err != nil {
 			return nil, nil, err
 		}
-		return work(plain, a, noneTraced), work(traced, a, someTraced), nil
+		return work(s, plain, a), work(s, traced, a), nil
 	}
 }
 
@@ -98,19 +76,18 @@ func (s *site) traces() error {
 	return bucket.EnsureTraces(ctx, js, damrey.DefaultPrefix)
 }
 
-func tracedRequests(w *damrey.Instance, _ *arrivals, next contextOf) measure {
-	ctx := context.Background()
+func tracedRequests(_ *site, w *damrey.Instance, _ *arrivals) measure {
 	return calls(64, func() error {
-		_, err := w.Request(next(ctx), message[1], message[2], message[3])
+		_, err := w.Request(context.Background(), message[1], message[2], message[3])
 		return err
 	})
 }
 
-func tracedSends(w *damrey.Instance, a *arrivals, next contextOf) measure {
+func tracedSends(_ *site, w *damrey.Instance, a *arrivals) measure {
 	ctx := context.Background()
 	return func(n int) (float64, error) {
 		return a.throughput(n,
-			func() error { return w.Send(next(ctx), message[1], message[2], message[3]) },
+			func() error { return w.Send(ctx, message[1], message[2], message[3]) },
 			func() error { return w.Flush(ctx) })
 	}
 }

@@ -11,11 +11,11 @@ import (
 	"github.com/damrey/damrey/internal/report"
 )
 
-// The rows say how much of what they send is traced.
+// The rows trace lines from end to end, no more than an instance does in a second.
 func TestTraced_TracesTheShareThatItSays(t *testing.T) {
 	t.Parallel()
 	const n = 20_000
-	for name, work := range map[string]func(*damrey.Instance, *arrivals, contextOf) measure{"send": tracedSends, "request": tracedRequests} {
+	for name, work := range map[string]func(*site, *damrey.Instance, *arrivals) measure{"send": tracedSends, "request": tracedRequests} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s, err := newSite(0)
@@ -46,19 +46,20 @@ func TestTraced_TracesTheShareThatItSays(t *testing.T) {
 			if err == nil {
 				err = nc.Flush()
 			}
+			began := time.Now()
 			if err == nil {
 				_, err = traced(n)
 			}
 			if err != nil {
 				t.Fatal(err)
 			}
-			const want = int64(n * traceShare)
-			enough := func() bool { return lines[0].Load() > want*2/3 && lines[1].Load() == lines[0].Load() }
-			for end := time.Now().Add(patience); !enough() && time.Now().Before(end); {
+			most := int64(50 * (2 + time.Since(began)/time.Second))
+			all := func() bool { return lines[0].Load() > 10 && lines[1].Load() == lines[0].Load() }
+			for end := time.Now().Add(patience); !all() && time.Now().Before(end); {
 				time.Sleep(time.Millisecond)
 			}
-			if begun, handled := lines[0].Load(), lines[1].Load(); !enough() || begun > want*4/3 {
-				t.Errorf("%d of %d messages were traced, and %d of them where they were handled; %v are meant to be", begun, n, handled, want)
+			if begun, handled := lines[0].Load(), lines[1].Load(); !all() || begun > most {
+				t.Errorf("%d of %d messages were traced, and %d of them where they were handled; at most %d are meant to be", begun, n, handled, most)
 			}
 		})
 	}
