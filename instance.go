@@ -231,7 +231,9 @@ func (w *Instance) serve(ctx context.Context, nc *nats.Conn) error {
 	w.keepGate(receiving, nc)
 	endReceiving()
 	w.finish(endHandling)
-	services.stop()
+	if services != nil {
+		services.Stop()
+	}
 	w.taps.close()
 	if asked != nil {
 		_ = asked.Unsubscribe() // fails only on a closed connection

@@ -14,7 +14,7 @@ import (
 func newLeased(t *testing.T) *Instance {
 	t.Helper()
 	w := New(Config{Name: "w"}, zerolog.Nop())
-	w.link = &link{replies: []string{natsInbox}, count: &w.stats, log: w.log}
+	w.link = &link{replies: []string{nats.InboxPrefix}, count: &w.stats, log: w.log}
 	w.taps.w = w
 	w.taps.copies, w.taps.done = make(chan *tapped, maxCopies), make(chan struct{})
 	t.Cleanup(w.taps.close)

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+
+	"github.com/damrey/damrey/internal/inbox"
 )
 
 // link is one connection's way out and back: it publishes with ids in the
@@ -24,7 +26,7 @@ type link struct {
 	nc       *nats.Conn
 	prefix   string
 	inbox    string // <inbox prefix>.<random>; the link subscribes <inbox>.>
-	replies  []string
+	replies  inbox.Prefixes
 	attempts int
 	log      *throttledLog
 	count    *counters
@@ -60,11 +62,7 @@ type link struct {
 	windowBegan atomic.Uint64
 }
 
-const (
-	inboxRandom = 10
-	natsInbox   = "_INBOX."
-	maxReply    = 1024
-)
+const inboxRandom = 10
 
 func newLink(nc *nats.Conn, prefix string, attempts int, replies []string, log *throttledLog, count *counters, outs *outRoutes) *link {
 	own := nc.NewInbox()
@@ -72,7 +70,7 @@ func newLink(nc *nats.Conn, prefix string, attempts int, replies []string, log *
 	l := &link{
 		nc: nc, prefix: prefix, attempts: attempts,
 		inbox:   own + rand.Text()[:inboxRandom],
-		replies: append([]string{own, natsInbox}, replies...),
+		replies: inbox.Of(nc, replies),
 		log:     log, count: count, outs: outs,
 		dirty: make(chan struct{}, 1), urgent: make(chan struct{}, 1), marked: make(chan uint64, 1),
 		closed: make(chan struct{}),
@@ -147,20 +145,7 @@ func (l *link) kick(c chan struct{}) {
 
 // mayAnswer: the library answers to inboxes only, so that nobody can make a
 // worker write somewhere else by naming it as the reply subject.
-//
-// A subject that is too long to be forwarded with is refused too: over
-// max_control_line the server would close the forwarder's connection.
-func (l *link) mayAnswer(subject string) bool {
-	if len(subject) > maxReply {
-		return false
-	}
-	for _, p := range l.replies {
-		if strings.HasPrefix(subject, p) {
-			return true
-		}
-	}
-	return false
-}
+func (l *link) mayAnswer(subject string) bool { return l.replies.Has(subject) }
 
 // checkSize says ErrTooLarge naming both sizes.
 func (l *link) checkSize(payload []byte, at fmt.Stringer) *fabricError {

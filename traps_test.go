@@ -36,6 +36,13 @@ func TestTrap_ThroughAReplySubjectNobodyWritesTheTable(t *testing.T) {
 		must(t, f.nc.PublishRequest("damrey.msg.w.x.entry", reply, []byte(evil)))
 	}
 	eventually(t, "all four are refused", func() bool { return w.Stats().Refused == 4 })
+	for _, verb := range []string{"PING", "INFO", "STATS"} {
+		must(t, f.nc.PublishRequest("$SRV."+verb+".w", "$KV.damrey_workers.evil", nil))
+	}
+	_, err := f.nc.Request("$SRV.PING.w", nil, patience) // is handled after those
+	must(t, err)
+	_, err = f.kv.PutString(f.context(), "later", `{"name":"later"}`) // is stored after what they wrote
+	must(t, err)
 	if _, err := f.kv.Get(f.context(), "evil"); !errors.Is(err, jetstream.ErrKeyNotFound) {
 		t.Errorf("the table was written: %v", err)
 	}

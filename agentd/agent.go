@@ -6,8 +6,10 @@ import (
 	"sync/atomic"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nuid"
 
 	"github.com/damrey/damrey"
+	"github.com/damrey/damrey/internal/inbox"
 )
 
 // Agent is the bridge of one machine. Make it with [New], then call Run once.
@@ -20,7 +22,7 @@ type Agent struct {
 	saver   *saver
 	ran     atomic.Bool
 	ready   chan struct{}
-	replies []string // prefixes of the subjects that may be answered to
+	replies inbox.Prefixes
 
 	linked  chan struct{} // the link to the broker came
 	up      atomic.Bool   // the leaf server has its link to the broker
@@ -32,7 +34,7 @@ type Agent struct {
 // before Run.
 func New(nc *nats.Conn, m *Membership, cfg Config) *Agent {
 	cfg = cfg.withDefaults()
-	a := &Agent{cfg: cfg, nc: nc, member: m, ready: make(chan struct{}), linked: make(chan struct{}, 1), replies: replyPrefixes(nc, cfg.ReplyPrefixes)}
+	a := &Agent{cfg: cfg, nc: nc, member: m, ready: make(chan struct{}), linked: make(chan struct{}, 1), replies: inbox.Of(nc, cfg.ReplyPrefixes)}
 	a.up.Store(cfg.Uplink == nil)
 	a.saver = newSaver(m.state, m.Fabric.Prefix, m.table, cfg.Log)
 	a.watcher = damrey.NewWatcher(nc, damrey.WatchConfig{
@@ -59,12 +61,13 @@ func (a *Agent) Run(ctx context.Context) error {
 	if !a.ran.CompareAndSwap(false, true) {
 		return ErrAlreadyRun
 	}
-	service, err := a.announce()
+	id := nuid.Next()
+	stop, err := a.announce(id)
 	if err != nil {
 		return err
 	}
 	g, ctx := newGroup(ctx)
-	g.run(func() error { a.beats(service.Info().ID).Run(ctx); return nil })
+	g.run(func() error { a.beats(id).Run(ctx); return nil })
 	g.run(func() error { return a.watcher.Run(ctx) })
 	g.run(func() error { return a.bridge.Run(ctx) })
 	g.run(func() error { return a.serveRows(ctx) })
@@ -75,9 +78,7 @@ func (a *Agent) Run(ctx context.Context) error {
 		g.run(func() error { a.tellUp(ctx); return nil })
 	}
 	err = errors.Join(g.wait(), a.saver.save())
-	if stopErr := service.Stop(); stopErr != nil && !a.nc.IsClosed() {
-		err = errors.Join(err, stopErr)
-	}
+	stop()
 	if releaseErr := a.member.release(); releaseErr != nil {
 		a.cfg.Log.Warn().Err(releaseErr).Msg("the agent stops without having given its name back")
 	}

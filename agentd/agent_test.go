@@ -120,6 +120,35 @@ func TestAgent_AnswersOnlyToInboxes(t *testing.T) {
 	}
 }
 
+func TestTrap_ThroughAReplySubjectOfServiceDiscoveryNobodyWritesTheTable(t *testing.T) {
+	t.Parallel()
+	h := newHub(t)
+	h.register("entry", "add", "add")
+	x := start(t, h.config("one", t.TempDir()))
+	x.fresh()
+	before, revision, err := h.client.Worker(t.Context(), "entry")
+	must(t, err)
+	m, err := x.user.Request("$SRV.PING.damrey-agent", nil, patience)
+	must(t, err)
+	var ping micro.Ping
+	must(t, json.Unmarshal(m.Data, &ping))
+	for _, verb := range []string{"PING", "INFO", "STATS"} {
+		for _, whom := range []string{"", ".damrey-agent", ".damrey-agent." + ping.ID} {
+			must(t, x.user.PublishRequest("$SRV."+verb+whom, "$KV.damrey_workers.entry", nil))
+			_, err := x.user.Request("$SRV."+verb+whom, nil, patience) // is handled after it
+			must(t, err)
+		}
+	}
+	_, err = x.user.Request("$KV.damrey_workers.later", []byte(`{"name":"later"}`), patience) // is stored after what they wrote
+	must(t, err)
+	after, now, err := h.client.Worker(t.Context(), "entry")
+	must(t, err)
+	if now != revision || after.Commands[0].Worker != before.Commands[0].Worker {
+		t.Errorf("the table was written: revision %d, then %d", revision, now)
+	}
+	eventually(t, "all are counted", func() bool { return x.agent.Info().Refused == 9 })
+}
+
 func TestAgent_IsAService(t *testing.T) {
 	t.Parallel()
 	h := newHub(t)
@@ -145,6 +174,23 @@ func TestAgent_IsAService(t *testing.T) {
 	must(t, json.Unmarshal(m.Data, &direct))
 	if direct.Name != "10.1.2.3:8080" {
 		t.Errorf("%+v", direct)
+	}
+	eventually(t, "the question is counted", func() bool {
+		m, err := x.user.Request("$SRV.STATS.damrey-agent."+stats.ID, nil, patience)
+		must(t, err)
+		must(t, json.Unmarshal(m.Data, &stats))
+		return stats.Endpoints[0].NumRequests == 1
+	})
+	told := stats.Endpoints[0]
+	if told.Name != "default" || told.Subject != "damrey.local.agent" || told.QueueGroup != "" || told.NumErrors != 0 ||
+		told.ProcessingTime <= 0 || told.AverageProcessingTime != told.ProcessingTime || stats.Started.IsZero() {
+		t.Errorf("%+v", told)
+	}
+	m, err = x.user.Request("$SRV.INFO.damrey-agent", nil, patience)
+	must(t, err)
+	const endpoints = `"endpoints":[{"name":"default","subject":"damrey.local.agent","queue_group":"","metadata":null}]`
+	if !strings.Contains(string(m.Data), endpoints) {
+		t.Errorf("%s", m.Data)
 	}
 }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -70,23 +69,17 @@ func (a *Agent) localRow(worker string) (damrey.LocalRow, error) {
 	return damrey.LocalRow{Found: true, Stale: stale, Revision: row.Revision, Row: data}, err
 }
 
-// replyPrefixes begin the subjects that the agent answers to.
-func replyPrefixes(nc *nats.Conn, more []string) []string {
-	own := nc.NewInbox()
-	return append([]string{nats.InboxPrefix, own[:strings.LastIndexByte(own, '.')+1]}, more...)
-}
-
 // mayAnswer: only to inboxes, so that nobody can make the agent write somewhere else, such as into the routing table, by
 // naming it as the reply subject.
 func (a *Agent) mayAnswer(reply string) bool {
 	if reply == "" {
 		return false
 	}
-	if slices.ContainsFunc(a.replies, func(p string) bool { return strings.HasPrefix(reply, p) }) {
+	if a.replies.Has(reply) {
 		return true
 	}
 	if a.refused.Add(1) == 1 {
-		a.cfg.Log.Warn().Str("reply", reply).Msg("a question with a reply subject that is no inbox is not answered, and further ones are only counted; if its client has an inbox prefix of its own, allow it with --reply-prefix")
+		a.cfg.Log.Warn().Str("reply", reply).Msg("a question with a reply subject that is no inbox, or over 1,024 bytes, is not answered, and further ones are only counted; if its client has an inbox prefix of its own, allow it with --reply-prefix")
 	}
 	return false
 }

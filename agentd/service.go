@@ -4,14 +4,19 @@ import (
 	"encoding/json"
 	"fmt"
 	"runtime"
+	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/micro"
 
 	"github.com/damrey/damrey"
+	"github.com/damrey/damrey/internal/service"
 )
 
-// serviceName in `nats micro ls`.
-const serviceName = "damrey-agent"
+const (
+	serviceName  = "damrey-agent" // in `nats micro ls`
+	endpointName = "default"      // of its questions
+)
 
 // Info is what an agent tells about itself, in the data of its statistics (`nats micro stats damrey-agent`) and on
 // <prefix>.local.agent.
@@ -28,7 +33,7 @@ type Info struct {
 	Rows int `json:"rows"`
 	// Held is whether the proxy has granted the name to this process.
 	Held bool `json:"held"`
-	// Refused counts questions for rows whose reply subject was no inbox.
+	// Refused counts questions whose reply subject was no inbox.
 	Refused uint64 `json:"refused"`
 	// Goroutines of the agent's process, those of its NATS server among them.
 	Goroutines int `json:"goroutines"`
@@ -45,36 +50,47 @@ func (a *Agent) Info() Info {
 	}
 }
 
-// announce makes the agent a NATS micro service, so that `nats micro ls` lists it. What changes is in the statistics, as
-// a service's metadata cannot change.
-func (a *Agent) announce() (micro.Service, error) {
-	prefix := a.member.Fabric.Prefix
-	service, err := micro.AddService(a.nc, micro.Config{
-		Name:        serviceName,
-		Version:     damrey.Version,
-		Description: "links one machine to the fabric",
-		Metadata:    map[string]string{"fabric": prefix, "agent": a.member.Name, "host": a.member.claim.Host},
-		StatsHandler: func(*micro.Endpoint) any {
-			return a.Info()
-		},
-		QueueGroupDisabled: true,
-		Endpoint:           &micro.EndpointConfig{Subject: prefix + ".local.agent", Handler: micro.HandlerFunc(a.answerInfo)},
-	})
+// announce lists the agent in `nats micro ls`. What changes is in the statistics.
+func (a *Agent) announce(id string) (stop func(), err error) {
+	questions := &ownQuestions{subject: a.member.Fabric.Prefix + ".local.agent", since: time.Now().UTC()}
+	sub, err := a.nc.Subscribe(questions.subject, func(m *nats.Msg) { questions.count(a.answerInfo, m) })
 	if err != nil {
+		return nil, fmt.Errorf("agentd: cannot subscribe %s: %w", questions.subject, err)
+	}
+	listed, err := service.Answer(a.nc, serviceName, id, service.Config{
+		Info: func() micro.Info {
+			return micro.Info{
+				ServiceIdentity: micro.ServiceIdentity{Name: serviceName, ID: id, Version: damrey.Version, Metadata: map[string]string{
+					"fabric": a.member.Fabric.Prefix, "agent": a.member.Name, "host": a.member.claim.Host,
+				}},
+				Description: "links one machine to the fabric",
+				Endpoints:   []micro.EndpointInfo{{Name: endpointName, Subject: questions.subject}},
+			}
+		},
+		Stats:     func() micro.Stats { return questions.stats(a.Info()) },
+		MayAnswer: a.mayAnswer,
+		Failed: func(err error) {
+			a.cfg.Log.Error().Err(err).Msg("a question of NATS's service discovery could not be answered")
+		},
+	})
+	unsubscribe := func() { _ = sub.Unsubscribe() } // fails only on a closed connection, where it is gone anyway
+	if err != nil {
+		unsubscribe()
 		return nil, fmt.Errorf("agentd: cannot register the NATS service %s: %w", serviceName, err)
 	}
-	return service, nil
+	return func() { unsubscribe(); listed.Stop() }, nil
 }
 
-func (a *Agent) answerInfo(r micro.Request) {
-	if !a.mayAnswer(r.Reply()) {
-		return
+func (a *Agent) answerInfo(m *nats.Msg) error {
+	if !a.mayAnswer(m.Reply) {
+		return nil
 	}
 	data, err := json.Marshal(a.Info())
 	if err == nil {
-		err = r.Respond(data)
+		err = m.Respond(data)
 	}
 	if err != nil {
 		a.cfg.Log.Error().Err(err).Msg("a question for the agent's state could not be answered")
 	}
+	return err
 }

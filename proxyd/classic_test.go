@@ -3,6 +3,7 @@ package proxyd_test
 import (
 	"encoding/json"
 	"os"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -106,6 +107,22 @@ func TestProxy_IsANATSService(t *testing.T) {
 	var ping micro.Ping
 	if err := json.Unmarshal(m.Data, &ping); err != nil {
 		t.Fatal(err)
+	}
+	for verb, want := range map[string]string{
+		"INFO":  `"type":"io.nats.micro.v1.info_response","description":"keeps the routing table and serves it over REST","endpoints":[]}`,
+		"STATS": `"endpoints":[]}`,
+	} {
+		m, err := r.nc.Request("$SRV."+verb+".damrey-proxy."+ping.ID, nil, 10*time.Second)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var same micro.Ping
+		if err := json.Unmarshal(m.Data, &same); err != nil {
+			t.Fatal(err)
+		}
+		if !reflect.DeepEqual(same.ServiceIdentity, ping.ServiceIdentity) || !strings.HasSuffix(string(m.Data), want) {
+			t.Errorf("%s: %s", verb, m.Data)
+		}
 	}
 	if ping.Version != "0.0.0" || ping.Metadata["fabric"] != "damrey" || ping.Metadata["url"] != r.proxy.URL() {
 		t.Errorf("%s", m.Data)

@@ -49,6 +49,8 @@ type Config struct {
 	// Node is this proxy's name among those of a cluster, each of which has a broker of its own. They tell one another, and
 	// whoever asks, where they are. Empty: NATSURLs and LeafURLs are all that there is.
 	Node string
+	// ReplyPrefixes allows reply subjects besides _INBOX. and the connection's own.
+	ReplyPrefixes []string
 	// Bridge of the broker's own clients, whose counts are in this proxy's beats. Nil: there is none.
 	Bridge *damrey.Bridge
 	// ReadOnly refuses every change that is asked for over REST. Agents may still claim their names, and messages flow. Only

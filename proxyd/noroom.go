@@ -16,8 +16,9 @@ const troubleLook = 100 * time.Millisecond
 // noRoom tells senders that nothing can be stored: a nats-server that cannot write its files gives them no answer at all.
 // Not in a cluster, where another server may store what this one cannot, and does so after an election.
 type noRoom struct {
-	store *store
-	subs  []*nats.Subscription // while the broker has trouble
+	store   *store
+	replies *replies
+	subs    []*nats.Subscription // while the broker has trouble
 }
 
 func (r *noRoom) run(ctx context.Context) {
@@ -56,7 +57,7 @@ func (r *noRoom) begin(why error) {
 		}
 		var sub *nats.Subscription
 		sub, err = r.store.nc.Subscribe(r.store.prefix+"."+what+".>", func(m *nats.Msg) {
-			if m.Reply != "" {
+			if r.replies.mayAnswer(m.Reply) {
 				_ = m.Respond(answer) // best effort: they try again
 			}
 		})

@@ -10,8 +10,10 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nuid"
 
 	"github.com/damrey/damrey/internal/bucket"
+	"github.com/damrey/damrey/internal/inbox"
 )
 
 // shutdownTime is what requests in progress get when Run ends. It is longer than any of them may take at the broker.
@@ -21,6 +23,7 @@ const shutdownTime = 5 * time.Second
 type Proxy struct {
 	cfg     Config
 	store   *store
+	replies *replies
 	table   *table
 	leases  *leases
 	keeper  *keeper
@@ -53,7 +56,8 @@ func New(nc *nats.Conn, cfg Config) (*Proxy, error) {
 	}
 	p := &Proxy{
 		cfg: cfg, store: store, table: newTable(store), leases: newLeases(store, cfg.Lease),
-		ready: make(chan struct{}),
+		replies: &replies{inboxes: inbox.Of(nc, cfg.ReplyPrefixes), log: cfg.Log},
+		ready:   make(chan struct{}),
 	}
 	p.dead = newDeadLetters(store, p.table)
 	p.others = newProxies(store, cfg.Node)
@@ -87,7 +91,8 @@ func (p *Proxy) Ready() <-chan struct{} { return p.ready }
 // Run serves until ctx ends, then lets requests in progress finish for five seconds. Its error is nil when ctx ended it.
 // It waits for a broker that is away at the start.
 func (p *Proxy) Run(ctx context.Context) error {
-	service, err := p.announce()
+	id := nuid.Next()
+	unlist, err := p.announce(id)
 	if err != nil {
 		return errors.Join(err, p.ln.Close())
 	}
@@ -103,8 +108,8 @@ func (p *Proxy) Run(ctx context.Context) error {
 	kept.Go(func() { p.seen.run(ctx, p.ready) })
 	kept.Go(func() { (&later{store: p.store, keeper: p.keeper}).run(ctx, p.ready, p.URL()) })
 	kept.Go(func() { p.burials.run(ctx) })
-	kept.Go(func() { (&noRoom{store: p.store}).run(ctx) })
-	kept.Go(func() { p.beats(service.Info().ID).Run(ctx) })
+	kept.Go(func() { (&noRoom{store: p.store, replies: p.replies}).run(ctx) })
+	kept.Go(func() { p.beats(id).Run(ctx) })
 	kept.Go(func() { p.watchAlarms(ctx) })
 	p.cfg.Log.Info().Str("url", p.URL()).Str("prefix", p.cfg.Prefix).Msg("proxy listens")
 
@@ -119,7 +124,8 @@ func (p *Proxy) Run(ctx context.Context) error {
 	cancel()
 	<-prepared
 	kept.Wait()
-	return errors.Join(failed, service.Stop())
+	unlist()
+	return failed
 }
 
 // prepare makes the buckets and tries again until it works or ctx ends.

@@ -1,30 +1,47 @@
 package proxyd
 
 import (
-	"errors"
 	"fmt"
+	"regexp"
+	"time"
 
 	"github.com/nats-io/nats.go/micro"
+
+	"github.com/damrey/damrey/internal/service"
 )
 
 // serviceName in `nats micro ls`.
 const serviceName = "damrey-proxy"
 
-// announce makes the proxy a NATS micro service, so that `nats micro ls` lists it.
-func (p *Proxy) announce() (micro.Service, error) {
-	config := micro.Config{
-		Name:        serviceName,
-		Version:     p.cfg.Version,
-		Description: "keeps the routing table and serves it over REST",
-		Metadata:    map[string]string{"fabric": p.cfg.Prefix, "url": p.URL()},
+// semantic versions, as https://semver.org gives them. NATS services have no other.
+var semantic = regexp.MustCompile(`^(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)` +
+	`(-(0|[1-9]\d*|\d*[a-zA-Z-][0-9a-zA-Z-]*)(\.(0|[1-9]\d*|\d*[a-zA-Z-][0-9a-zA-Z-]*))*)?(\+[0-9a-zA-Z-]+(\.[0-9a-zA-Z-]+)*)?$`)
+
+// announce lists the proxy in `nats micro ls`.
+func (p *Proxy) announce(id string) (stop func(), err error) {
+	version := p.cfg.Version
+	if !semantic.MatchString(version) {
+		version = "0.0.0"
 	}
-	service, err := micro.AddService(p.store.nc, config)
-	if errors.Is(err, micro.ErrConfigValidation) {
-		config.Version = "0.0.0" // the version is the only part of it that a caller chooses freely
-		service, err = micro.AddService(p.store.nc, config)
-	}
+	started := time.Now().UTC()
+	listed, err := service.Answer(p.store.nc, serviceName, id, service.Config{
+		Info: func() micro.Info {
+			return micro.Info{
+				ServiceIdentity: micro.ServiceIdentity{Name: serviceName, ID: id, Version: version, Metadata: map[string]string{
+					"fabric": p.cfg.Prefix, "url": p.URL(),
+				}},
+				Description: "keeps the routing table and serves it over REST",
+				Endpoints:   []micro.EndpointInfo{},
+			}
+		},
+		Stats:     func() micro.Stats { return micro.Stats{Started: started, Endpoints: []*micro.EndpointStats{}} },
+		MayAnswer: p.replies.mayAnswer,
+		Failed: func(err error) {
+			p.cfg.Log.Warn().Err(err).Msg("a question of NATS's service discovery could not be answered")
+		},
+	})
 	if err != nil {
 		return nil, fmt.Errorf("cannot register the NATS service %s: %w", serviceName, err)
 	}
-	return service, nil
+	return listed.Stop, nil
 }

@@ -25,8 +25,6 @@ type fabricConfig struct {
 	Broker broker.Config
 	// Proxy, without what is known only when NATS is reached.
 	Proxy proxyd.Config
-	// Replies are prefixes of reply subjects that the bridge answers to, besides inboxes.
-	Replies []string
 	// OTLP is where spans go; nil: nowhere.
 	OTLP *otlp
 	Log  zerolog.Logger
@@ -84,7 +82,7 @@ func startFabric(ctx context.Context, g *group, cfg fabricConfig) (fabric, error
 	if err != nil {
 		return f, err
 	}
-	cfg.Proxy.Bridge = damrey.NewBridge(nc, damrey.BridgeConfig{Prefix: cfg.Proxy.Prefix, Table: watcher.Table, ReplyPrefixes: cfg.Replies, Tracer: spans, Sampling: cfg.OTLP.sampling(), Log: cfg.Log})
+	cfg.Proxy.Bridge = damrey.NewBridge(nc, damrey.BridgeConfig{Prefix: cfg.Proxy.Prefix, Table: watcher.Table, ReplyPrefixes: cfg.Proxy.ReplyPrefixes, Tracer: spans, Sampling: cfg.OTLP.sampling(), Log: cfg.Log})
 	if cfg.Broker.Cluster.Name != "" {
 		if f.rest, err = startProxy(g, nc, cfg); err != nil {
 			return f, err

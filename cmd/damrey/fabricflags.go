@@ -104,10 +104,9 @@ func (f *fabricFlags) config(a *app) fabricConfig {
 		},
 		Proxy: proxyd.Config{
 			Listen: f.rest.address(f.host), Insecure: f.insecure, Prefix: f.prefix,
-			Version: damrey.Version, Advertise: f.advertise, ReadOnly: f.readOnly, Log: a.log,
+			Version: damrey.Version, Advertise: f.advertise, ReadOnly: f.readOnly, ReplyPrefixes: f.replies, Log: a.log,
 		},
-		Replies: f.replies,
-		OTLP:    f.otlp.from(a),
-		Log:     a.log,
+		OTLP: f.otlp.from(a),
+		Log:  a.log,
 	}
 }

@@ -41,7 +41,7 @@ var rules = []rule{
 	{room: "internal/browser", damrey: []string{}, outside: []string{"github.com/chromedp"}},
 	{room: "internal/…", damrey: []string{"internal/…"},
 		outside: []string{"github.com/nats-io/nats.go", "github.com/tinylib/msgp"}},
-	{room: ".", damrey: []string{"internal/wire", "internal/bucket", "internal/report", "internal/syntax"},
+	{room: ".", damrey: []string{"internal/wire", "internal/bucket", "internal/inbox", "internal/report", "internal/service", "internal/syntax"},
 		outside: []string{"github.com/nats-io/nats.go", "github.com/nats-io/nuid", "github.com/rs/zerolog", "go.opentelemetry.io/otel"}},
 	{room: "broker", damrey: []string{".", "internal/…"}},
 	{room: "proxyd/web", damrey: []string{}, outside: []string{}},

@@ -19,6 +19,7 @@ var traps = map[string]string{
 	"AddWeightedMappings":    "the server looks at its mappings one by one: routes belong into the table",
 	"RemoveMapping":          "it removes others too: routes belong into the table",
 	"CreateOrUpdateKeyValue": "it switches off what others have switched on: bucket.Ensure",
+	"AddService":             "it answers to any reply subject, into the routing table too: internal/service",
 	"CreateOrUpdateStream":   "it switches off what others have switched on: read, merge, and write the fields that are ours",
 }
 
