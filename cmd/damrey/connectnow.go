@@ -33,37 +33,38 @@ func connectNow(c damrey.ConnectConfig, within time.Duration, hint string) (*nat
 
 // connectPatiently waits for a server that nothing answers at yet, and says so. What waiting does not mend is an error at
 // once, such as a login that is refused.
-func connectPatiently(ctx context.Context, c damrey.ConnectConfig, hint string) (*nats.Conn, error) {
-	said := false
-	for {
-		nc, err := connectNow(c, setupTime, hint)
-		if err == nil || !isAway(err) {
-			return nc, err
-		}
-		if !said {
-			said = true
-			c.Log.Warn().Err(err).Msg("NATS is not reachable; waiting for it")
-		}
-		if !waitUntil(ctx, time.Now().Add(connectAgain)) {
-			return nil, errEnds
-		}
-	}
+func connectPatiently(ctx context.Context, c damrey.ConnectConfig, hint string) (nc *nats.Conn, err error) {
+	err = patiently(ctx, c.Log, "NATS is not reachable; waiting for it", isAway, func() (err error) {
+		nc, err = connectNow(c, setupTime, hint)
+		return err
+	})
+	return nc, err
 }
 
 // checkPatiently waits for a cluster that has no majority yet, and says so. What else is missing is an error at once.
-func checkPatiently(ctx context.Context, nc *nats.Conn, log zerolog.Logger) (broker.Features, error) {
-	said := false
-	for {
-		features, err := broker.Check(ctx, nc)
-		if !errors.Is(err, broker.ErrMajority) && !errors.Is(err, broker.ErrNotRunning) {
-			return features, err
+func checkPatiently(ctx context.Context, nc *nats.Conn, log zerolog.Logger) (features broker.Features, err error) {
+	passes := func(err error) bool {
+		return errors.Is(err, broker.ErrMajority) || errors.Is(err, broker.ErrNotRunning)
+	}
+	err = patiently(ctx, log, "NATS cannot store anything yet; waiting for it", passes, func() (err error) {
+		features, err = broker.Check(ctx, nc)
+		return err
+	})
+	return features, err
+}
+
+// patiently tries something again and again while its error is one that passes, which it says once.
+func patiently(ctx context.Context, log zerolog.Logger, waiting string, passes func(error) bool, try func() error) error {
+	for said := false; ; said = true {
+		err := try()
+		if err == nil || !passes(err) {
+			return err
 		}
 		if !said {
-			said = true
-			log.Warn().Err(err).Msg("NATS cannot store anything yet; waiting for it")
+			log.Warn().Err(err).Msg(waiting)
 		}
 		if !waitUntil(ctx, time.Now().Add(connectAgain)) {
-			return features, errEnds
+			return errEnds
 		}
 	}
 }

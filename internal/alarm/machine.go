@@ -177,16 +177,25 @@ func (m *Machine) missed(now time.Time, elapsed time.Duration, e *Entry, book Bo
 	return nil
 }
 
+// ruleOf an alarm; nil when there is none any more.
+func (b Book) ruleOf(a api.Alarm) *Rule {
+	i := slices.IndexFunc(b.rules, func(r Rule) bool { return r.name == a.Rule })
+	if i < 0 {
+		return nil
+	}
+	return &b.rules[i]
+}
+
 // off says that nobody looks for such an alarm any more.
 func (b Book) off(a api.Alarm) bool {
-	i := slices.IndexFunc(b.rules, func(r Rule) bool { return r.name == a.Rule })
-	return i < 0 || !b.rules[i].of(a.Worker).enabled
+	r := b.ruleOf(a)
+	return r == nil || !r.of(a.Worker).enabled
 }
 
 // dark says that nothing is known of what an alarm is about, though its rule can be judged.
 func (b Book) dark(f Facts, a api.Alarm) bool {
-	i := slices.IndexFunc(b.rules, func(r Rule) bool { return r.name == a.Rule })
-	return i >= 0 && b.rules[i].kind.dark != nil && b.rules[i].kind.dark(f, a.About)
+	r := b.ruleOf(a)
+	return r != nil && r.kind.dark != nil && r.kind.dark(f, a.About)
 }
 
 func (m *Machine) to(now time.Time, e *Entry, state api.AlarmState) Change {
