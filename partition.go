@@ -144,12 +144,39 @@ func (p *partition) came(in *inbound) bool {
 	if !p.settled || p.left < bucket.KeyWindow/2 {
 		p.k.w.link.kick(p.k.wake)
 	}
-	if _, again := p.held[j.sequence]; again {
+	if known := p.held[j.sequence]; known != nil && !p.replaces(known) {
 		return false
 	}
 	p.held[j.sequence] = in
 	p.reading++
 	return true
+}
+
+// replaces says that a message that came is to be taken in place of the one in
+// hand. Of that it was thought that the broker does not count it as handed out,
+// which it does; the two counts would never agree. mu is held.
+func (p *partition) replaces(known *inbound) bool {
+	switch j := known.job; {
+	case !j.gone:
+	case !j.rescued:
+		j.gone = false
+		p.gone--
+	case j.placed && !j.running: // there is nobody to acknowledge it to, unlike this one
+		p.withdraw(known)
+		return true
+	}
+	return false
+}
+
+// withdraw takes out a message that does not run. mu is held.
+func (p *partition) withdraw(in *inbound) {
+	isIt := func(e *inbound) bool { return e == in }
+	p.early = slices.DeleteFunc(p.early, isIt)
+	if l := p.lanes[in.job.key]; l != nil {
+		l.waiting = slices.DeleteFunc(l.waiting, isIt)
+	}
+	p.ends(in.job)
+	p.k.w.jobs.end(in.job)
 }
 
 // pinOf is the broker's word, which it puts behind what was stored.

@@ -324,10 +324,53 @@ func handedOut(floor, upTo uint64) *jetstream.ConsumerInfo {
 // again nor counts as out. It runs before those after it, and is removed then.
 func TestPartition_RescuesWhatTheBrokerHasLostSightOf(t *testing.T) {
 	t.Parallel()
-	o := newOwner(t)
-	var removed atomic.Bool
+	o, removed, _ := rescueOwner(t)
+	o.p.settle()
+	o.runsInOrder("4", "5")
+	o.until("it is removed", removed.Load)
+}
+
+// What the broker had not lost sight of comes again in the end. It counts as handed out then, or what is in hand and what is
+// out would never agree.
+func TestPartition_TakesWhatItRescuedAndTheBrokerHandsOut(t *testing.T) {
+	t.Parallel()
+	o, removed, out := rescueOwner(t)
+	out.Store(2)
+	o.p.settle()
+	o.mu.Lock()
+	if o.p.settled {
+		t.Error("it goes on though two are out and one is in hand")
+	}
+	o.mu.Unlock()
+	o.handOut(4, 2, 3)
+	o.until("it counts as handed out", func() bool { return o.p.gone == 0 && len(o.p.early) == 2 })
+	o.p.settle()
+	o.runsInOrder("4", "5")
+	if removed.Load() {
+		t.Error("it was removed, and not acknowledged")
+	}
+}
+
+func (o *owner) runsInOrder(all ...string) {
+	o.t.Helper()
+	for _, want := range all {
+		select {
+		case got := <-o.ran:
+			if got != want {
+				o.t.Fatalf("%s runs, and it is %s's turn", got, want)
+			}
+		case <-time.After(10 * time.Second):
+			o.t.Fatalf("%s never runs", want)
+		}
+	}
+}
+
+// rescueOwner has rescued 4, which comes before 5. The broker counts one as out.
+func rescueOwner(t *testing.T) (o *owner, removed *atomic.Bool, out *atomic.Int64) {
+	o, removed, out = newOwner(t), new(atomic.Bool), new(atomic.Int64)
+	out.Store(1)
 	o.answer("CONSUMER.INFO.DAMREY_JOBS_w.key-3", func(*nats.Msg) string {
-		return `{"num_ack_pending":1,"delivered":{"consumer_seq":2,"stream_seq":5}}`
+		return fmt.Sprintf(`{"num_ack_pending":%d,"delivered":{"consumer_seq":2,"stream_seq":5}}`, out.Load())
 	})
 	o.answer("STREAM.INFO.DAMREY_JOBS_w", func(*nats.Msg) string { return `{"config":{"num_replicas":3},"state":{"last_seq":5}}` })
 	o.answer("STREAM.MSG.GET.DAMREY_JOBS_w", func(m *nats.Msg) string {
@@ -380,16 +423,5 @@ func TestPartition_RescuesWhatTheBrokerHasLostSightOf(t *testing.T) {
 	o.mu.Unlock()
 	o.p.settle()
 	o.until("it is in hand", func() bool { return len(o.p.early) == 2 })
-	o.p.settle()
-	for _, want := range []string{"4", "5"} {
-		select {
-		case got := <-o.ran:
-			if got != want {
-				t.Fatalf("%s runs, and it is %s's turn", got, want)
-			}
-		case <-time.After(10 * time.Second):
-			t.Fatalf("%s never runs", want)
-		}
-	}
-	o.until("it is removed", removed.Load)
+	return o, removed, out
 }

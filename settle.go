@@ -244,12 +244,7 @@ func (p *partition) sift() {
 			j.gone = true
 			p.gone++
 		default:
-			p.early = slices.DeleteFunc(p.early, func(e *inbound) bool { return e == in })
-			if l := p.lanes[j.key]; l != nil {
-				l.waiting = slices.DeleteFunc(l.waiting, func(e *inbound) bool { return e == in })
-			}
-			p.ends(j)
-			p.k.w.jobs.end(j)
+			p.withdraw(in)
 		}
 	}
 }
