@@ -31,6 +31,7 @@ type heldBack struct {
 type heldRoute struct {
 	asking   sync.Mutex // one asks the broker at a time; taken before mu
 	clear    bool       // nothing is aside
+	clearAt  uint64     // the revision of the row by which that is known
 	underWay int        // messages on their way aside
 	waiting  fifo[heldMessage]
 	memory   int  // of them
@@ -56,10 +57,14 @@ func (h *heldBack) of(route string) *heldRoute {
 	return s
 }
 
-func (h *heldBack) isClear(route string) (clear bool) {
-	h.with(route, func(s *heldRoute) { clear = s.clear })
+func (h *heldBack) isClear(r *Route) (clear bool) {
+	h.with(r.String(), func(s *heldRoute) { clear = s.isClear(r) })
 	return clear
 }
+
+// isClear says that nothing is aside. Between two revisions of the row the route
+// may have been paused, and others may have stored messages aside.
+func (s *heldRoute) isClear(r *Route) bool { return s.clear && s.clearAt == r.revision }
 
 // pass waits until a message of a route with a key may be stored. What it returns
 // is to be called when the message is stored, or is not.
@@ -69,7 +74,7 @@ func (l *link) pass(ctx context.Context, r *Route, deadline moment) (over func()
 		h.with(route, func(s *heldRoute) { s.clear = false; s.underWay++ })
 		return func() { h.with(route, func(s *heldRoute) { s.underWay-- }) }, nil
 	}
-	for !h.isClear(route) && !l.becomesClear(ctx, r, route, deadline) {
+	for !h.isClear(r) && !l.becomesClear(ctx, r, deadline) {
 		if ctx.Err() != nil || clock() >= deadline {
 			return nil, &fabricError{ErrNotStored, errors.Join(context.Cause(ctx), errHeldBack).Error(), route}
 		}
@@ -95,13 +100,13 @@ func (l *link) storeInTurn(ctx context.Context, r *Route, s storing) error {
 }
 
 // becomesClear asks the broker whether anything of the route is aside.
-func (l *link) becomesClear(ctx context.Context, r *Route, route string, deadline moment) (clear bool) {
-	h := &l.held
+func (l *link) becomesClear(ctx context.Context, r *Route, deadline moment) (clear bool) {
+	h, route := &l.held, r.String()
 	var held *heldRoute
 	h.with(route, func(s *heldRoute) { held = s })
 	held.asking.Lock()
 	defer held.asking.Unlock()
-	if h.isClear(route) {
+	if h.isClear(r) {
 		return true // somebody has asked meanwhile
 	}
 	arriving := false
@@ -111,7 +116,7 @@ func (l *link) becomesClear(ctx context.Context, r *Route, route string, deadlin
 	}
 	h.with(route, func(s *heldRoute) {
 		clear = s.underWay == 0
-		s.clear = clear
+		s.clear, s.clearAt = clear, r.revision
 	})
 	return clear
 }

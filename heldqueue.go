@@ -35,7 +35,7 @@ func (l *link) storeQueued(r *Route, s storing) error {
 	case r.Paused:
 		h.mu.Unlock()
 		return l.storeInTurn(context.Background(), r, s)
-	case held.clear:
+	case held.isClear(r):
 		h.mu.Unlock()
 		return l.store(context.Background(), s)
 	}

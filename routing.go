@@ -24,11 +24,12 @@ type Route struct {
 	Key Key
 	// Paused says that messages are refused with [ErrPaused] at From, or stored
 	// where they wait.
-	Paused  bool
-	subject string
-	command string // whose row it is: Type, or * for the default route
-	counts  *outPlace
-	batch   *batchPlace
+	Paused   bool
+	revision uint64 // of the row
+	subject  string
+	command  string // whose row it is: Type, or * for the default route
+	counts   *outPlace
+	batch    *batchPlace
 }
 
 // String is how a route is written everywhere: from→type→to.
@@ -70,7 +71,7 @@ func newRow(prefix string, reg Registration, revision uint64) *Row {
 			Cost: c.Cost(), Batch: max(1, int(c.Batch)),
 			Durable: c.Delivery == Durable, Attempts: c.attempts(), Backoff: c.backoff(), Window: c.window(),
 			Key:    c.Key,
-			Paused: c.Paused, command: c.Name, counts: new(outPlace), batch: new(batchPlace),
+			Paused: c.Paused, revision: revision, command: c.Name, counts: new(outPlace), batch: new(batchPlace),
 		}
 		r.subject = r.subjectOf(prefix)
 		if c.Name == anyType {
