@@ -8,6 +8,10 @@ import (
 // errNotAcknowledged is why an attempt that nobody has answered may have failed.
 var errNotAcknowledged = errors.New("the broker does not answer, or its cluster has no majority")
 
+// errInProcess is why one is not acknowledged that a server of the cluster has
+// begun to store.
+var errInProcess = errors.New("it is being stored, for which the cluster has no majority, or is electing")
+
 // doubt is an [ErrNotStored] of a message that may be stored all the same.
 type doubt struct {
 	attempts int
@@ -32,6 +36,10 @@ func (d *doubt) Unwrap() []error { return []error{ErrNotStored, d.why} }
 
 // inDoubt says that an attempt may have stored it. mu is held.
 func (s *storing) inDoubt() bool { return s.doubtful || s.attempts > 0 && !s.answered }
+
+// forgotten says that the broker may not know the message's id any more, so that
+// another attempt might store it twice. mu is held.
+func (s *storing) forgotten(now moment) bool { return s.inDoubt() && now.since(s.since) > storeKnown }
 
 func (s *storing) doubt(why error) *doubt {
 	return &doubt{attempts: s.attempts, why: why, id: s.marker != nil || s.msg.Header.Get(HeaderOriginalID) != ""}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -100,6 +101,42 @@ func TestStore_SaysWhenItIsNotKnownAfterARefusal(t *testing.T) {
 	const want = "damrey: it is not known whether it is stored; no acknowledgement of 2 attempts came: no room. It may be, and is handled then; sent again it may be there twice (src→x→w)"
 	if !errors.Is(err, ErrNotStored) || err.Error() != want {
 		t.Errorf("it says %v", err)
+	}
+}
+
+// A broker forgets ids after two minutes. Nothing is stored again then that may be stored.
+func TestStore_IsNotRepeatedWhenItsIDMayBeForgotten(t *testing.T) {
+	t.Parallel()
+	nc := plainNATS(t)
+	var asked atomic.Int64
+	_, err := nc.Subscribe("damrey.job.w.x.src", func(*nats.Msg) { asked.Add(1) }) // and does not answer
+	if err == nil {
+		err = nc.Flush()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := newLink(nc, DefaultPrefix, 3, nil, newThrottledLog(zerolog.Nop()), new(counters), newOutRoutes())
+	if err := l.open(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(l.close)
+	result := make(chan error, 1)
+	r := &Route{From: "src", Type: "x", To: "w", Durable: true, subject: "damrey.job.w.x.src"}
+	err = l.storePayload(context.Background(), r, []byte(`["REQUEST","x"]`), jobHeader{}, clock().add(time.Hour), func(err error) { result <- err })
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.stores.mu.Lock()
+	for _, s := range l.stores.byID {
+		if s.since = s.since.add(-storeKnown - time.Second); s.attempts != 1 {
+			t.Errorf("%d attempts were made", s.attempts)
+		}
+	}
+	l.stores.mu.Unlock()
+	err = <-result
+	if !errors.Is(err, ErrNotStored) || !strings.Contains(err.Error(), "it is not known whether it is stored") || asked.Load() != 1 {
+		t.Errorf("after %d attempts: %v", asked.Load(), err)
 	}
 }
 

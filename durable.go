@@ -88,9 +88,12 @@ func (l *link) storingOf(r *Route, payload []byte, j jobHeader, deadline moment,
 	case j.given != "":
 		marker = idMarker(l.prefix, r, j.given, payload)
 		// The id may be used again, for another worker or later; what follows from
-		// one of them is not what follows from the other.
+		// one of them is not what follows from the other. Its window may be shorter
+		// than the time for which one sending is repeated.
+		id := l.newID()
+		m.Header.Set(HeaderID, id)
 		m.Header.Set(HeaderOriginalID, j.given)
-		m.Header.Set(HeaderLineage, j.given+"."+l.newID())
+		m.Header.Set(HeaderLineage, j.given+"."+id)
 	case j.id != "":
 		m.Header.Set(HeaderID, j.id)
 	default:

@@ -104,7 +104,7 @@ func idMarker(prefix string, r *Route, id string, payload []byte) *nats.Msg {
 		Data:    []byte(digest([]byte(jobSubject(prefix, r.To, r.Type, r.From)), payload)),
 		Header: nats.Header{
 			jetstream.ExpectedLastSubjSeqHeader: {"0"},
-			jetstream.MsgTTLHeader:              {strconv.Itoa(max(1, int(r.Window/time.Second))) + "s"},
+			jetstream.MsgTTLHeader:              {strconv.Itoa(max(1, int((r.Window+time.Second-1)/time.Second))) + "s"},
 		},
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"strconv"
 	"strings"
@@ -42,6 +43,9 @@ const (
 	storeWait = 1500 * time.Millisecond
 	// storeLook is how often attempts are looked after.
 	storeLook = 100 * time.Millisecond
+	// storeKnown is how long after an attempt that may have stored a message it is
+	// repeated: JetStream knows its id for a little longer.
+	storeKnown = bucket.Duplicates - 10*time.Second
 )
 
 // storing is a message on its way into a stream. Every attempt carries the same
@@ -55,9 +59,10 @@ type storing struct {
 	next     moment // when to try again
 	made     uint64 // reconnects when it was last published
 	attempts int
-	why      error // it is not stored yet
-	answered bool  // the last attempt was, so that it is known not to be stored
-	doubtful bool  // one before was not
+	why      error  // it is not stored yet
+	answered bool   // the last attempt was, so that it is known not to be stored
+	doubtful bool   // one before was not
+	since    moment // of the first attempt that may have stored it
 	done     func(error)
 	spare    bool   // of a job in hand, which are few: it never waits for room
 	patient  bool   // waits while the broker says that nothing can be stored
@@ -161,7 +166,9 @@ type attempt struct {
 
 // prepareStore counts an attempt. mu is held.
 func (l *link) prepareStore(s *storing) {
-	s.doubtful = s.inDoubt()
+	if s.doubtful = s.inDoubt(); !s.doubtful {
+		s.since = clock()
+	}
 	s.answered = false
 	s.attempts++
 	s.next = clock().add(storeWait)
@@ -219,6 +226,10 @@ func (l *link) onStored(text string, m *nats.Msg) {
 			l.count.deduplicated.Add(1)
 		}
 		l.endStore(id, nil)
+	case ack.Error.ErrorCode == bucket.CodeBatchDuplicate: // an attempt before has, and its marker is gone already
+		l.count.deduplicated.Add(1)
+		l.endStore(id, nil)
+	case ack.Error.ErrorCode == bucket.CodeBatchHeader && l.stores.withoutID(id):
 	case ack.Error.ErrorCode == bucket.CodeStoreFailed:
 		l.endStore(id, l.stores.full(id, ack.Error))
 	case ack.Error.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence, ack.Error.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequenceConstant:
@@ -227,7 +238,7 @@ func (l *link) onStored(text string, m *nats.Msg) {
 		l.stores.later(id, backoff(1), ack.Error)
 	case ack.Error.ErrorCode == bucket.CodeInProcess:
 		l.stores.doubtful(id)
-		l.stores.later(id, backoff(1), ack.Error)
+		l.stores.later(id, backoff(2), errInProcess)
 	case ack.Error.Code == http.StatusServiceUnavailable:
 		l.stores.later(id, backoff(2), ack.Error)
 	case ack.Error.Code == http.StatusInsufficientStorage:
@@ -235,6 +246,22 @@ func (l *link) onStored(text string, m *nats.Msg) {
 	default:
 		l.refuseStore(id, fmt.Errorf("the broker refuses it: %w", ack.Error))
 	}
+}
+
+// withoutID has a message that is stored with a marker go without an id of its
+// own, which nats-server 2.12.0 takes in no batch. False when it has none.
+func (t *stores) withoutID(id uint64) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	s := t.byID[id]
+	if s == nil || s.marker == nil || s.msg.Header.Get(HeaderID) == "" {
+		return false
+	}
+	m := *s.msg
+	m.Header = maps.Clone(m.Header)
+	m.Header.Del(HeaderID)
+	s.msg, s.next, s.answered = &m, clock(), true
+	return true
 }
 
 // full says that the limits of the stream are reached, which ids count towards.
@@ -361,7 +388,7 @@ func (l *link) lookAfterStores() {
 	now, made := clock(), l.reconnects()
 	for id, s := range t.byID {
 		switch {
-		case now >= s.deadline || t.closed:
+		case now >= s.deadline || t.closed || s.forgotten(now):
 			delete(t.byID, id)
 			over = append(over, s)
 		case s.behind:

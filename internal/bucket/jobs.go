@@ -38,8 +38,8 @@ const (
 	triedAge = 7 * 24 * time.Hour
 	// electionTime is how long making a consumer may take, of which each copy is elected.
 	electionTime = 15 * time.Second
-	// duplicates is how long a message that is stored again under its id is known. Nobody tries for so long.
-	duplicates = 2 * time.Minute
+	// Duplicates is how long a message that is stored again under its id is known. Nobody tries for so long.
+	Duplicates = 2 * time.Minute
 )
 
 // JobsStream holds the messages of durable routes to a worker.
@@ -191,7 +191,7 @@ func (s jobs) wanted() jetstream.StreamConfig {
 	return jetstream.StreamConfig{
 		Name: s.stream(), Subjects: s.subjects(), Description: "Damrey: jobs of " + s.worker,
 		Retention: jetstream.WorkQueuePolicy, Discard: jetstream.DiscardNew, AllowDirect: true,
-		MaxMsgs: unlimited(s.limits.Messages), MaxBytes: unlimited(s.limits.Bytes), Duplicates: duplicates,
+		MaxMsgs: unlimited(s.limits.Messages), MaxBytes: unlimited(s.limits.Bytes), Duplicates: Duplicates,
 		AllowAtomicPublish: true, AllowMsgTTL: true, // for ids of the application's own, and dead letters
 	}
 }
@@ -244,7 +244,7 @@ func (s log) create(ctx context.Context, js jetstream.JetStream) error {
 func (s log) wanted() jetstream.StreamConfig {
 	return jetstream.StreamConfig{
 		Name: s.name, Subjects: []string{s.subject}, Description: s.description,
-		MaxAge: s.age, MaxMsgsPerSubject: s.perSubject, AllowDirect: true, Duplicates: duplicates,
+		MaxAge: s.age, MaxMsgsPerSubject: s.perSubject, AllowDirect: true, Duplicates: Duplicates,
 	}
 }
 

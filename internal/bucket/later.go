@@ -85,7 +85,7 @@ func (s later) wanted() jetstream.StreamConfig {
 	return jetstream.StreamConfig{
 		Name: s.stream(), Subjects: []string{s.prefix + ".later.>", s.prefix + ".due.>"},
 		Description: "Damrey: messages that are sent later", Retention: jetstream.WorkQueuePolicy,
-		AllowDirect: true, AllowMsgSchedules: true, AllowRollup: true, Duplicates: duplicates,
+		AllowDirect: true, AllowMsgSchedules: true, AllowRollup: true, Duplicates: Duplicates,
 	}
 }
 
