@@ -56,11 +56,12 @@ func (s *burials) run(ctx context.Context) {
 	}
 }
 
-// begin is the burial of this worker's messages that is under way, or a new one.
-func (s *burials) begin(ctx context.Context, worker string) (*burial, error) {
+// begin is the burial of this worker's messages that is under way, or a new one. One that has ended since somebody asked is
+// the answer to who asks again; but to who has removed the worker anew it says nothing.
+func (s *burials) begin(ctx context.Context, worker string, anew bool) (*burial, error) {
 	s.mu.Lock()
 	b := s.all[worker]
-	isNew := b == nil
+	isNew := b == nil || anew && b.isOver()
 	if isNew {
 		b = &burial{store: s.store, table: s.table, worker: worker, done: make(chan struct{}), refused: make(map[uint64]error)}
 		s.all[worker] = b
@@ -73,7 +74,7 @@ func (s *burials) begin(ctx context.Context, worker string) (*burial, error) {
 	case s.queue <- b:
 		return b, nil
 	case <-ctx.Done():
-		s.forget(worker)
+		s.forget(b)
 		return nil, problem(http.StatusServiceUnavailable, "the proxy does not run (any more); ask again")
 	}
 }
@@ -85,10 +86,12 @@ func (s *burials) has(worker string) bool {
 	return s.all[worker] != nil
 }
 
-func (s *burials) forget(worker string) {
+func (s *burials) forget(b *burial) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	delete(s.all, worker)
+	if s.all[b.worker] == b {
+		delete(s.all, b.worker)
+	}
 }
 
 // wait is what became of the messages so far. It ends before the burial does only while something is known to be left:
@@ -97,7 +100,7 @@ func (s *burials) wait(ctx context.Context, b *burial) (moved, left uint64, err 
 	for {
 		select {
 		case <-b.done:
-			s.forget(b.worker)
+			s.forget(b)
 			return b.moved.Load(), b.left.Load(), b.err
 		case <-ctx.Done():
 			return b.moved.Load(), b.left.Load(), ctx.Err()
@@ -118,6 +121,18 @@ type burial struct {
 	refused     map[uint64]error // by sequence, what the broker does not take as a dead letter; of the one that runs it
 	done        chan struct{}
 	err         error // to be read when done is closed
+}
+
+// errAddedAgain ends a burial whose worker is one again.
+var errAddedAgain = errors.New("added again meanwhile")
+
+func (b *burial) isOver() bool {
+	select {
+	case <-b.done:
+		return true
+	default:
+		return false
+	}
 }
 
 func (b *burial) say() {
@@ -158,8 +173,7 @@ func (b *burial) round(ctx context.Context, hands *ackWatch) (over bool, err err
 		return false, err
 	}
 	if e != nil {
-		return false, problem(http.StatusConflict, "worker %q was added again meanwhile; %d messages are dead letters by now, the others stay stored for it",
-			b.worker, b.moved.Load())
+		return false, errAddedAgain
 	}
 	stream, err := b.stream(ctx)
 	if err != nil {
@@ -254,7 +268,8 @@ func (s *burials) stored(ctx context.Context, worker string) (uint64, error) {
 // problem while there is something to move.
 func (p *Proxy) delBurying(ctx context.Context, name string, allow guard) (*registrationAnswer, error) {
 	removed, err := p.table.del(ctx, name, allow)
-	if err == nil {
+	removedNow := err == nil
+	if removedNow {
 		p.tell(ctx, opDelete, name, removed.revision)
 	} else if refused, ok := errors.AsType[huma.StatusError](err); ok && refused.GetStatus() == http.StatusNotFound && damrey.CheckWorkerName(name) == nil {
 		removed, err = p.halfBuried(ctx, name, err)
@@ -263,20 +278,26 @@ func (p *Proxy) delBurying(ctx context.Context, name string, allow guard) (*regi
 		return nil, err
 	}
 	answer := newAnswer(http.StatusOK, removed)
-	answer.Moved, answer.Left, err = p.bury(ctx, name)
+	answer.Moved, answer.Left, err = p.bury(ctx, name, removedNow)
 	return answer, err
 }
 
 // bury waits a moment for the messages to be moved, and says how many are, and how many are left.
-func (p *Proxy) bury(ctx context.Context, name string) (moved, left string, err error) {
+func (p *Proxy) bury(ctx context.Context, name string, removedNow bool) (moved, left string, err error) {
 	if damrey.CheckWorkerName(name) != nil {
 		return "0", "0", nil // nothing can be stored for what is no worker's name
 	}
-	b, err := p.burials.begin(ctx, name)
+	b, err := p.burials.begin(ctx, name, removedNow)
 	if err != nil {
 		return "", "", err
 	}
 	m, l, err := p.burials.wait(ctx, b)
+	switch {
+	case errors.Is(err, errAddedAgain) && removedNow: // that was before
+		return p.bury(ctx, name, false)
+	case errors.Is(err, errAddedAgain):
+		err = problem(http.StatusConflict, "worker %q was %v; %d messages are dead letters by now, the others stay stored for it", name, err, m)
+	}
 	return strconv.FormatUint(m, 10), strconv.FormatUint(l, 10), away(err)
 }
 

@@ -216,6 +216,69 @@ func TestBurial_LeavesWhatIsInHand(t *testing.T) {
 	}
 }
 
+// A burial that outlived its request is no answer to who removes the worker another time.
+func TestBurial_OfAWorkerThatWasAddedAgain(t *testing.T) {
+	t.Parallel()
+	r := newDeadRig(t)
+	r.register("src", durably("order", "w"))
+	r.register("w")
+	r.send(1)
+	begun, end := make(chan struct{}), make(chan struct{})
+	w := damrey.New(damrey.Config{Name: "w", Timeout: time.Minute}, zerolog.Nop(),
+		damrey.WithConnect(damrey.ConnectConfig{URL: r.srv.ClientURL()}), damrey.WithDrainTime(time.Minute))
+	w.Handle("*", func(context.Context, damrey.Msg) (damrey.Msg, error) {
+		close(begun)
+		<-end
+		return nil, nil
+	})
+	done := make(chan error, 1)
+	go func() { done <- w.Serve(context.Background()) }()
+	await(t, begun)
+	if _, left, err := r.api.DeleteBuryingJobs(t.Context(), "w"); err != nil || left != 1 {
+		t.Fatalf("one is in hand; %d are left: %v", left, err)
+	}
+	close(end)
+	w.Stop()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	eventuallyWithin(t, "the burial has nothing left to do", time.Minute, func() bool { return r.stored("DAMREY_JOBS_w") == 0 })
+	r.register("w")
+	r.send(3)
+	if moved := r.deleteBurying("w"); moved != 3 || r.stored("DAMREY_DEAD") != 3 {
+		t.Errorf("%d are said to be moved, %d letters are there", moved, r.stored("DAMREY_DEAD"))
+	}
+
+	// Nor is one that ends since the worker is there again.
+	r.register("w")
+	r.send(2)
+	begunAgain, endAgain := make(chan struct{}), make(chan struct{})
+	again := damrey.New(damrey.Config{Name: "w", Timeout: time.Minute}, zerolog.Nop(),
+		damrey.WithConnect(damrey.ConnectConfig{URL: r.srv.ClientURL()}), damrey.WithDrainTime(time.Minute))
+	var once sync.Once
+	again.Handle("*", func(context.Context, damrey.Msg) (damrey.Msg, error) {
+		once.Do(func() { close(begunAgain) })
+		<-endAgain
+		return nil, nil
+	})
+	go func() { done <- again.Serve(context.Background()) }()
+	await(t, begunAgain)
+	if _, left, err := r.api.DeleteBuryingJobs(t.Context(), "w"); err != nil || left == 0 {
+		t.Fatalf("some are in hand; %d are left: %v", left, err)
+	}
+	r.register("w")
+	r.send(4)
+	close(endAgain)
+	again.Stop()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	left := uint64(r.stored("DAMREY_JOBS_w"))
+	if moved := r.deleteBurying("w"); moved != left || r.stored("DAMREY_JOBS_w") != 0 {
+		t.Errorf("%d were stored, %d are said to be moved and %d are left", left, moved, r.stored("DAMREY_JOBS_w"))
+	}
+}
+
 // Those with a key and those that wait for a paused route are stored for the worker as well.
 func TestBurial_OfKeysAndOfHeldMessages(t *testing.T) {
 	t.Parallel()
