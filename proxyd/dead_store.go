@@ -123,11 +123,8 @@ func (d *deadLetters) forget(ctx context.Context, again resent) {
 	if again.jobs == nil {
 		return
 	}
-	marker, err := again.jobs.GetLastMsgForSubject(ctx, again.marker)
-	if err == nil {
-		err = again.jobs.DeleteMsg(ctx, marker.Sequence)
-	}
-	if err != nil && !errors.Is(err, jetstream.ErrMsgNotFound) {
+	// Another copy than the leader's may not have it yet, and would say that there is none.
+	if err := again.jobs.Purge(ctx, jetstream.WithPurgeSubject(again.marker)); err != nil {
 		d.store.log.Debug().Err(err).Str("marker", again.marker).Msg("what says that a dead letter was retried could not be removed; it goes by itself")
 	}
 }
