@@ -17,7 +17,7 @@ import (
 // with what comes after the snapshot. What was handed out between is not out for this copy: once its server leads, those
 // messages are not handed out again, and removed from all copies as though they had been handled.
 func (b *Broker) beginAfresh(dir string) error {
-	if b.cfg.Cluster.Name == "" {
+	if !b.clustered {
 		return nil // there is no log; what the consumer was is all there is
 	}
 	root := filepath.Join(dir, "jetstream")

@@ -24,6 +24,7 @@ func New(cfg Config) (*Broker, error) {
 		return nil, err
 	}
 	b := &Broker{cfg: cfg, embedded: newEmbedded(cfg.Log, login(cfg)...)}
+	b.clustered = cfg.Cluster.Name != ""
 	if err := b.checkPorts(); err != nil {
 		return nil, err
 	}

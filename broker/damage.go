@@ -33,7 +33,7 @@ type damage struct {
 // What is taken out is kept beside the streams, unless there is no room. Should no server have a whole copy, a file of the name
 // leaveDamage keeps what is there as it is.
 func (b *Broker) rollBack(ctx context.Context, dir string) error {
-	if b.cfg.Cluster.Name == "" {
+	if !b.clustered {
 		return nil // there is no other copy; the server keeps what it can read
 	}
 	kept := filepath.Join(dir, "damaged")
@@ -150,10 +150,8 @@ func (d *damage) moveAside(aside string) error {
 			return err
 		}
 	}
-	for _, note := range []string{"index.db", "thw.db", "sched.db"} {
-		if err := os.Remove(filepath.Join(d.dir, note)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return err
-		}
+	if err := forgetNotes(d.dir); err != nil {
+		return err
 	}
 	block, err := os.ReadFile(d.path(d.block))
 	if err != nil {

@@ -22,6 +22,7 @@ const settleTime = 5 * time.Second
 // embedded is a nats-server in this process, started once. Broker and Leaf say with which options.
 type embedded struct {
 	log       zerolog.Logger
+	clustered bool                        // other servers have copies of what this one stores
 	login     []nats.Option               // what Connect needs to be let in
 	before    func(context.Context) error // is done before each start; nil: nothing is
 	ready     chan struct{}               // closed when clients can connect
@@ -136,7 +137,8 @@ func (e *embedded) serveOnce(ctx context.Context, opts *server.Options, started 
 		case ctx.Err() != nil:
 			return nil
 		case passes(err):
-			return e.awaitWrites(ctx, opts.StoreDir, err, look, make(chan struct{}))
+			defer e.sayTrouble(opts.StoreDir, err)()
+			return e.awaitWrites(ctx, opts.StoreDir, look, make(chan struct{}))
 		case err != nil:
 			return err
 		}
@@ -172,11 +174,18 @@ func (e *embedded) serveOnce(ctx context.Context, opts *server.Options, started 
 	if !opts.JetStream {
 		unable = nil // a leaf stores nothing
 	}
+	if e.clustered {
+		defer watching(ctx, func(ctx context.Context) { watchRoom(ctx, opts.StoreDir, unable) })()
+	}
 	select {
 	case <-ctx.Done():
 		return nil
 	case err := <-unable:
-		if err := e.awaitWrites(ctx, opts.StoreDir, err, look, stopped); err != nil || ctx.Err() != nil {
+		defer e.sayTrouble(opts.StoreDir, err)()
+		if e.clustered {
+			e.leave(srv, opts.StoreDir)
+		}
+		if err := e.awaitWrites(ctx, opts.StoreDir, look, stopped); err != nil || ctx.Err() != nil {
 			return err
 		}
 	case <-log.died:

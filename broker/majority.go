@@ -23,15 +23,23 @@ func (e *embedded) watchMajority(ctx context.Context, srv *server.Server, log *s
 	if srv.ClusterName() == "" || !srv.JetStreamEnabled() {
 		return func() {}
 	}
-	ctx, cancel := context.WithCancel(ctx)
 	w := majorityWatch{embedded: e, srv: srv, lines: log}
 	w.look()
-	var watching sync.WaitGroup
-	watching.Go(func() { w.run(ctx) })
+	end := watching(ctx, w.run)
+	return func() {
+		end()
+		e.setLack("")
+	}
+}
+
+// watching runs watch until stop, which waits for its end.
+func watching(ctx context.Context, watch func(context.Context)) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	var running sync.WaitGroup
+	running.Go(func() { watch(ctx) })
 	return func() {
 		cancel()
-		watching.Wait()
-		e.setLack("")
+		running.Wait()
 	}
 }
 
@@ -58,6 +66,10 @@ func (w *majorityWatch) run(ctx context.Context) {
 }
 
 func (w *majorityWatch) look() {
+	if w.Trouble() != nil {
+		w.setLack("") // it takes no part, and the others do not tell it
+		return
+	}
 	lack, obstacle := lackOf(w.srv), w.lines.obstacle()
 	if lack != "" && obstacle != "" {
 		lack += "; " + obstacle

@@ -16,7 +16,9 @@ const (
 	// firstLook is how soon it is looked whether files can be written again; after a start that did not help, twice as late,
 	// up to lastLook.
 	firstLook = time.Second
-	lastLook  = 30 * time.Second
+	lastLook  = 10 * time.Second
+	// enoughRoom is how many times the least room must be free before a server of a cluster comes back.
+	enoughRoom = 2
 	// helped is how long a start must have helped for the next look to be a first one.
 	helped = time.Minute
 )
@@ -39,10 +41,7 @@ func passes(err error) bool {
 
 // awaitWrites returns errWritesAgain when files can be written, and nil when ctx or the server ends before. The server
 // serves meanwhile as far as it can.
-func (e *embedded) awaitWrites(ctx context.Context, dir string, cause error, every time.Duration, stopped <-chan struct{}) error {
-	e.setTrouble(fmt.Errorf("%w: %s: %w; the broker goes on by itself when that has passed", ErrStore, dir, cause))
-	defer e.setTrouble(nil)
-	e.log.Error().Err(cause).Str("dir", dir).Msg("the broker cannot write its files; until it can, nothing is stored and senders are told so")
+func (e *embedded) awaitWrites(ctx context.Context, dir string, every time.Duration, stopped <-chan struct{}) error {
 	tick := time.NewTicker(every)
 	defer tick.Stop()
 	for {
@@ -53,11 +52,22 @@ func (e *embedded) awaitWrites(ctx context.Context, dir string, cause error, eve
 			return nil
 		case <-tick.C:
 		}
-		if tryToWrite(dir) == nil {
+		if tryToWrite(dir) == nil && (!e.clustered || checkRoom(dir, enoughRoom) == nil) {
 			e.log.Warn().Str("dir", dir).Msg("files can be written again; the broker starts anew")
 			return errWritesAgain
 		}
 	}
+}
+
+// sayTrouble is over when forget is called.
+func (e *embedded) sayTrouble(dir string, cause error) (forget func()) {
+	e.setTrouble(fmt.Errorf("%w: %s: %w; the broker goes on by itself when that has passed", ErrStore, dir, cause))
+	meanwhile := "nothing is stored and senders are told so"
+	if e.clustered {
+		meanwhile = "the other servers of the cluster store"
+	}
+	e.log.Error().Err(cause).Str("dir", dir).Msg("the broker cannot write its files; until it can, " + meanwhile)
+	return func() { e.setTrouble(nil) }
 }
 
 // tryToWrite writes as much as is needed, and takes it away again.

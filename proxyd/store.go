@@ -83,9 +83,9 @@ func (s *store) bound(ctx context.Context) (context.Context, context.CancelFunc,
 	return ctx, cancel, nil
 }
 
-// refuse is not nil when it is known that nothing can be stored.
+// refuse is not nil when it is known that nothing can be stored. In a cluster the others do when the broker here cannot.
 func (s *store) refuse() error {
-	if why := s.trouble(); why != nil {
+	if why := s.trouble(); why != nil && !s.cluster {
 		return fmt.Errorf("%w: %w", errTrouble, why)
 	}
 	if why := s.majority(); why != nil {
