@@ -12,6 +12,7 @@ import (
 // Nothing waits to fill a batch.
 type batches struct {
 	l      *link
+	tracer *tracer
 	mu     sync.Mutex // guards routes
 	routes map[string]*batch
 }
@@ -91,18 +92,24 @@ func (b *batches) add(ctx context.Context, p push) error {
 	return nil
 }
 
-// fits: only sends with equal hops and cost share a batch. One that is traced
-// has headers of its own, and leaves alone: no span is of several messages.
+// fits: only sends with equal hops and cost share a batch, and as many that are
+// traced as have room in its headers.
 func (one *batch) fits(p push, maxPayload int64) bool {
 	w := &one.waiting
 	return w.count == 0 ||
-		w.header == nil && p.header == nil && w.hops == p.hops && w.cost == p.cost && w.count < p.route.Batch &&
+		w.hops == p.hops && w.cost == p.cost && w.count < p.route.Batch &&
+			(p.header == nil || roomForTrace(len(w.traced), maxPayload)) &&
 			(maxPayload <= 0 || int64(len(w.payload)+1+len(p.payload)) <= maxPayload/2)
 }
 
 func (one *batch) join(p push) {
 	w := &one.waiting
+	if p.header != nil {
+		w.traced = append(w.traced, tracedSend{w.count, p.header})
+		p.header = nil
+	}
 	if w.count == 0 {
+		p.traced = w.traced
 		payload := append(w.payload[:0], p.payload...)
 		*w = p
 		w.payload = payload
@@ -139,9 +146,12 @@ func (b *batches) push(one *batch) {
 	one.pushing = true
 	one.announce()
 	one.mu.Unlock()
-	if err := b.l.send(context.Background(), p); err != nil {
+	s := b.tracer.batched(&p)
+	err := b.l.send(context.Background(), p)
+	if err != nil {
 		b.l.giveUp(p, err.Error())
 	}
+	s.endSend(err)
 	one.mu.Lock()
 	one.left += uint64(p.count)
 	one.spare = p.payload

@@ -27,7 +27,7 @@ type envelope struct {
 
 // inbound is one message that came in for this worker.
 type inbound struct {
-	*envelope              // shared by the messages of a batch, and changed for a job only
+	*envelope              // shared by the messages of a batch that are not traced, and changed for a job only
 	msg       Msg          // the handler's once it was started
 	job       *job         // not nil: it is stored at the broker until it is done
 	started   atomic.Int64 // moment when it left the queue; 0: it surely did not run
@@ -83,10 +83,11 @@ func (w *Instance) receive(m *nats.Msg) {
 		w.malformed(&one.in[0], wrong)
 		return
 	}
+	var traced map[int]*incoming
 	if m.Header != nil {
-		e.trace = traceOf(m.Header, e.came.time())
+		e.trace, traced = traceOf(m.Header, e.came.time()), tracesOf(m.Header, e.came.time())
 	}
-	w.accept(one, m.Data)
+	w.accept(one, m.Data, traced)
 }
 
 // address reads the subject, or knows what it says. A route is known only when
@@ -107,15 +108,16 @@ func (w *Instance) address(e *envelope, subject string) (err error) {
 }
 
 // accept reads the payload and queues what is in it: one message, or several
-// sends of a batch, up to the first that is wrong.
-func (w *Instance) accept(one *single, data []byte) {
+// sends of a batch, up to the first that is wrong. Those of a batch that are
+// traced are told by their place.
+func (w *Instance) accept(one *single, data []byte, traced map[int]*incoming) {
 	e, all := &one.envelope, one.in[:0]
 	payload := wire.NewReader(data)
 	// A batch has one message a line. Somebody else's may not, and pays for it.
 	if lines := 1 + bytes.Count(data, newline); lines > 1 {
 		all = make([]inbound, 0, min(lines, roomForBatch))
 	}
-	for first := true; first || payload.More(); first = false {
+	for place := 0; place == 0 || payload.More(); place++ {
 		msg, err := payload.Next()
 		if err == nil && payload.More() && e.answerTo() != "" {
 			err = errSeveral
@@ -136,6 +138,11 @@ func (w *Instance) accept(one *single, data []byte) {
 		all = all[:len(all)+1]
 		in := &all[len(all)-1]
 		in.envelope, in.msg = e, msg
+		if t := traced[place]; t != nil {
+			own := *e
+			own.trace = t
+			in.envelope = &own
+		}
 	}
 	w.enqueue(all)
 }

@@ -192,7 +192,7 @@ func (w *Instance) serve(ctx context.Context, nc *nats.Conn) error {
 	}
 	w.started = time.Now().UTC()
 	w.link = newLink(nc, w.opts.prefix, w.cfg.Rc, w.opts.replyPrefixes, w.log, &w.stats, outs)
-	w.batches.l, w.tracer.l = w.link, w.link
+	w.batches.l, w.batches.tracer, w.tracer.l = w.link, &w.tracer, w.link
 	if err := w.link.open(); err != nil {
 		return fmt.Errorf("damrey: inbox: %w", err)
 	}

@@ -35,6 +35,7 @@ type push struct {
 	attempts int              // made so far
 	origin   uint64           // id of the first attempt
 	header   nats.Header      // nil: it is not traced
+	traced   []tracedSend     // of a batch that has not left
 	gone     func(why string) // of a forward that is traced: told when nobody took it
 	settled  func(fate)       // told once how it ended; nil: nobody asks
 }

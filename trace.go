@@ -50,7 +50,12 @@ func traceOf(h nats.Header, at time.Time) *incoming {
 	if h == nil {
 		return nil
 	}
-	ctx := propagation.TraceContext{}.Extract(context.Background(), carrier(h))
+	return tracedBy(carrier(h), at)
+}
+
+// tracedBy is traceOf for what says it elsewhere than in a message's headers.
+func tracedBy(c propagation.TextMapCarrier, at time.Time) *incoming {
+	ctx := propagation.TraceContext{}.Extract(context.Background(), c)
 	parent := trace.SpanContextFromContext(ctx)
 	if !parent.IsValid() || !parent.IsSampled() {
 		return nil

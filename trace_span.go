@@ -26,7 +26,7 @@ type span struct {
 	kept   string
 	begin  time.Time
 	otel   trace.Span // nil: nobody wants it
-	link   bool
+	links  []trace.SpanContext
 }
 
 // leg is the part of a line that a span is of.
@@ -42,10 +42,19 @@ func (e *envelope) leg() leg { return leg{e.from, e.typ, e.to, int(e.hops)} }
 // begin starts a span below parent; without a valid one it is the first of its
 // trace.
 func (t *tracer) begin(ctx context.Context, parent trace.SpanContext, kind string, l leg, at time.Time, linked bool, kept string) *span {
-	s := &span{t: t, parent: parent.SpanID(), leg: l, kind: kind, kept: kept, begin: at, link: linked && parent.IsValid()}
+	var links []trace.SpanContext
+	if linked && parent.IsValid() {
+		links = []trace.SpanContext{parent}
+	}
+	return t.beginLinked(ctx, parent, links, kind, l, at, kept)
+}
+
+// beginLinked is begin for a span that has to do with others than its parent.
+func (t *tracer) beginLinked(ctx context.Context, parent trace.SpanContext, links []trace.SpanContext, kind string, l leg, at time.Time, kept string) *span {
+	s := &span{t: t, parent: parent.SpanID(), leg: l, kind: kind, kept: kept, begin: at, links: links}
 	id := newSpanID()
 	if t.otel != nil {
-		ctx, s.otel = t.otel.Start(trace.ContextWithRemoteSpanContext(ctx, parent), conventions[kind].name+" "+l.typ, s.options(parent)...)
+		ctx, s.otel = t.otel.Start(trace.ContextWithRemoteSpanContext(ctx, parent), conventions[kind].name+" "+l.typ, s.options()...)
 		if given := trace.SpanContextFromContext(ctx); given.IsValid() && given.SpanID() != parent.SpanID() {
 			parent, id = given, given.SpanID()
 		}
@@ -67,9 +76,10 @@ var conventions = map[string]struct {
 	report.KindWait:    {"wait", trace.SpanKindInternal, semconv.MessagingOperationTypeReceive},
 	report.KindHandle:  {"handle", trace.SpanKindConsumer, semconv.MessagingOperationTypeProcess},
 	report.KindForward: {"forward", trace.SpanKindProducer, semconv.MessagingOperationTypeSend},
+	report.KindBatch:   {"batch", trace.SpanKindProducer, semconv.MessagingOperationTypeSend},
 }
 
-func (s *span) options(parent trace.SpanContext) []trace.SpanStartOption {
+func (s *span) options() []trace.SpanStartOption {
 	c := conventions[s.kind]
 	all := []trace.SpanStartOption{
 		trace.WithSpanKind(c.kind), trace.WithTimestamp(s.begin),
@@ -81,8 +91,8 @@ func (s *span) options(parent trace.SpanContext) []trace.SpanStartOption {
 			attribute.String("damrey.worker", s.t.worker), attribute.Int("damrey.hop", s.leg.hop),
 		),
 	}
-	if s.link {
-		all = append(all, trace.WithLinks(trace.Link{SpanContext: parent}))
+	for _, other := range s.links {
+		all = append(all, trace.WithLinks(trace.Link{SpanContext: other}))
 	}
 	return all
 }
@@ -172,8 +182,12 @@ func (s *span) report(took time.Duration, outcome, text string) report.Span {
 	if s.parent.IsValid() {
 		r.Parent = s.parent.String()
 	}
-	if s.link {
-		r.Links = []string{r.Parent}
+	for _, other := range s.links {
+		id := other.SpanID().String()
+		if other.TraceID() != s.self.TraceID() {
+			id = other.TraceID().String() + "-" + id
+		}
+		r.Links = append(r.Links, id)
 	}
 	return r
 }

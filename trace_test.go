@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -314,56 +315,109 @@ func TestTrace_UntracedMessagesHaveNoHeader(t *testing.T) {
 	}
 }
 
-// A traced send leaves its batch and goes alone, and those that are not traced share one as before.
-func TestTrace_ATracedSendLeavesItsBatch(t *testing.T) {
+// Traced sends stay in their batches, each with its own trace, and the batch has to do with all of them.
+func TestTrace_OfABatch(t *testing.T) {
 	t.Parallel()
 	f := newFabric(t)
-	var mu sync.Mutex
-	var order []string
-	most, shared := 0, 0 // messages in one payload without a header, and with one
-	nc := f.connect()
-	_, err := nc.Subscribe("damrey.msg.sink.>", func(m *nats.Msg) {
-		mu.Lock()
-		defer mu.Unlock()
-		lines := strings.Split(string(m.Data), "\n")
-		if order = append(order, lines...); len(m.Header) == 0 {
-			most = max(most, len(lines))
-		} else {
-			shared = max(shared, len(lines))
-		}
-	})
-	must(t, err)
-	must(t, nc.Flush())
-	provider := sdk.NewTracerProvider()
+	exported := tracetest.NewInMemoryExporter()
+	provider := sdk.NewTracerProvider(sdk.WithSyncer(exported))
 	command := to("add", "sink")
 	command.Batch = 64
 	f.register("src", command)
 	f.register("sink")
-	src := f.worker("src", echo)
-	ctx, sampled := provider.Tracer("test").Start(f.context(), "sampled")
-	defer sampled.End()
-	const n = 2000
-	for i := range n {
-		if i%100 == 99 {
-			must(t, src.Send(ctx, "add", strconv.Itoa(i)))
-			continue
-		}
-		must(t, src.Send(f.context(), "add", strconv.Itoa(i)))
-	}
-	must(t, src.Flush(f.context()))
-	eventually(t, "all went by", func() bool {
+	const n, every = 1500, 3
+	var mu sync.Mutex
+	var order []string
+	f.worker("sink", func(ctx context.Context, in damrey.Msg) (damrey.Msg, error) {
 		mu.Lock()
 		defer mu.Unlock()
-		return len(order) == n
+		order = append(order, in.Arg(0))
+		i, err := strconv.Atoi(in.Arg(0))
+		if traced := trace.SpanContextFromContext(ctx).IsValid(); err != nil || traced != (i%every == 0) {
+			t.Errorf("message %s is traced: %t", in.Arg(0), traced)
+		}
+		return nil, nil
+	}, damrey.WithTracer(provider))
+	var most atomic.Int64 // traced messages in a payload
+	_, err := f.connect().Subscribe("damrey.msg.sink.>", func(m *nats.Msg) {
+		if here := int64(len(m.Header["Damrey-Traces"])); here > most.Load() {
+			most.Store(here)
+		}
 	})
-	for i, line := range order {
-		if want := `["REQUEST","add","` + strconv.Itoa(i) + `"]`; line != want {
-			t.Fatalf("message %d is %s", i, line)
+	must(t, err)
+	src := f.worker("src", echo, damrey.WithTracer(provider))
+	f.put(damrey.Registration{Name: "sink", MPU: 1}) // in their order
+	for i := range n {
+		ctx := f.context()
+		if i%every == 0 {
+			sampled, own := provider.Tracer("test").Start(ctx, "of the program")
+			own.End()
+			ctx = sampled
+		}
+		must(t, src.Send(ctx, "add", strconv.Itoa(i)))
+	}
+	must(t, src.Flush(f.context()))
+	handled := map[trace.SpanID]int{} // by the span of their send
+	var batches []tracetest.SpanStub
+	eventually(t, "all are handled", func() bool {
+		clear(handled)
+		batches = nil
+		for _, s := range exported.GetSpans() {
+			switch s.Name {
+			case "handle add":
+				handled[s.Parent.SpanID()]++
+			case "batch add":
+				batches = append(batches, s)
+			}
+		}
+		return len(handled) == n/every
+	})
+	sent := map[trace.SpanID]bool{}
+	for _, s := range exported.GetSpans() {
+		if s.Name == "send add" {
+			sent[s.SpanContext.SpanID()] = true
 		}
 	}
-	if shared != 1 || most < 2 {
-		t.Errorf("%d messages share a header, and %d at most a payload without one", shared, most)
+	for id, times := range handled {
+		if times != 1 || !sent[id] {
+			t.Errorf("the handlers of %v: %d, and it was sent: %t", id, times, sent[id])
+		}
 	}
+	several := 0
+	for _, b := range batches {
+		several += len(b.Links)
+		for _, other := range append([]sdk.Link{{SpanContext: b.Parent}}, b.Links...) {
+			if id := other.SpanContext.SpanID(); !sent[id] {
+				t.Errorf("a batch has to do with %v, which was not sent or is of another batch", id)
+			} else {
+				delete(sent, id)
+			}
+		}
+	}
+	if several == 0 || most.Load() < 2 {
+		t.Errorf("%d links of %d batches, %d traced messages in one at most", several, len(batches), most.Load())
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	for i, arg := range order {
+		if arg != strconv.Itoa(i) {
+			t.Fatalf("message %d is %s", i, arg)
+		}
+	}
+}
+
+// Headers of somebody else trace nothing that they do not name, and take no message away.
+func TestTrace_OfABatchWithBadHeaders(t *testing.T) {
+	t.Parallel()
+	f := newFabric(t)
+	f.register("sink")
+	var handled atomic.Int64
+	f.worker("sink", func(context.Context, damrey.Msg) (damrey.Msg, error) { handled.Add(1); return nil, nil })
+	m := nats.NewMsg("damrey.msg.sink.add.src")
+	m.Data = []byte(`["REQUEST","add","1"]` + "\n" + `["REQUEST","add","2"]`)
+	m.Header["Damrey-Traces"] = []string{"", "x", "1", "-1 00-0-0-0", "99999999999999999999 x y z", "0 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01 damrey=\x00"}
+	must(t, f.nc.PublishMsg(m))
+	eventually(t, "both are handled", func() bool { return handled.Load() == 2 })
 }
 
 func TestTrace_TellsOpenTelemetry(t *testing.T) {

@@ -96,7 +96,7 @@ func depthFirst(path []Span) []Span {
 }
 
 // rank is the order of spans that began in one moment.
-var rank = map[string]int{report.KindSend: 0, report.KindForward: 1, report.KindWait: 2, report.KindHandle: 3}
+var rank = map[string]int{report.KindSend: 0, report.KindForward: 1, report.KindBatch: 2, report.KindWait: 3, report.KindHandle: 4}
 
 // rootOf is the first span whose parent is not there.
 func rootOf(path []Span, there map[string]bool) Span {

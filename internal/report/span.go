@@ -11,8 +11,8 @@ import (
 type Span struct {
 	ID     string `json:"id" doc:"Span id, 16 hexadecimal digits"`
 	Parent string `json:"parent,omitempty" doc:"Id of the span that it is part of"`
-	// Kind is send, wait, handle or forward.
-	Kind     string    `json:"kind" enum:"send,wait,handle,forward" doc:"What it is of"`
+	// Kind is send, batch, wait, handle or forward.
+	Kind     string    `json:"kind" enum:"send,batch,wait,handle,forward" doc:"What it is of"`
 	From     string    `json:"from" doc:"Worker that sends"`
 	Type     string    `json:"type" doc:"Type of the message"`
 	To       string    `json:"to" doc:"Worker that it goes to"`
@@ -24,7 +24,7 @@ type Span struct {
 	Outcome  string    `json:"outcome" doc:"ok, or what went wrong" example:"ok"`
 	Error    string    `json:"error,omitempty" doc:"Text of the failure"`
 	Kept     string    `json:"kept" enum:"asked,sampled,failed,slow" doc:"Why it was kept"`
-	Links    []string  `json:"links,omitempty" doc:"Spans of the same trace that it is not part of and has to do with"`
+	Links    []string  `json:"links,omitempty" doc:"Spans that it is not part of and has to do with; of another trace with its id and a dash before"`
 }
 
 // Why spans are kept. Asked and Sampled travel with the message, in the member StateKey of its tracestate.
@@ -40,6 +40,7 @@ const (
 // Kinds of spans.
 const (
 	KindSend    = "send"    // from when a message is sent until it has left, or until a request is answered
+	KindBatch   = "batch"   // of publishing several sends together, below that of the first traced one and linked to those of the others
 	KindWait    = "wait"    // from when it was received, or stored, until its handler began
 	KindHandle  = "handle"  // from then until its output had left
 	KindForward = "forward" // until that output had left, along the route of the next hop
