@@ -74,7 +74,7 @@ func noAlarm(f api.AlarmFilter) string {
 func printAlarms(w io.Writer, alarms []api.Alarm) error {
 	t := newTable("STATE", "SEVERITY", "SINCE", "ID", "TEXT", "DO", "SEEN")
 	for _, one := range alarms {
-		t.AppendRow(table.Row{one.State, one.Severity, one.Since.Local().Format(time.DateTime), oneLine(one.ID, 80), oneLine(one.Text, 120),
+		t.AppendRow(table.Row{one.State, one.Severity, one.Since.Local().Format(time.DateTime), oneLine(one.ID, 80), oneLine(one.Says(), 140),
 			oneLine(withHint(one.Do, one.Hint), 200), orDash(seenText(one))})
 	}
 	return printTable(w, t)

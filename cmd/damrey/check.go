@@ -170,5 +170,5 @@ func summary(firing []api.Alarm) string {
 			parts = append(parts, fmt.Sprintf("%d %s", n, severity))
 		}
 	}
-	return strings.Join(parts, ", ") + ": " + firing[0].Text
+	return strings.Join(parts, ", ") + ": " + firing[0].Says()
 }

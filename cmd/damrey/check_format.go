@@ -45,7 +45,7 @@ func (r checkResult) printNagios(w io.Writer) error {
 func noBar(s string) string { return strings.ReplaceAll(oneLine(s, 500), "|", "/") }
 
 func alarmLine(one api.Alarm) string {
-	line := fmt.Sprintf("%s %s: %s; type: %s", one.Severity, one.ID, one.Text, withHint(one.Do, one.Hint))
+	line := fmt.Sprintf("%s %s: %s; type: %s", one.Severity, one.ID, one.Says(), withHint(one.Do, one.Hint))
 	if one.Acked != nil {
 		line += " (seen by " + one.Acked.By + ")"
 	}

@@ -129,6 +129,7 @@ func (m *Machine) seen(now time.Time, elapsed time.Duration, f found) (changes [
 	e.Keep = f.keep.Seconds()
 	if e.Alarm.State == api.AlarmFiring {
 		e.held = 0
+		m.clear(e, nil)
 		return nil
 	}
 	if e.held += elapsed; e.held >= f.hold {
@@ -173,8 +174,20 @@ func (m *Machine) missed(now time.Time, elapsed time.Duration, e *Entry, book Bo
 		if e.held.Seconds() >= e.Keep || book.off(e.Alarm) {
 			return []Change{m.to(now, e, api.AlarmResolved)}
 		}
+		if e.Alarm.Cleared == nil {
+			m.clear(e, &now)
+		}
 	}
 	return nil
+}
+
+// clear notes since when what fires is not true, or that it is.
+func (m *Machine) clear(e *Entry, since *time.Time) {
+	if e.Alarm.Cleared == nil && since == nil {
+		return
+	}
+	e.Alarm.Cleared = since
+	m.dirty[e.Alarm.ID] = true
 }
 
 // ruleOf an alarm; nil when there is none any more.
@@ -200,7 +213,7 @@ func (b Book) dark(f Facts, a api.Alarm) bool {
 
 func (m *Machine) to(now time.Time, e *Entry, state api.AlarmState) Change {
 	from := e.Alarm.State
-	e.Alarm.State, e.Alarm.Since, e.held = state, now, 0
+	e.Alarm.State, e.Alarm.Since, e.Alarm.Cleared, e.held = state, now, nil, 0
 	if state == api.AlarmFiring {
 		e.Firings = append(e.Firings, now)
 		e.Alarm.Fired = &now

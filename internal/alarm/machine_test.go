@@ -60,6 +60,31 @@ func (w *world) step(elapsed time.Duration, f Facts) {
 func (w *world) gone() Facts  { return w.facts(0) }
 func (w *world) there() Facts { return w.facts(1) }
 
+// What fires on since it might flap says that it is not true, since when, and takes that back.
+func TestMachine_SaysThatWhatFiresIsNotTrue(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	cleared := func() *time.Time { e, _ := w.machine.Entry("no_instance:w"); return e.Alarm.Cleared }
+	w.run(20*time.Second, w.gone)
+	if w.state() != api.AlarmFiring || cleared() != nil {
+		t.Fatalf("%s, not true since %v", w.state(), cleared())
+	}
+	w.machine.TakeDirty()
+	back := w.now.Add(time.Second)
+	w.run(10*time.Second, w.there)
+	if since := cleared(); w.state() != api.AlarmFiring || since == nil || !since.Equal(back) || len(w.machine.TakeDirty()) != 1 {
+		t.Fatalf("%s, not true since %v, want %v", w.state(), since, back)
+	}
+	w.run(time.Second, w.gone)
+	if w.state() != api.AlarmFiring || cleared() != nil || len(w.machine.TakeDirty()) != 1 {
+		t.Fatalf("%s, not true since %v", w.state(), cleared())
+	}
+	w.run(40*time.Second, w.there)
+	if w.state() != api.AlarmResolved || cleared() != nil {
+		t.Errorf("%s, not true since %v", w.state(), cleared())
+	}
+}
+
 // count of the changes to a state.
 func (w *world) count(to api.AlarmState) (n int) {
 	for _, c := range w.changes {

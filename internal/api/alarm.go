@@ -32,13 +32,23 @@ type Alarm struct {
 	Do   string `json:"do" doc:"What to type next: one command; words in capitals are to be replaced" example:"damrey worker run square -- COMMAND"`
 	Hint string `json:"hint,omitempty" doc:"What else to know of that, in words, such as on which machine" example:"for more instances"`
 	// Value and Limit are of rules that compare.
-	Value    float64    `json:"value,omitempty" doc:"What was measured"`
-	Limit    float64    `json:"limit,omitempty" doc:"What it was compared with"`
-	Since    time.Time  `json:"since" doc:"Since when it is in this state"`
-	Fired    *time.Time `json:"fired,omitempty" doc:"When it began to fire"`
+	Value float64    `json:"value,omitempty" doc:"What was measured"`
+	Limit float64    `json:"limit,omitempty" doc:"What it was compared with"`
+	Since time.Time  `json:"since" doc:"Since when it is in this state"`
+	Fired *time.Time `json:"fired,omitempty" doc:"When it began to fire"`
+	// Cleared is of one that fires: it is not true any more, and resolved when it stays so, so that what flaps fires once.
+	Cleared  *time.Time `json:"cleared,omitempty" doc:"Of one that fires: since when it is not true any more"`
 	Count    int        `json:"count" doc:"How often it fired in the last day"`
 	Acked    *Ack       `json:"acked,omitempty" doc:"Who has seen it"`
 	Silenced *Silence   `json:"silenced,omitempty" doc:"Why nobody is told of it"`
+}
+
+// Says is the text, and that it is not true any more while the alarm fires on.
+func (a Alarm) Says() string {
+	if a.State == AlarmFiring && a.Cleared != nil {
+		return a.Text + " (not since " + a.Cleared.Local().Format(time.TimeOnly) + ")"
+	}
+	return a.Text
 }
 
 // Ack says that somebody takes care of an alarm.

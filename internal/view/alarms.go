@@ -6,7 +6,7 @@ import (
 	"github.com/damrey/damrey/internal/api"
 )
 
-// alarms are those of one worker that fire.
+// alarms are those of one worker that fire, and are true.
 type alarms struct {
 	n     int
 	worst api.Alarm
@@ -24,6 +24,9 @@ func (v *View) SetAlarms(all []api.Alarm) {
 		}
 		firing[Firing{all[i].Rule, all[i].Severity}]++
 		a := of[all[i].Worker]
+		if all[i].Cleared != nil {
+			continue // the worker is what it is again
+		}
 		if a.n++; a.n == 1 || badness(healthOf(&all[i])) > badness(healthOf(&a.worst)) {
 			a.worst = all[i]
 		}
