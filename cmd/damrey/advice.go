@@ -33,9 +33,12 @@ func fabricOf(ctx context.Context, client *api.Client, proxy string) fabricAt {
 }
 
 // in is a command line with the flags that lead to the fabric, as far as they differ from the defaults and its verb has
-// them. What is no single command of this program stays as it is.
+// them. What is no single command of this program or of nats stays as it is.
 func (at fabricAt) in(root *cobra.Command, line string) string {
 	words := strings.Fields(line)
+	if rest, is := strings.CutPrefix(line, "nats "); is && at.nats != "" && at.nats != standardAt.nats && !slices.Contains(words, "--server") {
+		return "nats --server " + shell.Word(withoutPassword(at.nats)) + " " + rest
+	}
 	if len(words) < 2 || words[0] != "damrey" {
 		return line
 	}

@@ -19,8 +19,9 @@ function flagsOf(command, fabric) {
   return (FLAGS[verb] ?? ['proxy']).filter((name) => at[name] !== DEFAULTS[name]).flatMap((name) => ['--' + name, at[name]])
 }
 
-// addressed is a command of damrey with the flags that lead to the fabric of this page. What follows -- stays behind it.
+// addressed is a command of damrey or nats with the flags that lead to the fabric of this page. What follows -- stays behind it.
 export function addressed(command, fabric) {
+  if (command.startsWith('nats ') && !command.includes(' --server ')) return nats(fabric) + command.slice('nats'.length)
   if (!command.startsWith('damrey ')) return command
   const end = command.indexOf(' -- ')
   const [own, rest] = end < 0 ? [command, ''] : [command.slice(0, end), command.slice(end)]
