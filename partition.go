@@ -43,6 +43,7 @@ type partition struct {
 	gone      int               // of held: the broker does not count them as handed out
 	copies    bool              // the stream has some
 	settledAt moment
+	waits     moment // since when it is not settled, 0: it is, or has just been; or when that was last told
 	sure      moment // what came before was surely this one's then
 	sureAt    moment // when that was last asked
 	confirms  bool   // it is being asked

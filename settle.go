@@ -7,10 +7,12 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/damrey/damrey/internal/bucket"
 	"github.com/nats-io/nats.go/jetstream"
+	"github.com/rs/zerolog"
 )
 
 const (
@@ -19,6 +21,11 @@ const (
 	// absentTime is longer than the broker waits until it hands out again what
 	// nobody speaks for.
 	absentTime = bucket.AckWait + 2*time.Second
+	// patient is how long a partition waits before its owner says so, and again.
+	// What comes again after a death takes the ack wait.
+	patient = absentTime + 3*time.Second
+	// asksAtATime is how many questions about one partition are under way.
+	asksAtATime = 32
 	// absentLook is how much longer than usually the next look waits then.
 	absentLook = 500 * time.Millisecond
 )
@@ -37,6 +44,7 @@ func (p *partition) settle() {
 	defer k.w.link.kick(k.wake)
 	p.settling = false
 	pin := pinnedTo(&info)
+	defer p.tellOfWaiting(&info, err)
 	// A new leader of the consumer knows of no pin until it hands something out,
 	// which it does not while all that it may is in hand here.
 	if err != nil || p.closed || p.settled || pin != "" && pin != p.pin {
@@ -112,6 +120,28 @@ func (p *partition) hasAll(info *jetstream.ConsumerInfo) bool {
 	return false
 }
 
+// tellOfWaiting says why nothing of the partition begins when that has been so
+// for long. mu is held.
+func (p *partition) tellOfWaiting(info *jetstream.ConsumerInfo, err error) {
+	now := clock()
+	switch {
+	case p.settled || p.closed:
+		p.waits = 0
+		return
+	case p.waits == 0:
+		p.waits = now
+		return
+	case now.since(p.waits) < patient:
+		return
+	}
+	p.waits = now
+	p.k.w.log.warn("messages of a partition wait: the broker has handed out others than those in hand here, which must come or end first", func(e *zerolog.Event) {
+		e.Err(err).Str("consumer", bucket.KeyConsumer(p.number)).Str("stream", p.k.stream).Int("out", info.NumAckPending).
+			Int("in_hand", len(p.held)).Int("forgotten_by_broker", p.gone).Int("reading", p.reading).Int("missing", len(p.absent)).
+			Int("pulls", p.left).Str("pin", p.pin).Str("pinned_to", pinnedTo(info)).Int("redelivered", info.NumRedelivered)
+	})
+}
+
 func (p *partition) setCopies(some bool) {
 	p.k.mu.Lock()
 	defer p.k.mu.Unlock()
@@ -160,17 +190,68 @@ func (p *partition) overdue(missing []uint64) (overdue []uint64) {
 }
 
 // missing are the first sequences after floor and up to another that are stored
-// for the partition and not in hand.
+// for the partition and not in hand. It asks for what stands between those in
+// hand, many at a time: one after another they would take longer, when the
+// broker is slow, than what is in hand is safe, and nothing would ever settle.
 func (p *partition) missing(floor, upTo uint64, most int) (missing []uint64, err error) {
-	for next := floor + 1; next <= upTo && len(missing) < most; {
+	starts := p.heldAfter(floor, upTo)
+	var mu sync.Mutex // guards missing and err
+	atOnce(len(starts), func(i int) {
+		end := upTo + 1
+		if i+1 < len(starts) {
+			end = starts[i+1]
+		}
+		found, failed := p.missingBetween(starts[i], end, most)
+		mu.Lock()
+		defer mu.Unlock()
+		missing, err = append(missing, found...), errors.Join(err, failed)
+	})
+	if err != nil {
+		return nil, err
+	}
+	slices.Sort(missing)
+	return missing[:min(len(missing), most)], nil
+}
+
+// atOnce calls do for 0 to n-1, many at a time, and returns when all are over.
+func atOnce(n int, do func(i int)) {
+	var doing sync.WaitGroup
+	room := make(chan struct{}, asksAtATime)
+	for i := range n {
+		room <- struct{}{}
+		doing.Go(func() {
+			defer func() { <-room }()
+			do(i)
+		})
+	}
+	doing.Wait()
+}
+
+// heldAfter are floor and the sequences in hand behind it, in their order.
+func (p *partition) heldAfter(floor, upTo uint64) []uint64 {
+	p.k.mu.Lock()
+	defer p.k.mu.Unlock()
+	all := []uint64{floor}
+	for sequence := range p.held {
+		if sequence > floor && sequence <= upTo {
+			all = append(all, sequence)
+		}
+	}
+	slices.Sort(all)
+	return all
+}
+
+// missingBetween are the first sequences between two that are stored and not in
+// hand.
+func (p *partition) missingBetween(start, end uint64, most int) (missing []uint64, err error) {
+	for next := start + 1; next < end && len(missing) < most; next++ {
 		next, err = p.nextStored(next)
-		if err != nil || next == 0 || next > upTo {
+		if err != nil || next == 0 || next >= end {
 			return missing, err
 		}
 		if !p.has(next) {
 			missing = append(missing, next)
 		}
-		next++
 	}
 	return missing, nil
 }
@@ -235,11 +316,12 @@ func (p *partition) count() (held, ended, gaps int) {
 func (p *partition) sift() {
 	all := slices.Collect(maps.Values(p.held))
 	p.k.mu.Unlock()
-	all = slices.DeleteFunc(all, func(in *inbound) bool { return p.stored(in.job.sequence) })
+	stored := make([]bool, len(all))
+	atOnce(len(all), func(i int) { stored[i] = p.stored(all[i].job.sequence) })
 	p.k.mu.Lock()
-	for _, in := range all {
+	for i, in := range all {
 		switch j := in.job; {
-		case p.held[j.sequence] != in || j.gone:
+		case stored[i] || p.held[j.sequence] != in || j.gone:
 		case j.running || !j.placed || p.copies:
 			j.gone = true
 			p.gone++
