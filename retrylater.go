@@ -7,8 +7,12 @@ import (
 
 // RetryAfter is an error for a handler of a durable route: the message failed
 // and comes again after d instead of the route's backoff. It counts as an
-// attempt. On a direct route it is an error as any other.
-func RetryAfter(d time.Duration) error { return &retryError{max(0, d)} }
+// attempt. d is at most six days, and more is cut to that: for a week it is
+// remembered how often a message failed. On a direct route it is an error as any
+// other.
+func RetryAfter(d time.Duration) error { return &retryError{min(max(0, d), maxRetryAfter)} }
+
+const maxRetryAfter = 6 * 24 * time.Hour
 
 type retryError struct{ after time.Duration }
 

@@ -81,10 +81,10 @@ func over(xs []*execution) (at time.Time, ok bool) {
 
 // checkFates finds what is lost.
 func (r *Report) checkFates(e evidence, last *stageLedger) {
-	dead := make(map[string]bool)
+	dead := make(map[string]string) // why, by the message's id
 	for _, letter := range e.dead {
 		if len(letter.Message) == 5 {
-			dead[letter.Message[4]] = true
+			dead[letter.Message[4]] = letter.Error
 		}
 		if letter.Error == "" {
 			r.accuse("dead without a reason: letter %d of %s, %q", letter.Sequence, letter.Route(), letter.Message)
@@ -95,6 +95,7 @@ func (r *Report) checkFates(e evidence, last *stageLedger) {
 	for _, s := range e.sent {
 		r.Sent++
 		_, processed := done(last.byID[s.id])
+		why, buried := dead[s.id]
 		if processed {
 			r.Processed++
 		}
@@ -106,7 +107,10 @@ func (r *Report) checkFates(e evidence, last *stageLedger) {
 		case doomed(s.number) && processed:
 			r.accuse("handled though it fails: %s", s.id)
 			r.Stored++
-		case !processed && !dead[s.id]:
+		case buried && !doomed(s.number):
+			r.accuse("dead though it does not fail: %s, handled at the end: %t: %s", s.id, processed, why)
+			r.Stored++
+		case !processed && !buried:
 			lost = append(lost, s.id)
 			fallthrough
 		default:

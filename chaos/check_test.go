@@ -71,8 +71,10 @@ func TestReport_Check(t *testing.T) {
 			count: func(r Report) int { return r.Processed - 1 }},
 		"lost":               {build: func(s *scene) { s.store("a", 0, 1); s.run("one", "one-1", "a", "m", 2, 2.5) }, found: "lost: a", count: func(r Report) int { return r.Lost }},
 		"never ended":        {build: func(s *scene) { s.store("a", 0, 1); s.run("three", "three-1", "a", "m", 2, 0) }, found: "lost: a", count: func(r Report) int { return r.Lost }},
-		"dead":               {build: func(s *scene) { s.store("a", 0, 1); s.bury("a", "it failed") }, count: func(r Report) int { return r.Dead }},
-		"dead, no reason":    {build: func(s *scene) { s.store("a", 0, 1); s.bury("a", "") }, found: "dead without a reason", count: func(r Report) int { return r.Dead }},
+		"dead":               {build: func(s *scene) { s.store("a", doomEvery/2, 1); s.bury("a", "it failed") }, count: func(r Report) int { return r.Dead }},
+		"dead, no reason":    {build: func(s *scene) { s.store("a", doomEvery/2, 1); s.bury("a", "") }, found: "dead without a reason", count: func(r Report) int { return r.Dead }},
+		"dead for nothing":   {build: func(s *scene) { s.store("a", 0, 1); s.bury("a", "it failed") }, found: "dead though it does not fail: a, handled at the end: false", count: func(r Report) int { return r.Dead }},
+		"handled and dead":   {build: func(s *scene) { s.store("a", 0, 1); s.through("a", 2); s.bury("a", "it failed") }, found: "dead though it does not fail: a, handled at the end: true", count: func(r Report) int { return r.Dead }},
 		"unknown is no loss": {build: func(s *scene) { s.sent = append(s.sent, &sent{id: "a", key: "k", fate: unknown}) }, count: func(r Report) int { return r.Unknown }},
 		"undecided":          {build: func(s *scene) { s.sent = append(s.sent, &sent{id: "a", key: "k"}) }, found: "undecided: a", count: func(r Report) int { return r.Sent }},
 		"doubled": {build: func(s *scene) { s.store("a", 0, 1); s.through("a", 2); s.run("two", "two-1", "a", "other", 6, 6.5) },
@@ -87,16 +89,16 @@ func TestReport_Check(t *testing.T) {
 			s.through("a", 3)
 		}, count: func(r Report) int { return r.Retried }},
 		"the one before failed for good": {build: func(s *scene) {
-			s.store("a", 0, 1)
-			s.store("b", 1, 2)
+			s.store("a", doomEvery/2, 1)
+			s.store("b", doomEvery/2+1, 2)
 			s.fail("one", "one-1", "a", "m", 2, 2.5)
 			s.bury("a", "it failed")
 			s.through("b", 3)
 			s.fail("one", "one-1", "a", "m", 5, 5.5) // its acknowledgement was lost
 		}, count: func(r Report) int { return r.Processed }},
 		"overtaken one that fails": {build: func(s *scene) {
-			s.store("a", 0, 1)
-			s.store("b", 1, 2)
+			s.store("a", doomEvery/2, 1)
+			s.store("b", doomEvery/2+1, 2)
 			s.fail("one", "one-1", "a", "m", 2, 4.5)
 			s.bury("a", "it failed")
 			s.through("b", 3)

@@ -32,6 +32,8 @@ var (
 	descWork        = describe("message_work_seconds_total", "Time that messages spent in their handler.", routeLabels...)
 	descStay        = describe("message_stay_seconds", "How long messages stayed at the target, waiting and being handled.", routeLabels...)
 
+	descOthers = describe("routes_in_other", "Routes without labels of their own, which are counted together as other.")
+
 	descInstances = describe("instances", "Instances, agents and proxies by state; those that left or were lost for 15 minutes.", "worker", "state")
 	descReady     = describe("ready_instances", "Ready instances of a registered worker, 0 when there is none.", "worker")
 	descExpected  = describe("worker_expected", "1 if a registered worker needs an instance: routes lead to it, and it is not paused; else 0.", "worker")
@@ -77,6 +79,7 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 	gauge(descBuild, 1, cmp.Or(c.version, "unknown"), runtime.Version(), c.prefix)
 	counter(descRefused, float64(m.Refused))
 	counter(descEvents, float64(m.Events))
+	gauge(descOthers, float64(m.Others))
 	for k, n := range everyRule(m.Firing) {
 		gauge(descFiring, float64(n), k.Rule, k.Severity)
 	}

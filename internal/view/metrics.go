@@ -18,6 +18,7 @@ type Metrics struct {
 	Stores    map[string]Store
 	Dead      map[Key]uint64
 	Workers   map[string]Readiness // that are registered
+	Others    int                  // routes that are counted together
 	Refused   uint64               // beats
 	Events    uint64
 	Firing    map[Firing]int
@@ -61,6 +62,11 @@ func (v *View) Metrics(now Instant) Metrics {
 	m.Workers = v.readiness()
 	v.labels.decide(v)
 	m.Routes, m.Dead = v.routeMetrics(), v.deadMetrics()
+	for key := range v.routes {
+		if own, decided := v.labels.routes[key]; decided && !own {
+			m.Others++
+		}
+	}
 	return m
 }
 

@@ -137,6 +137,14 @@ func TestMetrics_LargeTableTakesNoLabelsInAdvance(t *testing.T) {
 	if named, _ := r.handled(); len(named) != 1 {
 		t.Errorf("%d routes have labels", len(named))
 	}
+	for i := range maxLabels + 1 {
+		if err := r.Undelivered(r.now, fmt.Sprintf("entry→c%d→add", i), 1, "nobody"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if m := r.Metrics(r.now); m.Others != 1 {
+		t.Errorf("%d routes are said to be counted together", m.Others)
+	}
 }
 
 func TestMetrics_DeadLettersKeepTheirLabels(t *testing.T) {
