@@ -36,6 +36,9 @@ type Bridge struct {
 	stats counters
 	trace tracer
 	ready chan struct{}
+
+	work      atomic.Uint64          // nanoseconds, of passing messages on
+	lastError atomic.Pointer[string] // why one could not be
 }
 
 // BridgeConfig says what a [Bridge] needs.
@@ -167,6 +170,7 @@ func (b *Bridge) receive(m *nats.Msg) {
 		o.answerTo = t.answerTo(m.Reply)
 	}
 	o.push.deadline = now.add(o.push.budget)
+	defer func() { b.work.Add(uint64(max(0, clock().since(now)))) }()
 	if o.answerTo != "" && !b.link.mayAnswer(o.answerTo) {
 		b.link.refuse(o.answerTo)
 		return
@@ -294,6 +298,8 @@ func (b *Bridge) tellFate(o *outgoing, f fate) {
 // fail answers an ERROR, or tells that a send went nowhere.
 func (b *Bridge) fail(o *outgoing, fe *fabricError) {
 	b.stats.failed.Add(1)
+	last := shorten(fe.text, maxLastError)
+	b.lastError.Store(&last)
 	if o.answerTo != "" {
 		b.answer(o, fe.message(o.typ))
 		return

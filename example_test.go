@@ -247,6 +247,40 @@ func ExampleInstance_With() {
 	// order-42: 7
 }
 
+// A handler sees how its stored message came here, such as on the last attempt.
+func ExampleStoredMessage() {
+	f := exampleFabric(
+		damrey.Registration{Name: "entry", Commands: []damrey.Command{{
+			Name: "pay", Worker: "bank", Delivery: damrey.Durable, Attempts: 3, Backoff: damrey.Duration(time.Millisecond),
+		}}},
+		damrey.Registration{Name: "bank"},
+	)
+	defer closeExample(f)
+
+	paid := make(chan string, 3)
+	bank := damrey.New(damrey.Config{Name: "bank"}, zerolog.Nop(), f.Option())
+	bank.Handle("pay", func(ctx context.Context, in damrey.Msg) (damrey.Msg, error) {
+		m, _ := damrey.StoredMessage(ctx)
+		paid <- fmt.Sprintf("attempt %d of %s, message %d", m.Failures+1, m.ID, m.Sequence)
+		if m.Failures < 2 {
+			return nil, errors.New("not yet")
+		}
+		return nil, nil
+	})
+	f.Serve(bank)
+	entry := damrey.New(damrey.Config{Name: "entry"}, zerolog.Nop(), f.Option())
+	f.Serve(entry)
+	fmt.Println(entry.With(damrey.WithID("order-42")).Send(context.Background(), "pay", "7"))
+	fmt.Println(<-paid)
+	fmt.Println(<-paid)
+	fmt.Println(<-paid)
+	// Output:
+	// <nil>
+	// attempt 1 of order-42, message 2
+	// attempt 2 of order-42, message 2
+	// attempt 3 of order-42, message 2
+}
+
 // A message can be sent later, on any route, and be taken back until then.
 func ExampleWithDelay() {
 	f := exampleFabric(

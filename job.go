@@ -20,6 +20,7 @@ type job struct {
 	msg      *nats.Msg
 	sequence uint64
 	stored   time.Time
+	received time.Time // here
 	handouts uint64
 	tried    tried
 	attempts int
@@ -68,7 +69,7 @@ func (w *Instance) takeJob(ctx context.Context, m *nats.Msg) (cost int) {
 func (w *Instance) newJob(m *nats.Msg) *single {
 	w.stats.received.Add(1)
 	w.stats.jobs.Add(1)
-	j := &job{msg: m}
+	j := &job{msg: m, received: time.Now()}
 	if meta, err := m.Metadata(); err == nil { // else its subject is no job's
 		j.sequence, j.handouts, j.handout = meta.Sequence.Stream, meta.NumDelivered, meta.Sequence.Consumer
 		j.stored = meta.Timestamp

@@ -186,9 +186,14 @@ func TestAgent_IsAService(t *testing.T) {
 		told.ProcessingTime <= 0 || told.AverageProcessingTime != told.ProcessingTime || stats.Started.IsZero() {
 		t.Errorf("%+v", told)
 	}
+	bridge := stats.Endpoints[1]
+	if bridge.Name != "bridge" || bridge.NumRequests != 1 || bridge.NumErrors != 0 || bridge.ProcessingTime <= 0 || bridge.LastError != "" {
+		t.Errorf("%+v", bridge)
+	}
 	m, err = x.user.Request("$SRV.INFO.damrey-agent", nil, patience)
 	must(t, err)
-	const endpoints = `"endpoints":[{"name":"default","subject":"damrey.local.agent","queue_group":"","metadata":null}]`
+	const endpoints = `"endpoints":[{"name":"default","subject":"damrey.local.agent","queue_group":"","metadata":null},` +
+		`{"name":"bridge","subject":"damrey.out.*.*","queue_group":"damrey_bridge","metadata":null}]`
 	if !strings.Contains(string(m.Data), endpoints) {
 		t.Errorf("%s", m.Data)
 	}

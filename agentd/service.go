@@ -59,15 +59,21 @@ func (a *Agent) announce(id string) (stop func(), err error) {
 	}
 	listed, err := service.Answer(a.nc, serviceName, id, service.Config{
 		Info: func() micro.Info {
+			bridge, _ := a.bridge.Endpoint()
 			return micro.Info{
 				ServiceIdentity: micro.ServiceIdentity{Name: serviceName, ID: id, Version: damrey.Version, Metadata: map[string]string{
 					"fabric": a.member.Fabric.Prefix, "agent": a.member.Name, "host": a.member.claim.Host,
 				}},
 				Description: "links one machine to the fabric",
-				Endpoints:   []micro.EndpointInfo{{Name: endpointName, Subject: questions.subject}},
+				Endpoints:   []micro.EndpointInfo{{Name: endpointName, Subject: questions.subject}, bridge},
 			}
 		},
-		Stats:     func() micro.Stats { return questions.stats(a.Info()) },
+		Stats: func() micro.Stats {
+			stats := questions.stats(a.Info())
+			_, bridge := a.bridge.Endpoint()
+			stats.Endpoints = append(stats.Endpoints, bridge)
+			return stats
+		},
 		MayAnswer: a.mayAnswer,
 		Failed: func(err error) {
 			a.cfg.Log.Error().Err(err).Msg("a question of NATS's service discovery could not be answered")

@@ -16,7 +16,7 @@ type evidence struct {
 	dead    []api.DeadLetter
 }
 
-// before is how long before the first beginning a fault may have ended that explains a repetition.
+// before is how long before a message was received a fault may have ended that explains its repetition.
 const before = time.Second
 
 // check enters what is wrong with the durable messages.
@@ -126,12 +126,16 @@ func (r *Report) checkFates(e evidence, last *stageLedger) {
 func (r *Report) checkDoubles(s *stageLedger) {
 	var doubled []string
 	for id, xs := range s.byID {
-		ids := make(map[string]bool)
-		for _, x := range xs {
-			ids[x.messageID] = true
+		type place struct {
+			id       string
+			sequence uint64
 		}
-		if len(ids) > 1 {
-			doubled = append(doubled, fmt.Sprintf("%s at %s, stored %d times", id, s.name, len(ids)))
+		places := make(map[place]bool)
+		for _, x := range xs {
+			places[place{x.messageID, x.sequence}] = true
+		}
+		if len(places) > 1 {
+			doubled = append(doubled, fmt.Sprintf("%s at %s, stored %d times", id, s.name, len(places)))
 		}
 	}
 	sort.Strings(doubled)
@@ -168,7 +172,7 @@ func (r *Report) checkRepetitions(s *stageLedger, faults []*happened) {
 
 func explained(was, again *execution, faults []*happened) bool {
 	for _, f := range faults {
-		if f.hit(was.instance) && f.overlaps(was.at.Add(-before), again.at) {
+		if f.hit(was.instance) && f.overlaps(was.received.Add(-before), again.at) {
 			return true
 		}
 	}

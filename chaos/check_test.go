@@ -29,7 +29,7 @@ func (s *scene) store(id string, number int, at float64) {
 // runs enters an execution; end 0 is none.
 func (s *scene) run(stage, instance, id, messageID string, begin, end float64) {
 	s.runs++
-	e := entry{run: string(rune('a' + s.runs)), stage: stage, instance: instance, at: second(begin), messageID: messageID, id: id, key: "k"}
+	e := entry{run: string(rune('a' + s.runs)), stage: stage, instance: instance, at: second(begin), received: second(begin), messageID: messageID, id: id, key: "k"}
 	s.entries = append(s.entries, e)
 	if end > 0 {
 		e.ends, e.at = true, second(end)
@@ -79,6 +79,18 @@ func TestReport_Check(t *testing.T) {
 		"undecided":          {build: func(s *scene) { s.sent = append(s.sent, &sent{id: "a", key: "k"}) }, found: "undecided: a", count: func(r Report) int { return r.Sent }},
 		"doubled": {build: func(s *scene) { s.store("a", 0, 1); s.through("a", 2); s.run("two", "two-1", "a", "other", 6, 6.5) },
 			found: "doubled: a at two", count: func(r Report) int { return r.Doubled }},
+		"stored twice under one id": {build: func(s *scene) {
+			s.store("a", 0, 1)
+			s.through("a", 2)
+			s.run("two", "two-1", "a", "atwo", 6, 6.5)
+			s.entries[len(s.entries)-1].sequence, s.entries[len(s.entries)-2].sequence = 7, 7
+			s.faults = []*happened{{name: "freeze-cluster", began: second(1), ended: second(9)}}
+		}, found: "doubled: a at two", count: func(r Report) int { return r.Doubled }},
+		"repeated, and received in a fault": {build: func(s *scene) {
+			repeat(s)
+			s.entries[0].received = second(8.5)
+			s.faults = []*happened{over}
+		}, count: func(r Report) int { return r.Repeated }},
 		"repeated, explained":             {build: func(s *scene) { repeat(s); s.faults = []*happened{killed} }, count: func(r Report) int { return r.Repeated }},
 		"repeated, nothing happened":      {build: repeat, found: "unexplained repetition: a at one", count: func(r Report) int { return r.Unexplained }},
 		"repeated, it happened elsewhere": {build: func(s *scene) { repeat(s); s.faults = []*happened{elsewhere} }, found: "unexplained repetition: a at one", count: func(r Report) int { return r.Unexplained }},
@@ -218,7 +230,7 @@ func TestConfig_CheckRefuses(t *testing.T) {
 
 func TestJournal_ReadsWhatItWrote(t *testing.T) {
 	t.Parallel()
-	e := entry{run: "7.1", stage: "two", instance: "two-1", at: second(1.5), messageID: "m.1", id: "key01-4", key: "key01", number: 4}
+	e := entry{run: "7.1", stage: "two", instance: "two-1", at: second(1.5), received: second(1.2), messageID: "m.1", sequence: 9, id: "key01-4", key: "key01", number: 4}
 	var text bytes.Buffer
 	for _, ends := range []bool{false, true} {
 		e.ends, e.at = ends, e.at.Add(time.Second)
@@ -235,7 +247,7 @@ func TestJournal_ReadsWhatItWrote(t *testing.T) {
 		t.Fatal(got, err)
 	}
 	x := executions(got)
-	if len(x) != 1 || !x[0].completed || x[0].end.Sub(x[0].at) != time.Second || x[0].number != 4 || x[0].messageID != "m.1" {
+	if len(x) != 1 || !x[0].completed || x[0].end.Sub(x[0].at) != time.Second || x[0].number != 4 || x[0].messageID != "m.1" || x[0].sequence != 9 || !x[0].received.Equal(second(1.2)) {
 		t.Errorf("%+v", x)
 	}
 	if last, ok := lastEntry(path); !ok || !last.ends {

@@ -150,9 +150,13 @@ func (w *Worker) begin(ctx context.Context, in damrey.Msg) entry {
 	if err != nil {
 		w.cfg.Log.Fatal().Strs("message", in).Msg("this is no message of the run")
 	}
+	m, stored := damrey.StoredMessage(ctx)
+	if !stored {
+		w.cfg.Log.Fatal().Strs("message", in).Msg("this message is not stored")
+	}
 	e := entry{
 		run: fmt.Sprintf("%d.%d", os.Getpid(), w.runs.Add(1)), stage: w.cfg.Stage, instance: w.cfg.Instance, at: time.Now(),
-		messageID: damrey.MessageID(ctx), id: in.Arg(2), key: in.Arg(0), number: number,
+		received: m.Received, messageID: m.ID, sequence: m.Sequence, id: in.Arg(2), key: in.Arg(0), number: number,
 	}
 	w.enter(e)
 	return e

@@ -18,7 +18,9 @@ type entry struct {
 	stage     string
 	instance  string
 	at        time.Time
+	received  time.Time // by the instance, which may have begun with it long after
 	messageID string
+	sequence  uint64 // in the stream
 	id        string // of the application
 	key       string
 	number    int
@@ -39,27 +41,28 @@ func (e entry) write(w io.Writer) error {
 	case e.ends:
 		letter = letterEnd
 	}
-	_, err := fmt.Fprintf(w, "%s %s %s %s %d %s %s %s %d\n",
-		letter, e.run, e.stage, e.instance, e.at.UnixNano(), e.messageID, e.id, e.key, e.number)
+	_, err := fmt.Fprintf(w, "%s %s %s %s %d %d %s %d %s %s %d\n",
+		letter, e.run, e.stage, e.instance, e.at.UnixNano(), e.received.UnixNano(), e.messageID, e.sequence, e.id, e.key, e.number)
 	return err
 }
 
 func parseEntry(text string) (entry, error) {
 	words := strings.Fields(text)
-	if len(words) != 9 || words[0] != letterBegin && words[0] != letterEnd && words[0] != letterFail {
+	if len(words) != 11 || words[0] != letterBegin && words[0] != letterEnd && words[0] != letterFail {
 		return entry{}, fmt.Errorf("journal: %q is no entry", text)
 	}
-	nanos, err := strconv.ParseInt(words[4], 10, 64)
-	if err != nil {
-		return entry{}, fmt.Errorf("journal: %q: %w", text, err)
-	}
-	number, err := strconv.Atoi(words[8])
-	if err != nil {
-		return entry{}, fmt.Errorf("journal: %q: %w", text, err)
+	var numbers [4]int64
+	for i, at := range []int{4, 5, 7, 10} {
+		n, err := strconv.ParseInt(words[at], 10, 64)
+		if err != nil {
+			return entry{}, fmt.Errorf("journal: %q: %w", text, err)
+		}
+		numbers[i] = n
 	}
 	return entry{
-		ends: words[0] != letterBegin, failed: words[0] == letterFail, run: words[1], stage: words[2], instance: words[3], at: time.Unix(0, nanos),
-		messageID: words[5], id: words[6], key: words[7], number: number,
+		ends: words[0] != letterBegin, failed: words[0] == letterFail, run: words[1], stage: words[2], instance: words[3],
+		at: time.Unix(0, numbers[0]), received: time.Unix(0, numbers[1]),
+		messageID: words[6], sequence: uint64(numbers[2]), id: words[8], key: words[9], number: int(numbers[3]),
 	}, nil
 }
 

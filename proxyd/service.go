@@ -31,10 +31,16 @@ func (p *Proxy) announce(id string) (stop func(), err error) {
 					"fabric": p.cfg.Prefix, "url": p.URL(),
 				}},
 				Description: "keeps the routing table and serves it over REST",
-				Endpoints:   []micro.EndpointInfo{},
+				Endpoints:   infos(p.endpoint()),
 			}
 		},
-		Stats:     func() micro.Stats { return micro.Stats{Started: started, Endpoints: []*micro.EndpointStats{}} },
+		Stats: func() micro.Stats {
+			stats := micro.Stats{Started: started, Endpoints: []*micro.EndpointStats{}}
+			if _, bridge := p.endpoint(); bridge != nil {
+				stats.Endpoints = append(stats.Endpoints, bridge)
+			}
+			return stats
+		},
 		MayAnswer: p.replies.mayAnswer,
 		Failed: func(err error) {
 			p.cfg.Log.Warn().Err(err).Msg("a question of NATS's service discovery could not be answered")
@@ -44,4 +50,19 @@ func (p *Proxy) announce(id string) (stop func(), err error) {
 		return nil, fmt.Errorf("cannot register the NATS service %s: %w", serviceName, err)
 	}
 	return listed.Stop, nil
+}
+
+// endpoint is the bridge's; nil when there is none here. What the proxy does besides is asked for over REST.
+func (p *Proxy) endpoint() (micro.EndpointInfo, *micro.EndpointStats) {
+	if p.cfg.Bridge == nil {
+		return micro.EndpointInfo{}, nil
+	}
+	return p.cfg.Bridge.Endpoint()
+}
+
+func infos(info micro.EndpointInfo, stats *micro.EndpointStats) []micro.EndpointInfo {
+	if stats == nil {
+		return []micro.EndpointInfo{}
+	}
+	return []micro.EndpointInfo{info}
 }

@@ -137,6 +137,9 @@ func (d discoverer) findsAll() {
 			d.t.Errorf("%s tells: %+v", f.Ping.Name, f.Stats)
 		}
 		if strings.HasPrefix(f.Ping.Name, "damrey-") {
+			if n := len(f.Info.Endpoints); n == 0 || f.Info.Endpoints[n-1].Name != "bridge" || f.Info.Endpoints[n-1].Subject != "damrey.out.*.*" || len(f.Stats.Endpoints) != n {
+				d.t.Errorf("%s has the endpoints %+v and tells of %+v", f.Ping.Name, f.Info.Endpoints, f.Stats.Endpoints)
+			}
 			continue
 		}
 		if len(f.Info.Endpoints) != 1 || f.Info.Endpoints[0].Name != f.Ping.Name || f.Info.Endpoints[0].Subject != "damrey.msg."+f.Ping.Name+".*.*" {
