@@ -31,7 +31,7 @@ func slowLine() []Span {
 
 func TestNewTrace_FindsTheSlowPart(t *testing.T) {
 	t.Parallel()
-	trace := NewTrace("x", slowLine())
+	trace := NewTrace("x", slowLine(), time.Hour)
 	if trace.Spans != 6 || trace.Duration != 100 || trace.Route != "a→t→b" || trace.Outcome != "ok" {
 		t.Errorf("%+v", trace.TraceHead)
 	}
@@ -64,7 +64,7 @@ func TestNewTrace_OwnTimeOfParallelRequests(t *testing.T) {
 		part("left", "h", "send", 1, 10, 60),
 		part("right", "h", "send", 1, 10, 60),
 		part("right.h", "right", "handle", 1, 20, 45),
-	})
+	}, time.Hour)
 	var own []float64
 	for _, s := range trace.Path {
 		own = append(own, math.Round(s.Own))
@@ -93,7 +93,7 @@ func TestNewTrace_Outcome(t *testing.T) {
 	} {
 		spans := slowLine()
 		c.change(spans)
-		trace := NewTrace("x", spans)
+		trace := NewTrace("x", spans, time.Hour)
 		if trace.Outcome != c.want {
 			t.Errorf("%s: %s, not %s", name, trace.Outcome, c.want)
 		}
@@ -116,7 +116,7 @@ func TestNewTrace_KeepsBranchesTogether(t *testing.T) {
 		part("lost.f", "lost", "forward", 4, 16, 1),
 		part("round", "round.f", "handle", 5, 50, 1),
 		part("round.f", "round", "forward", 5, 51, 1),
-	})
+	}, time.Hour)
 	var got []string
 	for _, s := range trace.Path {
 		got = append(got, s.ID)
