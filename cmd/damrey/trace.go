@@ -225,8 +225,12 @@ func (t *tracing) hasInstance(worker string) bool {
 	return err == nil
 }
 
-// own is the span of the message that this program sent. Who sends through the bridge does not know where to.
+// own is the span of the message that this program sent. Who sends through the bridge does not know where to. Of a TIMEOUT
+// it is as long as the answer had: how long this program looked out for it says nothing of the message.
 func (t *tracing) own(r reply, took time.Duration) api.Span {
+	if r.msg.Tag() == damrey.TIMEOUT {
+		took = min(took, r.spent)
+	}
 	s := api.Span{
 		ID: t.span, Kind: report.KindSend, From: t.from, Type: t.typ, Worker: t.from, Instance: "damrey trace",
 		Begin: t.begin.UTC(), Duration: float64(took) / float64(time.Millisecond), Outcome: outcomeOf(r), Kept: report.Asked,

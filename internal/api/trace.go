@@ -31,7 +31,7 @@ type Trace struct {
 	TraceHead
 	Path []PathSpan `json:"path" nullable:"false" doc:"Its spans, each behind its parent, those of one parent by their begin"`
 	// Slowest is the span to look at first.
-	Slowest string `json:"slowest,omitempty" doc:"Id of the span with the largest own time, the first of several. Left out when none took any, and while the trace is running"`
+	Slowest string `json:"slowest,omitempty" doc:"Id of the span with the largest own time, the first of several; of a TIMEOUT, of the one in which the time ran out. Left out when none took any, and while the trace is running"`
 	// Unfinished is where to look for what is missing.
 	Unfinished []string `json:"unfinished,omitempty" doc:"Routes, from→type→to, of messages of which no handler has told yet; programs without the library never do"`
 }

@@ -32,6 +32,9 @@ func NewTraceHead(id string, spans []Span, quiet time.Duration) TraceHead {
 
 // slowest is the id of the span to look at first.
 func slowest(path []PathSpan) (id string) {
+	if late, ok := ranOut(path); ok {
+		return late
+	}
 	most := 0.0
 	for _, s := range path {
 		if s.Own > most {
@@ -39,6 +42,27 @@ func slowest(path []PathSpan) (id string) {
 		}
 	}
 	return id
+}
+
+// ranOut is the part of a TIMEOUT's own line in which its time ran out, as the error says it. Own times would not do: a
+// root whose message got somewhere late has most of them, and what is handled beside the line may take longer. There is
+// none when that hop told of nothing: clocks, and the budget that each hop reckons with, differ by less than a tenth of it.
+func ranOut(path []PathSpan) (id string, ok bool) {
+	spans, there := make([]Span, len(path)), make(map[string]bool, len(path))
+	for i, s := range path {
+		spans[i], there[s.ID] = s.Span, true
+	}
+	root := rootOf(spans, there)
+	if root.Kind != report.KindSend || root.Outcome != report.Timeout {
+		return "", false
+	}
+	at := root.End().Add(-root.End().Sub(root.Begin) / 10)
+	for _, s := range descendants(root.ID, linesOf(spans)) {
+		if (s.Kind == report.KindWait || s.Kind == report.KindHandle) && s.Begin.Before(root.End()) && !s.End().Before(at) {
+			id, ok, at = s.ID, true, s.End()
+		}
+	}
+	return id, ok
 }
 
 // arrange sorts the spans by their begin, and sums them up.

@@ -126,3 +126,22 @@ func TestNewTrace_KeepsBranchesTogether(t *testing.T) {
 		t.Errorf("%v, not %v", got, want)
 	}
 }
+
+// The picture of a TIMEOUT names the hop that its error names.
+func TestNewTrace_SlowestOfATimeoutIsWhereTheTimeRanOut(t *testing.T) {
+	t.Parallel()
+	late := part("s", "", "send", 0, 0, 150)
+	late.Outcome = "timeout"
+	line := []Span{
+		late, part("h1", "s", "handle", 0, 90, 2), part("f", "h1", "forward", 1, 91, 1), part("h2", "f", "handle", 1, 95, 54),
+		part("beside", "h1", "send", 1, 91, 1), part("beside.h", "beside", "handle", 1, 92, 300),
+		part("f2", "h2", "forward", 2, 148, 1), part("too late", "f2", "handle", 2, 151, 200),
+	}
+	if got := NewTrace("x", line, time.Hour).Slowest; got != "h2" {
+		t.Errorf("the slowest is %q", got)
+	}
+	lost := append(slices.Clone(line[:3]), part("h2", "f", "handle", 1, 95, 3)) // and then it got nowhere
+	if got := NewTrace("x", lost, time.Hour).Slowest; got != "s" {
+		t.Errorf("the slowest of one that got lost is %q", got)
+	}
+}
