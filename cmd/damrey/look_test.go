@@ -200,7 +200,7 @@ func TestEvents_WrongPlaces(t *testing.T) {
 	}{
 		{[]string{"--proxy", old.URL}, exitFailed, "keeps no view"},
 		{[]string{"--proxy", "127.0.0.1:1"}, exitFailed, "cannot reach the proxy"},
-		{[]string{"--kind", "nonsense"}, exitUsage, `"nonsense"`},
+		{[]string{"--kind", "nonsense"}, exitUsage, `"nonsense" is no kind of event; there are instance.joined, `},
 		{[]string{"--count", "-1"}, exitUsage, "--count -1"},
 	} {
 		if _, stderr, code := runEventsVerb(t, c.args...); code != c.code || !strings.Contains(stderr, c.says) {
