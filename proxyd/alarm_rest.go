@@ -69,8 +69,8 @@ type (
 // listAlarms is GET /v1/alarms.
 func (p *Proxy) listAlarms(_ context.Context, in *listAlarms) (*alarmsAnswer, error) {
 	if in.Rule != "" && !slices.Contains(alarm.Names(), in.Rule) {
-		p := problem(http.StatusUnprocessableEntity, "%s", ruleUnknown(in.Rule))
-		return nil, at(p, "query.rule", "there is no such rule", shorten(in.Rule))
+		text := ruleUnknown(in.Rule)
+		return nil, at(problem(http.StatusUnprocessableEntity, "%s", text), "query.rule", text, shorten(in.Rule))
 	}
 	list, err := p.alarms.all()
 	if err != nil {
