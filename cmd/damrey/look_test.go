@@ -23,7 +23,7 @@ func seen() (api.Network, api.InstanceList) {
 		Nodes: []api.Node{
 			{Name: "bank", Registered: true, Health: api.HealthFailing, Why: "no instance is there", Alarms: 1},
 			{Name: "ghost", Health: api.HealthOK, Ready: 1, Instances: 1, Rate: 1},
-			{Name: "order", Registered: true, Health: api.HealthOK, Ready: 2, Instances: 3, InFlight: 7, Rate: 12.5, Errors: 0.01},
+			{Name: "order", Registered: true, Health: api.HealthOK, Ready: 2, Instances: 3, InFlight: 7, Rate: 12.5, Errors: 0.01, P99: 23},
 			{Name: "shop", Registered: true, Health: api.HealthDegraded, Paused: true, Rate: 3},
 		},
 		Edges: []api.Edge{
