@@ -98,7 +98,11 @@ func TestRegistration_RefusesALimitOfZero(t *testing.T) {
 		"commands[1].attempts": `{"name":"w","commands":[{"name":"x","worker":"y"},` + row + `"attempts":0}]}`,
 	} {
 		_, err := ParseRegistration([]byte(doc))
-		if want := field + ": 0 is out of range; use more, or leave it out for the default"; err == nil || err.Error() != want {
+		use := "1 or more"
+		if strings.HasSuffix(field, "backoff") || strings.HasSuffix(field, "window") {
+			use = "a duration such as 1s"
+		}
+		if want := field + ": 0 is out of range; use " + use + ", or leave it out for the default"; err == nil || err.Error() != want {
 			t.Errorf("%s\n got %v\nwant %s", doc, err, want)
 		}
 	}

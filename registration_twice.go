@@ -42,6 +42,14 @@ func isZero(value json.RawMessage) bool {
 	return notNumber == nil && n == 0 || notDuration == nil && d == 0
 }
 
+// least is what to write in place of 0.
+func least(limit string) string {
+	if limit == "backoff" || limit == "window" {
+		return "a duration such as 1s"
+	}
+	return "1 or more"
+}
+
 // keysOnce reads the keys of one object, and gives the value of its commands.
 func keysOnce(object []byte, under string) (commands json.RawMessage, err error) {
 	decoder := json.NewDecoder(bytes.NewReader(object))
@@ -61,7 +69,7 @@ func keysOnce(object []byte, under string) (commands json.RawMessage, err error)
 		}
 		seen[key] = true
 		if slices.Contains(limits, key) && isZero(value) {
-			return nil, &FieldError{Field: under + key, Problem: "0 is out of range; use more, or leave it out for the default"}
+			return nil, &FieldError{Field: under + key, Problem: "0 is out of range; use " + least(key) + ", or leave it out for the default"}
 		}
 		if key == "commands" {
 			commands = value

@@ -27,17 +27,20 @@ type span struct {
 	begin  time.Time
 	otel   trace.Span // nil: nobody wants it
 	links  []trace.SpanContext
+	// answered is of a request.
+	answered bool
 }
 
 // leg is the part of a line that a span is of.
 type leg struct {
 	from, typ, to string
 	hop           int
+	durable       bool // of what leaves
 }
 
-func legOf(r *Route, hop int) leg { return leg{r.From, r.Type, r.To, hop} }
+func legOf(r *Route, hop int) leg { return leg{r.From, r.Type, r.To, hop, r.Durable} }
 
-func (e *envelope) leg() leg { return leg{e.from, e.typ, e.to, int(e.hops)} }
+func (e *envelope) leg() leg { return leg{e.from, e.typ, e.to, int(e.hops), false} }
 
 // begin starts a span below parent; without a valid one it is the first of its
 // trace.
@@ -179,6 +182,7 @@ func (s *span) report(took time.Duration, outcome, text string) report.Span {
 		Worker: s.t.worker, Instance: s.t.instance,
 		Begin: s.begin.UTC(), Duration: float64(max(0, took)) / float64(time.Millisecond), Outcome: outcome, Error: headerText(text),
 	}
+	r.Stored, r.Answered = s.leg.durable && outcome == report.OK, s.answered
 	if s.parent.IsValid() {
 		r.Parent = s.parent.String()
 	}

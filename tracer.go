@@ -205,12 +205,14 @@ func (t *tracer) requested(s *span, r requested, m Msg, err error) {
 	switch {
 	case s != nil:
 		outcome, text := outcomeOf(m, err)
+		s.answered = outcome == report.OK
 		s.endAt(now.time(), outcome, text, slow)
 	case err == nil && m.Tag() == RESPONSE && !slow, errors.Is(err, context.Canceled):
 	case t.spares(time.Now()):
 		outcome, text := outcomeOf(m, err)
 		id, sent := requestTrace(t.l.messageKey(r.id))
 		one := span{t: t, leg: legOf(r.route, r.hops), kind: report.KindSend, begin: r.began.time()}
+		one.answered = outcome == report.OK
 		one.keep(id, sent, took, outcome, text, slow)
 	}
 }

@@ -165,7 +165,7 @@ func pathOf(first, otherwise string, all []whereabouts, began, end moment) []Hop
 	for _, a := range all {
 		if !a.gone() {
 			stored := a.Stored || otherwise == HopStored && a.route() == route
-			return append(path, Hop{Route: a.route(), Instance: a.Instance, State: a.State, For: a.length(end), Spent: end.since(until), Stored: stored})
+			return append(path, Hop{Route: a.route(), Instance: a.Instance, State: a.State, For: min(a.length(end), end.since(began)), Spent: end.since(until), Stored: stored})
 		}
 		otherwise = HopUnknown
 		if a.State == HopStored {

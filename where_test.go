@@ -259,4 +259,9 @@ func TestTimeout_ForgedQuestionsAndAnswers(t *testing.T) {
 	if hops := damrey.ReadHops("a→b", [][]byte{[]byte("x")}, 0, time.Second); len(hops) != 1 || hops[0].State != damrey.HopUnknown {
 		t.Errorf("%+v", hops)
 	}
+	// Its answer came later than it was asked: nothing was so for longer than the request has taken.
+	late := []byte(`{"hop":0,"from":"a","type":"b","to":"c","state":"handling","for_ms":995}`)
+	if hops := damrey.ReadHops("a→b", [][]byte{late}, 990*time.Millisecond, time.Second); len(hops) != 1 || hops[0].For != time.Second {
+		t.Errorf("%+v", hops)
+	}
 }

@@ -116,7 +116,7 @@ func (p *Proxy) routeAgents(a huma.API) {
 	huma.Register(a, huma.Operation{
 		OperationID: "list-agents", Method: http.MethodGet, Path: "/v1/agents", Tags: []string{"agents"},
 		Summary: "List the agents whose names were claimed",
-	}, answer(p.listAgents))
+	}, look(p.listAgents))
 	huma.Register(a, huma.Operation{
 		OperationID: "claim-agent", Method: http.MethodPut, Path: "/v1/agents/{name}", Tags: []string{"agents"},
 		Summary:     "Claim or renew the name of an agent",

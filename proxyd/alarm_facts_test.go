@@ -28,6 +28,9 @@ func TestAlarms_AgentThatFallsSilent(t *testing.T) {
 	if a.Severity != "critical" || !strings.HasPrefix(a.Text, "agent 10.1.2.3:4222 (pid 7 on machine) has not renewed its name since ") {
 		t.Errorf("%+v", a)
 	}
+	if l := next(t, r.stream("/v1/events?last=2000&kind=alarm.firing")); !strings.Contains(l.data, `"about":"10.1.2.3:4222"`) {
+		t.Errorf("the event is %s", l.data)
+	}
 	r.must(204, "DELETE", "/v1/agents/10.1.2.3:4222?id=abc", "")
 	r.awaitAlarm(id, api.AlarmResolved)
 }

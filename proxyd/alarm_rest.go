@@ -69,8 +69,8 @@ type (
 // listAlarms is GET /v1/alarms.
 func (p *Proxy) listAlarms(_ context.Context, in *listAlarms) (*alarmsAnswer, error) {
 	if in.Rule != "" && !slices.Contains(alarm.Names(), in.Rule) {
-		p := problem(http.StatusUnprocessableEntity, "%s", ruleUnknown(in.Rule))
-		return nil, at(p, "query.rule", "there is no such rule", shorten(in.Rule))
+		text := ruleUnknown(in.Rule)
+		return nil, at(problem(http.StatusUnprocessableEntity, "%s", text), "query.rule", text, shorten(in.Rule))
 	}
 	list, err := p.alarms.all()
 	if err != nil {
@@ -344,25 +344,25 @@ func (p *Proxy) routeAlarms(a huma.API) {
 	}
 	created := func(op huma.Operation, status int) huma.Operation { op.DefaultStatus = status; return op }
 	huma.Register(a, add("list-alarms", http.MethodGet, "/v1/alarms", "List what is wrong, or was in the last day",
-		"An unknown rule is refused; a worker that nobody knows has no alarms."), answer(p.listAlarms))
+		"An unknown rule is refused; a worker that nobody knows has no alarms."), look(p.listAlarms))
 	huma.Register(a, add("ack-alarm", http.MethodPost, "/v1/alarms/{id}/ack", "Say who takes care of an alarm",
 		"It is shown with the alarm until that is resolved."), answer(p.ackAlarm))
 	huma.Register(a, created(add("unack-alarm", http.MethodDelete, "/v1/alarms/{id}/ack", "Take an acknowledgement back", ""), http.StatusNoContent),
 		answer(p.unackAlarm))
-	huma.Register(a, add("list-silences", http.MethodGet, "/v1/silences", "List the silences", ""), answer(p.listSilences))
+	huma.Register(a, add("list-silences", http.MethodGet, "/v1/silences", "List the silences", ""), look(p.listSilences))
 	huma.Register(a, created(add("add-silence", http.MethodPost, "/v1/silences", "Keep alarms from being told for a while",
 		"They are still listed. What still fires at the end is told then."), http.StatusCreated), answer(p.addSilence))
 	huma.Register(a, created(add("delete-silence", http.MethodDelete, "/v1/silences/{id}", "End a silence", ""), http.StatusNoContent), answer(p.deleteSilence))
-	huma.Register(a, add("list-alarm-rules", http.MethodGet, "/v1/alarm-rules", "List the rules of alarms", ""), answer(p.listRules))
+	huma.Register(a, add("list-alarm-rules", http.MethodGet, "/v1/alarm-rules", "List the rules of alarms", ""), look(p.listRules))
 	huma.Register(a, add("put-alarm-rules", http.MethodPut, "/v1/alarm-rules", "Replace the rules of alarms",
 		"Rules that are not in it become as they came. All or nothing is checked before anything is stored."), answer(p.putRules))
-	huma.Register(a, add("get-alarm-rule", http.MethodGet, "/v1/alarm-rules/{name}", "Get one rule of alarms", ""), answer(p.getRule))
+	huma.Register(a, add("get-alarm-rule", http.MethodGet, "/v1/alarm-rules/{name}", "Get one rule of alarms", ""), look(p.getRule))
 	huma.Register(a, add("put-alarm-rule", http.MethodPut, "/v1/alarm-rules/{name}", "Change one rule of alarms",
 		"What is left out becomes as it came."), answer(p.putRule))
 	huma.Register(a, created(add("reset-alarm-rule", http.MethodDelete, "/v1/alarm-rules/{name}", "Make one rule of alarms as it came", ""),
 		http.StatusNoContent), answer(p.resetRule))
 	huma.Register(a, add("list-webhooks", http.MethodGet, "/v1/webhooks", "List the webhooks that are told of alarms", "Secrets are never given out."),
-		answer(p.listWebhooks))
+		look(p.listWebhooks))
 	huma.Register(a, add("put-webhooks", http.MethodPut, "/v1/webhooks", "Replace the webhooks that are told of alarms",
 		"Which addresses they may have is said by the proxy's configuration alone. A webhook without a secret keeps the one it has."), answer(p.putWebhooks))
 }

@@ -120,5 +120,5 @@ func (p *Proxy) routeClassic(a huma.API) {
 	huma.Register(a, huma.Operation{
 		OperationID: "classic-list", Method: http.MethodGet, Path: "/workers/get", Tags: []string{"classic"},
 		Summary: "List the registrations",
-	}, answer(p.getWorkers))
+	}, look(p.getWorkers))
 }

@@ -115,11 +115,11 @@ func (p *Proxy) routeDead(a huma.API) {
 		Summary: "List the messages of durable routes that failed too often",
 		Description: "Oldest first. An answer ends at the limit, but also when it becomes large or took long; next then says " +
 			"where to go on.",
-	}, answer(p.listDead))
+	}, look(p.listDead))
 	huma.Register(a, huma.Operation{
 		OperationID: "get-dead", Method: http.MethodGet, Path: "/v1/dead/{sequence}", Tags: []string{"dead letters"},
 		Summary: "Get a dead letter with its headers",
-	}, answer(p.getDead))
+	}, look(p.getDead))
 	huma.Register(a, huma.Operation{
 		OperationID: "retry-dead", Method: http.MethodPost, Path: "/v1/dead/{sequence}/retry", Tags: []string{"dead letters"},
 		Summary: "Send a dead letter along today's route, and remove it",

@@ -88,5 +88,5 @@ func (p *Proxy) routeFabric(a huma.API) {
 	huma.Register(a, huma.Operation{
 		OperationID: "get-fabric", Method: http.MethodGet, Path: "/v1/fabric", Tags: []string{"fabric"},
 		Summary: "What a program on another machine needs to take part",
-	}, answer(p.fabric))
+	}, look(p.fabric))
 }

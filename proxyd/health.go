@@ -52,9 +52,9 @@ func (p *Proxy) routeHealth(a huma.API) {
 	huma.Register(a, huma.Operation{
 		OperationID: "healthz", Method: http.MethodGet, Path: "/healthz", Tags: []string{"health"},
 		Summary: "Whether the process lives",
-	}, answer(p.healthy))
+	}, look(p.healthy))
 	huma.Register(a, huma.Operation{
 		OperationID: "readyz", Method: http.MethodGet, Path: "/readyz", Tags: []string{"health"},
 		Summary: "Whether the table can be read; 503 says why not",
-	}, answer(p.readiness))
+	}, look(p.readiness))
 }

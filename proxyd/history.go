@@ -97,5 +97,5 @@ func (p *Proxy) routeHistory(a huma.API) {
 		OperationID: "worker-history", Method: http.MethodGet, Path: "/v1/workers/{name}/history", Tags: []string{"workers"},
 		Summary:     "What a registration was before",
 		Description: "The last 64 revisions of a worker's entry with what each changed, also of a worker that was removed. To go back, PUT the registration of one.",
-	}, answer(p.workerHistory))
+	}, look(p.workerHistory))
 }

@@ -27,7 +27,7 @@ type askStats struct {
 func (p *Proxy) network(context.Context, *struct{}) (*huma.StreamResponse, error) {
 	data, err := p.streams.networkJSON()
 	if err != nil {
-		return nil, problemOf(err)
+		return nil, problemOf(err, untold)
 	}
 	return &huma.StreamResponse{Body: func(hc huma.Context) {
 		hc.SetHeader("Content-Type", "application/json")
@@ -111,12 +111,12 @@ func (p *Proxy) routeNetwork(a huma.API) {
 		OperationID: "list-instances", Method: http.MethodGet, Path: "/v1/instances", Tags: []string{"network"},
 		Summary:     "List the instances of all workers",
 		Description: "Those that left or were lost are listed for 15 minutes more.",
-	}, answer(p.instances))
+	}, look(p.instances))
 	huma.Register(a, huma.Operation{
 		OperationID: "get-stats", Method: http.MethodGet, Path: "/v1/stats", Tags: []string{"network"},
 		Summary: "What went along routes, over time",
 		Description: "Steps of 5 seconds for the last 15 minutes; of a minute when from is further back, for a day. " +
 			"What came with a beat is spread evenly over the time since the one before, the last 15 seconds at most. " +
 			"Points of which beats may still tell are marked unfinished. At most 200 routes are answered.",
-	}, answer(p.stats))
+	}, look(p.stats))
 }

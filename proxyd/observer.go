@@ -187,8 +187,11 @@ func (o *observer) alarm(m *nats.Msg) {
 	if a.State == api.AlarmFiring {
 		e.Kind = api.EventAlarmFiring
 	}
-	if strings.Contains(a.About, "→") {
+	switch {
+	case strings.Contains(a.About, "→"):
 		e.Route = a.About
+	case a.Worker == "":
+		e.About = a.About
 	}
 	o.view.Journal().Add(time.Now(), e)
 }

@@ -54,25 +54,31 @@ func noBody(operation string) string {
 	return "the body is empty; send " + example
 }
 
-// problemOf turns what the store returns into a problem; a problem stays what it is.
-func problemOf(err error) error {
+// What a problem says of what is stored: of a change, and of what only looks.
+const (
+	unchanged = "; not stored, nothing was changed"
+	untold    = ""
+)
+
+// problemOf turns what the store returns into a problem, with what it says of what is stored; a problem stays what it is.
+func problemOf(err error, stored string) error {
 	if _, ok := errors.AsType[huma.StatusError](err); ok || err == nil {
 		return err
 	}
 	switch {
 	case errors.Is(err, errTrouble) && !errors.Is(err, errUnsure):
-		return problem(http.StatusInsufficientStorage, "%v; not stored, nothing was changed", err)
+		return problem(http.StatusInsufficientStorage, "%v%s", err, stored)
 	case errors.Is(err, errUnsure):
 		return problem(http.StatusServiceUnavailable, "%v; whether it was stored is not known: look before you repeat it", err)
 	case errors.Is(err, errAway), errors.Is(err, errMajority):
-		return problem(http.StatusServiceUnavailable, "%v; not stored, nothing was changed: try again", err)
+		return problem(http.StatusServiceUnavailable, "%v%s: try again", err, stored)
 	case errors.Is(err, errIncomplete):
 		return problem(http.StatusServiceUnavailable, "%v", err)
 	case errors.Is(err, jetstream.ErrMaximumConsumersLimit):
 		return problem(http.StatusServiceUnavailable,
 			"the bucket has as many watchers as its server allows; raise `jetstream { limits { default_max_consumers: -1 } }` there: %v", err)
 	case errors.Is(err, errPayload):
-		return problem(http.StatusRequestEntityTooLarge, "%v; not stored, nothing was changed", err)
+		return problem(http.StatusRequestEntityTooLarge, "%v%s", err, stored)
 	}
 	return problem(http.StatusInternalServerError, "%v", err)
 }
@@ -153,6 +159,14 @@ func shorten(s string) string {
 func answer[I, O any](f func(context.Context, *I) (*O, error)) func(context.Context, *I) (*O, error) {
 	return func(ctx context.Context, in *I) (*O, error) {
 		out, err := f(ctx, in)
-		return out, problemOf(err)
+		return out, problemOf(err, unchanged)
+	}
+}
+
+// look is answer for an f that changes nothing.
+func look[I, O any](f func(context.Context, *I) (*O, error)) func(context.Context, *I) (*O, error) {
+	return func(ctx context.Context, in *I) (*O, error) {
+		out, err := f(ctx, in)
+		return out, problemOf(err, untold)
 	}
 }

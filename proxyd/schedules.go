@@ -76,7 +76,7 @@ func (p *Proxy) routeSchedules(a huma.API) {
 		Summary: "List schedules and delayed messages",
 		Description: "Oldest first. An answer ends at the limit, but also when it becomes large or took long; next then says " +
 			"where to go on.",
-	}, answer(p.listSchedules))
+	}, look(p.listSchedules))
 	huma.Register(a, huma.Operation{
 		OperationID: "add-schedule", Method: http.MethodPost, Path: "/v1/schedules", Tags: []string{"schedules"},
 		Summary: "Send a message later, once or again and again", DefaultStatus: http.StatusCreated,

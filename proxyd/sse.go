@@ -154,7 +154,7 @@ func streamOperation[I any](a huma.API, all *streams, op huma.Operation, data ma
 		send, err := open(ctx, in)
 		if err != nil {
 			all.open.Add(-1)
-			return nil, problemOf(err)
+			return nil, problemOf(err, untold)
 		}
 		return &huma.StreamResponse{Body: func(hc huma.Context) {
 			defer all.open.Add(-1)

@@ -36,7 +36,7 @@ type traceFilter struct {
 // list puts the last traces together, the newest first.
 func (s *traceStore) list(ctx context.Context, f traceFilter) (api.TraceList, error) {
 	list := api.TraceList{Traces: []api.TraceHead{}}
-	spans := make(map[string][]api.Span)
+	spans, last := make(map[string][]api.Span), make(map[string]time.Time)
 	err := s.use(ctx, func(ctx context.Context, stream jetstream.Stream) error {
 		state := stream.CachedInfo().State
 		from := state.FirstSeq
@@ -48,14 +48,14 @@ func (s *traceStore) list(ctx context.Context, f traceFilter) (api.TraceList, er
 			if from > state.FirstSeq && list.LookedSince.IsZero() {
 				list.LookedSince = at.UTC()
 			}
-			spans[id] = append(spans[id], span)
+			spans[id], last[id] = append(spans[id], span), at
 		})
 	})
 	if err != nil {
 		return list, err
 	}
 	for id, all := range spans {
-		if head := api.NewTraceHead(id, all); f.takes(head, all) {
+		if head := api.NewTraceHead(id, all, time.Since(last[id])); f.takes(head, all) {
 			list.Traces = append(list.Traces, head)
 		}
 	}
@@ -76,9 +76,10 @@ func (f traceFilter) takes(t api.TraceHead, spans []api.Span) bool {
 // get puts one trace together.
 func (s *traceStore) get(ctx context.Context, id string) (api.Trace, error) {
 	var spans []api.Span
+	var last time.Time
 	err := s.use(ctx, func(ctx context.Context, stream jetstream.Stream) error {
 		cfg := jetstream.ConsumerConfig{FilterSubject: report.TraceSubject(s.store.prefix, id)}
-		return s.read(ctx, stream, cfg, func(_ string, span api.Span, _ time.Time) { spans = append(spans, span) })
+		return s.read(ctx, stream, cfg, func(_ string, span api.Span, at time.Time) { spans, last = append(spans, span), at })
 	})
 	if err != nil {
 		return api.Trace{}, err
@@ -86,7 +87,7 @@ func (s *traceStore) get(ctx context.Context, id string) (api.Trace, error) {
 	if len(spans) == 0 {
 		return api.Trace{}, problem(http.StatusNotFound, "there is no trace %s (any more); `damrey trace ls` shows those that are there", id)
 	}
-	return api.NewTrace(id, spans), nil
+	return api.NewTrace(id, spans, time.Since(last)), nil
 }
 
 // use calls f with the stream. Where there is none there are no traces, and it is made again.

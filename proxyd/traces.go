@@ -60,9 +60,9 @@ func (p *Proxy) routeTraces(a huma.API) {
 		Summary: "List the last traces: those asked for, sampled, failed or slow",
 		Description: "The newest first. Only the last 20,000 spans are looked through; looked_since says how far that goes back, " +
 			"and is left out when that is all there is.",
-	}, answer(p.listTraces))
+	}, look(p.listTraces))
 	huma.Register(a, huma.Operation{
 		OperationID: "get-trace", Method: http.MethodGet, Path: "/v1/traces/{id}", Tags: []string{"traces"},
 		Summary: "Get a trace with its spans",
-	}, answer(p.getTrace))
+	}, look(p.getTrace))
 }

@@ -3,6 +3,7 @@ package proxyd_test
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -90,6 +91,54 @@ func TestTraces_AreKeptAndListed(t *testing.T) {
 	if err == nil && (trace.Path[0].Own <= 0 || trace.Path[0].Own >= trace.Path[0].Duration || trace.Slowest == "") {
 		t.Errorf("%+v", trace)
 	}
+}
+
+// A handler tells at its end: as long as spans come and that is missing, the trace is running.
+func TestTraces_RunUntilTheirHandlersTell(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, proxyd.Config{})
+	client, err := api.New(r.proxy.URL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	const id = "0af7651916cd43dd8448eb211c80319c"
+	tell := func(own, kind string) {
+		data, err := report.FormatSpan(api.Span{
+			ID: own, Parent: "left", Kind: kind, From: "entry", Type: "add", To: "add", Begin: time.Now(), Duration: 1, Outcome: report.OK, Kept: report.Sampled,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		publish(t, r.nc, report.TraceSubject("damrey", id), string(data))
+	}
+	state := func() (head api.TraceHead, whole api.Trace) {
+		list, err := client.Traces(t.Context(), api.TraceFilter{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(list.Traces) == 0 {
+			return head, whole
+		}
+		if whole, err = client.Trace(t.Context(), id); err != nil {
+			t.Fatal(err)
+		}
+		return list.Traces[0], whole
+	}
+	n := 0
+	eventually(t, "it is running", func() bool {
+		n++
+		tell(fmt.Sprintf("wait%d", n), report.KindWait)
+		head, whole := state()
+		return head.Running && whole.Running && whole.Slowest == "" && len(whole.Unfinished) == 1
+	})
+	for i := range n {
+		tell(fmt.Sprintf("handle%d", i), report.KindHandle)
+	}
+	eventually(t, "it is over", func() bool {
+		head, whole := state()
+		return head.Spans == 2*n && !head.Running && !whole.Running && whole.Slowest != "" && len(whole.Unfinished) == 0
+	})
 }
 
 func TestTraces_BadInput(t *testing.T) {

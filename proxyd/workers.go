@@ -187,11 +187,11 @@ func (p *Proxy) routeWorkers(a huma.API) {
 		OperationID: "list-workers", Method: http.MethodGet, Path: "/v1/workers", Tags: []string{"workers"},
 		Summary:     "List the routing table",
 		Description: "All registrations with their revisions. A list that would not be complete is refused with 503.",
-	}, answer(p.listWorkers))
+	}, look(p.listWorkers))
 	huma.Register(a, huma.Operation{
 		OperationID: "get-worker", Method: http.MethodGet, Path: "/v1/workers/{name}", Tags: []string{"workers"},
 		Summary: "Get a registration",
-	}, answer(p.getWorker))
+	}, look(p.getWorker))
 	put := documentOperation(huma.Operation{
 		OperationID: "put-worker", Method: http.MethodPut, Path: "/v1/workers/{name}", Tags: []string{"workers"},
 		Summary: "Register a worker or replace its registration",

@@ -103,7 +103,7 @@ func (f *agentFlags) complete() error {
 
 // runAgent takes the agent's place in the fabric first: without it there is no broker to link to.
 func (a *app) runAgent(ctx context.Context, f *agentFlags) (err error) {
-	ctx, release := a.untilSignal(ctx, func() {})
+	ctx, release := a.untilStopped(ctx, func() {})
 	defer release()
 	cfg := agentd.Config{Name: f.name, Proxy: f.proxy, Dir: f.data, Rc: f.rc, Sampling: f.otlp.share, ReplyPrefixes: f.replies, Log: a.log}
 	member, err := agentd.Join(ctx, cfg)

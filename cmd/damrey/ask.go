@@ -68,9 +68,16 @@ func fromTypeArgs(_ *cobra.Command, args []string) error {
 // storeTime is how long the library and the bridge go on trying to store a message.
 const storeTime = 15 * time.Second
 
-// lateAnswer is how much longer than its time the answer is waited for, so that who knows where the time was lost can
-// still say so.
-const lateAnswer = 250 * time.Millisecond
+const (
+	// lookBefore is how long before the time is up, at most, it is asked where the message is.
+	lookBefore = 250 * time.Millisecond
+	// lateAnswer is how much longer than its time the answer is waited for as long as nobody has said where the message is:
+	// an ERROR or TIMEOUT that is on its way says that too, and how it came. Once it is known the time is what was asked for.
+	// Nobody says it of a send, and where the bridge is cut off or too busy.
+	lateAnswer = 250 * time.Millisecond
+	// lookAgain is the time between two looks whether it is known.
+	lookAgain = 10 * time.Millisecond
+)
 
 // conversation is a connection that asks and hears the answer.
 type conversation struct {
@@ -131,13 +138,16 @@ func (c *conversation) await(ctx context.Context, asked, from, typ string) (repl
 	began, timeout := time.Now(), cmp.Or(c.f.wait, c.f.timeout)
 	ctx, cancel := context.WithTimeout(ctx, timeout+lateAnswer)
 	defer cancel()
-	lookAt := began.Add(timeout - min(timeout/4, lateAnswer))
+	until := began.Add(timeout - min(timeout/4, lookBefore))
 	where := whereabouts{conversation: c, reply: asked}
 	for {
-		m, err := c.next(ctx, lookAt, where.asked())
+		m, err := c.next(ctx, until)
 		switch {
 		case errors.Is(err, context.DeadlineExceeded) && !where.asked() && ctx.Err() == nil:
 			where.ask(began)
+			until = began.Add(timeout)
+		case errors.Is(err, context.DeadlineExceeded) && !where.answered() && ctx.Err() == nil:
+			until = time.Now().Add(lookAgain)
 		case errors.Is(err, nats.ErrNoResponders) || err == nil && len(m.Data) == 0 && m.Header.Get("Status") == "503":
 			return reply{}, fmt.Errorf("nobody routes for the NATS server %s: there is no agent or proxy of the fabric %q; "+
 				"start `damrey agent` or `damrey proxy`, or name another server with --nats", c.nc.ConnectedUrlRedacted(), c.f.prefix)
@@ -171,13 +181,10 @@ func (c *conversation) isAck(m *nats.Msg) bool {
 	return ok
 }
 
-// next is what comes next, until it is time to look where the message is.
-func (c *conversation) next(ctx context.Context, lookAt time.Time, looked bool) (*nats.Msg, error) {
-	if !looked {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithDeadline(ctx, lookAt)
-		defer cancel()
-	}
+// next is what comes next, until then.
+func (c *conversation) next(ctx context.Context, until time.Time) (*nats.Msg, error) {
+	ctx, cancel := context.WithDeadline(ctx, until)
+	defer cancel()
 	return c.answers.NextMsgWithContext(ctx)
 }
 
@@ -190,6 +197,15 @@ type whereabouts struct {
 }
 
 func (w *whereabouts) asked() bool { return w.after > 0 }
+
+// answered: somebody has said something.
+func (w *whereabouts) answered() bool {
+	if w.answers == nil {
+		return false
+	}
+	n, _, err := w.answers.Pending()
+	return err == nil && n > 0
+}
 
 // ask is answered by whoever has the message or passed it on. What does not leave is not answered, and the TIMEOUT then says
 // less.

@@ -102,7 +102,7 @@ func (a *app) backup(ctx context.Context, js jetstream.JetStream, prefix, path s
 		err = writeWhole(path, write)
 	}
 	if err != nil {
-		return fmt.Errorf("backup: %w", err)
+		return fmt.Errorf("backup: %w", unanswered(js, err))
 	}
 	if path == "-" {
 		return printStreams(a.stderr, m.Streams)
@@ -117,10 +117,23 @@ func heldStreams(ctx context.Context, js jetstream.JetStream, prefix string) ([]
 			js.Conn().ConnectedUrlRedacted(), err)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("list the streams: %w", err)
+		return nil, fmt.Errorf("list the streams: %w", unanswered(js, err))
 	}
 	return held, nil
 }
+
+// unanswered says of a cluster that did not answer as long as it was asked what that means, and what to do.
+func unanswered(js jetstream.JetStream, err error) error {
+	refusal, refused := errors.AsType[*jetstream.APIError](err)
+	if refused && refusal.ErrorCode == notNow || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, nats.ErrTimeout) {
+		return fmt.Errorf("no answer of the cluster that %s is of: it elects a leader, or has no majority; start those of its servers that are away, "+
+			"and repeat this: %w", js.Conn().ConnectedUrlRedacted(), err)
+	}
+	return err
+}
+
+// notNow is JetStream's code of what may be answered later.
+const notNow = 10008
 
 // writeWhole makes or replaces a file only when all of it is on the disk. What was begun is removed.
 func writeWhole(path string, write func(io.Writer) error) error {

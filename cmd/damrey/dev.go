@@ -48,7 +48,7 @@ func (a *app) runDev(ctx context.Context, f *fabricFlags, demo demoFlags) error 
 	if err := f.alarms.fill(a, &cfg.Proxy); err != nil {
 		return err
 	}
-	ctx, release := a.untilSignal(ctx, func() {})
+	ctx, release := a.untilStopped(ctx, func() {})
 	defer release()
 	g := newGroup(ctx)
 	running, err := startFabric(ctx, g, cfg)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -63,7 +64,7 @@ func (f *eventsFlags) check() error {
 	}
 	for _, kind := range f.kinds {
 		if !slices.ContainsFunc(api.EventKinds, func(k api.EventKind) bool { return isOfKind(k, kind) }) {
-			return usageError("--kind %q is none of the kinds that the help lists", kind)
+			return usageError("--kind %q is no kind of event; there are %s; instance stands for all that begin so", oneLine(kind, 64), strings.Join(api.EventKindNames(), ", "))
 		}
 	}
 	return nil
@@ -122,12 +123,9 @@ func (a *app) printEvent(out *output, e api.Event) error {
 	if !out.forPeople() {
 		return a.printDocument(out, e)
 	}
-	where := e.Route
-	if where == "" {
-		where = e.Worker
-		if e.Instance != "" {
-			where += " " + e.Instance
-		}
+	where := cmp.Or(e.Route, e.Worker, e.About)
+	if e.Route == "" && e.Instance != "" {
+		where += " " + e.Instance
 	}
 	_, err := fmt.Fprintf(a.stdout, "%s  %-16s  %s  %s\n", e.At.Local().Format(time.DateTime), oneLine(string(e.Kind), 32), orDash(oneLine(where, 200)), oneLine(e.Text, 500))
 	return err

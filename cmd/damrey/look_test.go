@@ -23,7 +23,7 @@ func seen() (api.Network, api.InstanceList) {
 		Nodes: []api.Node{
 			{Name: "bank", Registered: true, Health: api.HealthFailing, Why: "no instance is there", Alarms: 1},
 			{Name: "ghost", Health: api.HealthOK, Ready: 1, Instances: 1, Rate: 1},
-			{Name: "order", Registered: true, Health: api.HealthOK, Ready: 2, Instances: 3, InFlight: 7, Rate: 12.5, Errors: 0.01},
+			{Name: "order", Registered: true, Health: api.HealthOK, Ready: 2, Instances: 3, InFlight: 7, Rate: 12.5, Errors: 0.01, P99: 23},
 			{Name: "shop", Registered: true, Health: api.HealthDegraded, Paused: true, Rate: 3},
 		},
 		Edges: []api.Edge{
@@ -200,7 +200,7 @@ func TestEvents_WrongPlaces(t *testing.T) {
 	}{
 		{[]string{"--proxy", old.URL}, exitFailed, "keeps no view"},
 		{[]string{"--proxy", "127.0.0.1:1"}, exitFailed, "cannot reach the proxy"},
-		{[]string{"--kind", "nonsense"}, exitUsage, `"nonsense"`},
+		{[]string{"--kind", "nonsense"}, exitUsage, `"nonsense" is no kind of event; there are instance.joined, `},
 		{[]string{"--count", "-1"}, exitUsage, "--count -1"},
 	} {
 		if _, stderr, code := runEventsVerb(t, c.args...); code != c.code || !strings.Contains(stderr, c.says) {

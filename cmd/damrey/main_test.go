@@ -34,6 +34,9 @@ func lines() {
 			os.Exit(7)
 		case strings.Contains(text, `"hang"`):
 			time.Sleep(time.Hour)
+		case strings.Contains(text, `"slowly"`):
+			time.Sleep(3 * quiet)
+			fmt.Println(`["RESPONSE",""]`)
 		case strings.Contains(text, `"nothing"`):
 			fmt.Println()
 		case strings.Contains(text, `"fail"`):

@@ -109,7 +109,7 @@ func (a *app) runProxy(ctx context.Context, f *proxyFlags) error {
 		cfg.Broker.User, cfg.Broker.Password = f.external.config.User, f.external.config.Password
 	}
 	f.cluster.fill(&cfg, f.advertise)
-	ctx, release := a.untilSignal(ctx, func() {})
+	ctx, release := a.untilStopped(ctx, func() {})
 	defer release()
 	g := newGroup(ctx)
 	running, err := startFabric(ctx, g, cfg)

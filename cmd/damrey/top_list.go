@@ -26,7 +26,7 @@ type topList struct {
 var topLists = map[string]topList{
 	"workers": {
 		what: "workers", words: 2, ask: askWorkers,
-		columns: []string{"WORKER", "HEALTH", "READY", "RATE", "ERRORS", "INFLIGHT", "QUEUED", "ALARMS"},
+		columns: []string{"WORKER", "HEALTH", "READY", "RATE", "ERRORS", "P99", "INFLIGHT", "QUEUED", "ALARMS"},
 	},
 	"routes": {
 		what: "routes", words: 5, ask: askRoutes,
@@ -151,9 +151,9 @@ func askWorkers(ctx context.Context, client *api.Client) (*topShot, error) {
 			name += " (not registered)"
 		}
 		s.rows = append(s.rows, topRow{
-			cells: []string{name, healthText(w.Health, w.Why, w.Paused), fmt.Sprintf("%d/%d", w.Ready, w.Instances), picture.Rate(w.Rate), picture.Share(w.Errors),
+			cells: []string{name, healthText(w.Health, w.Why, w.Paused), fmt.Sprintf("%d/%d", w.Ready, w.Instances), picture.Rate(w.Rate), picture.Share(w.Errors), picture.Millis(w.P99),
 				picture.Count(uint64(max(0, w.InFlight))), picture.Count(uint64(max(0, w.Queued))), picture.Count(uint64(max(0, w.Alarms)))},
-			values: []float64{0, 0, float64(w.Ready), w.Rate, w.Errors, float64(w.InFlight), float64(w.Queued), float64(w.Alarms)},
+			values: []float64{0, 0, float64(w.Ready), w.Rate, w.Errors, w.P99, float64(w.InFlight), float64(w.Queued), float64(w.Alarms)},
 			health: w.Health,
 		})
 	}

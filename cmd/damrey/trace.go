@@ -6,10 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/micro"
 	"github.com/rs/zerolog"
 	"github.com/spf13/cobra"
 
@@ -29,6 +31,10 @@ they end, then all of them with the one that took longest, the answer, and the t
   wait     in the queue of an instance, or stored at the broker
   handle   in the handler
   forward  until the handler's output had left for the next worker
+
+It goes on until each message of it was handled, also those that are sent beside the answer, for --timeout at most; a
+message that is stored for a worker without instances is not waited for. What is unfinished then it says, and names no
+slowest part: ` + "`damrey trace show`" + ` has the rest later.
 
 OWN is what of a span's time none below it explains: its own work, or the way. Times of different machines are by their
 own clocks. It ends as ` + "`damrey request`" + ` does; a worker called ls or show needs -- before its name.`
@@ -80,7 +86,7 @@ func (a *app) runTrace(ctx context.Context, f *askFlags, args []string, send boo
 		header.Set(damrey.HeaderSend, damrey.SendConfirm)
 		what = "message"
 	}
-	t.begin = time.Now()
+	t.send, t.timeout, t.begin = send, f.timeout, time.Now()
 	r, err := c.ask(ctx, args, header)
 	if err != nil {
 		return err
@@ -91,6 +97,9 @@ func (a *app) runTrace(ctx context.Context, f *askFlags, args []string, send boo
 	}
 	if err := a.printTrace(trace); err != nil {
 		return err
+	}
+	for _, text := range t.away {
+		fmt.Fprintln(a.stdout, text)
 	}
 	if !send && r.err("") == nil {
 		fmt.Fprintf(a.stdout, "answer: %s\n", messageText(r.msg))
@@ -104,14 +113,18 @@ type tracing struct {
 	prefix    string
 	from, typ string
 	id, span  string
+	send      bool // no answer was asked for
+	timeout   time.Duration
 	begin     time.Time
 	came      chan api.Span
 	seen      func(api.Span) // not nil: called with each as it comes
 	all       []api.Span
+	away      []string // why it is not waited for what is unfinished
 	sub       *nats.Subscription
 }
 
-// quiet is how long nothing may come until a trace counts as whole, and whole the longest that is waited.
+// quiet is how long nothing may come until a trace counts as whole in which no message is unfinished, and whole how long
+// that is waited for at least.
 const (
 	quiet = 300 * time.Millisecond
 	whole = 2 * time.Second
@@ -165,7 +178,7 @@ func (t *tracing) listen() error {
 // finish tells of the message itself, waits for what still comes, and puts the trace together.
 func (t *tracing) finish(r reply) api.Trace {
 	took := time.Since(t.begin)
-	end := time.NewTimer(whole)
+	end := time.NewTimer(max(whole, t.timeout-took))
 	defer end.Stop()
 	for waiting := true; waiting; {
 		still := time.NewTimer(quiet)
@@ -173,7 +186,7 @@ func (t *tracing) finish(r reply) api.Trace {
 		case s := <-t.came:
 			t.all = append(t.all, s)
 		case <-still.C:
-			waiting = false
+			waiting = t.mayGoOn(append(slices.Clone(t.all), t.own(r, took)))
 		case <-end.C:
 			waiting = false
 		}
@@ -183,15 +196,46 @@ func (t *tracing) finish(r reply) api.Trace {
 	own := t.own(r, took)
 	t.all = append(t.all, own)
 	t.publish(own)
-	return api.NewTrace(t.id, t.all)
+	return api.NewTrace(t.id, t.all, 0)
 }
 
-// own is the span of the message that this program sent. Who sends through the bridge does not know where to.
+// mayGoOn says whether more is worth waiting for.
+func (t *tracing) mayGoOn(spans []api.Span) bool {
+	open := api.Unfinished(spans)
+	return len(open) > 0 && time.Since(t.begin) < t.timeout && !t.allAway(open)
+}
+
+// allAway says that nobody is there who could go on with it: each is stored, and its worker has no instance. It notes that.
+func (t *tracing) allAway(open []api.Span) bool {
+	t.away = nil
+	for _, s := range open {
+		if !s.Stored || t.hasInstance(s.To) {
+			t.away = nil
+			return false
+		}
+		t.away = append(t.away, fmt.Sprintf("%s: it is stored, and handled once an instance of %s is there; `damrey worker get %[2]s` and `nats micro ls` show more",
+			oneLine(s.Route(), 200), oneLine(s.To, 64)))
+	}
+	return true
+}
+
+// hasInstance asks as `nats micro ping` does. Who does not answer in time takes no message in that time either.
+func (t *tracing) hasInstance(worker string) bool {
+	_, err := t.nc.Request(micro.APIPrefix+"."+micro.PingVerb.String()+"."+worker, nil, quiet)
+	return err == nil
+}
+
+// own is the span of the message that this program sent. Who sends through the bridge does not know where to. Of a TIMEOUT
+// it is as long as the answer had: how long this program looked out for it says nothing of the message.
 func (t *tracing) own(r reply, took time.Duration) api.Span {
+	if r.msg.Tag() == damrey.TIMEOUT {
+		took = min(took, r.spent)
+	}
 	s := api.Span{
 		ID: t.span, Kind: report.KindSend, From: t.from, Type: t.typ, Worker: t.from, Instance: "damrey trace",
 		Begin: t.begin.UTC(), Duration: float64(took) / float64(time.Millisecond), Outcome: outcomeOf(r), Kept: report.Asked,
 	}
+	s.Answered = !t.send && s.Outcome == report.OK
 	if err := r.err("message"); err != nil {
 		s.Error = err.Error()
 	}

@@ -22,7 +22,8 @@ func newTraceListCommand(a *app) *cobra.Command {
 		Aliases: []string{"list"},
 		Short:   "List the last traces, the newest first",
 		Long: `List the last traces, the newest first. KEPT says why one is there: it was asked for with damrey trace,
-sampled, or it failed or was slow: of those without a trace only the requester and the hops that failed or were slow are there.`,
+sampled, or it failed or was slow: of those without a trace only the requester and the hops that failed or were slow are there.
+OUTCOME is running as long as spans come and no handler has told yet of a message of it; --outcome goes by how it looks until now.`,
 		Args: exactly(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if filter.Limit < 1 || filter.Limit > 1000 {
@@ -69,7 +70,7 @@ func (a *app) printTraces(list api.TraceList) error {
 		{Name: "SPANS", Align: text.AlignRight, AlignHeader: text.AlignRight},
 	})
 	for _, h := range list.Traces {
-		t.AppendRow(table.Row{h.ID, h.Begin.Local().Format(time.DateTime), oneLine(routeText(h.Route), 200), h.Outcome, shortMS(h.Duration), h.Spans, h.Kept})
+		t.AppendRow(table.Row{h.ID, h.Begin.Local().Format(time.DateTime), oneLine(routeText(h.Route), 200), stateText(h), shortMS(h.Duration), h.Spans, h.Kept})
 	}
 	return printTable(a.stdout, t)
 }

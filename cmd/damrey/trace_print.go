@@ -16,9 +16,9 @@ import (
 // barWidth is how many characters stand for the whole time of a trace.
 const barWidth = 32
 
-// printTrace draws a trace as a waterfall, and marks the span with the largest own share.
+// printTrace draws a trace as a waterfall, marks the span to look at first, and says what is not over yet.
 func (a *app) printTrace(t api.Trace) error {
-	fmt.Fprintf(a.stdout, "\ntrace %s  %s  %s  %s\n", t.ID, oneLine(routeText(t.Route), 200), t.Outcome, t.Begin.Local().Format("2006-01-02 15:04:05.000"))
+	fmt.Fprintf(a.stdout, "\ntrace %s  %s  %s  %s\n", t.ID, oneLine(routeText(t.Route), 200), stateText(t.TraceHead), t.Begin.Local().Format("2006-01-02 15:04:05.000"))
 	depths := t.Depths()
 	w := newTable("SPAN", "INSTANCE", "BEGIN", "TIME", "OWN", "")
 	var right []table.ColumnConfig
@@ -43,7 +43,7 @@ func (a *app) printTrace(t api.Trace) error {
 	if err := printTable(a.stdout, w); err != nil {
 		return err
 	}
-	_, err := fmt.Fprintf(a.stdout, "total: %s%s\n%s", shortMS(t.Duration), slowText(t), partText(t))
+	_, err := fmt.Fprintf(a.stdout, "total: %s%s\n%s%s", shortMS(t.Duration), slowText(t), partText(t), unfinishedText(t))
 	return err
 }
 
@@ -53,6 +53,33 @@ func partText(t api.Trace) string {
 		return ""
 	}
 	return "not traced from its beginning: hops that neither failed nor were slow are missing, and their time is the send's\n"
+}
+
+// unfinishedText says which messages no handler has told of.
+func unfinishedText(t api.Trace) string {
+	if len(t.Unfinished) == 0 {
+		return ""
+	}
+	routes := make([]string, len(t.Unfinished))
+	for i, route := range t.Unfinished {
+		routes[i] = oneLine(routeText(route), 200)
+	}
+	text := "unfinished: " + strings.Join(routes, ", ")
+	if t.Running {
+		return text + "; `damrey trace show " + t.ID + "` later\n"
+	}
+	return text + "; no handler told of it: it waits, or is of a program without the library\n"
+}
+
+// stateText is how a trace ended, or that it has not.
+func stateText(t api.TraceHead) string {
+	switch {
+	case !t.Running:
+		return t.Outcome
+	case t.Outcome == report.OK:
+		return "running"
+	}
+	return t.Outcome + ", running"
 }
 
 // outcomeText says once how a span ended: its error may begin with the tag of the answer.

@@ -66,7 +66,7 @@ func TestTrace_PrintsTheSlowestThatTheProxyFound(t *testing.T) {
 		span("h", "s", "handle", "add", 10*ms, 100*ms),
 		span("left", "h", "send", "plain", 20*ms, 60*ms),
 		span("right", "h", "send", "other", 20*ms, 60*ms),
-	}))
+	}, time.Hour))
 	if err != nil {
 		t.Fatal(err)
 	}

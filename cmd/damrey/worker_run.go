@@ -117,7 +117,7 @@ func (a *app) runWorker(ctx context.Context, f *workerRunFlags, name string, arg
 	if err != nil {
 		return err
 	}
-	ctx, release := a.untilSignal(ctx, pool.Kill)
+	ctx, release := a.untilStopped(ctx, pool.Kill)
 	defer release()
 	g := newGroup(ctx)
 	spans, err := f.otlp.from(a).start(g, name, a.log)

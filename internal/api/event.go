@@ -13,7 +13,9 @@ type Event struct {
 	Worker   string `json:"worker,omitempty" doc:"Of which worker"`
 	Instance string `json:"instance,omitempty" doc:"Of which instance"`
 	Route    string `json:"route,omitempty" doc:"Of which route, from→type→to"`
-	Text     string `json:"text" doc:"What happened, in words"`
+	// About is what else an alarm is about.
+	About string `json:"about,omitempty" doc:"Of an alarm about neither worker nor route: of which agent, server, disk or the like"`
+	Text  string `json:"text" doc:"What happened, in words"`
 }
 
 // EventKind is what an event is of.

@@ -20,6 +20,7 @@ type TraceHead struct {
 	Duration float64   `json:"duration_ms" doc:"How long it took, in milliseconds"`
 	Route    string    `json:"route" doc:"The first route, from→type→to"`
 	Outcome  string    `json:"outcome" enum:"ok,error,timeout,stop" doc:"How it ended"`
+	Running  bool      `json:"running,omitempty" doc:"Whether its last span came within the last seconds, and no handler has told yet of one of its messages: outcome, duration and spans are those of until now"`
 	Spans    int       `json:"spans" doc:"How many spans it has"`
 	// Kept is why it was kept.
 	Kept string `json:"kept" enum:"asked,sampled,failed,slow" doc:"Why it was kept"`
@@ -30,7 +31,9 @@ type Trace struct {
 	TraceHead
 	Path []PathSpan `json:"path" nullable:"false" doc:"Its spans, each behind its parent, those of one parent by their begin"`
 	// Slowest is the span to look at first.
-	Slowest string `json:"slowest,omitempty" doc:"Id of the span with the largest own time, the first of several; left out when none took any"`
+	Slowest string `json:"slowest,omitempty" doc:"Id of the span with the largest own time, the first of several; of a TIMEOUT, of the one in which the time ran out. Left out when none took any, and while the trace is running"`
+	// Unfinished is where to look for what is missing.
+	Unfinished []string `json:"unfinished,omitempty" doc:"Routes, from→type→to, of messages of which no handler has told yet; programs without the library never do"`
 }
 
 // PathSpan is a span among the others of its trace.

@@ -8,27 +8,65 @@ import (
 	"github.com/damrey/damrey/internal/report"
 )
 
-// NewTrace puts the spans of one trace together, of which there is at least one. What came twice is in it once.
-func NewTrace(id string, spans []Span) Trace {
-	path, head := arrange(id, spans)
+// NewTrace puts the spans of one trace together, of which there is at least one. What came twice is in it once. quiet is how
+// long ago the last one came.
+func NewTrace(id string, spans []Span, quiet time.Duration) Trace {
+	path, head := arrange(id, spans, quiet)
 	t := Trace{TraceHead: head, Path: withOwn(depthFirst(path))}
-	most := 0.0
-	for _, s := range t.Path {
-		if s.Own > most {
-			t.Slowest, most = s.ID, s.Own
+	for _, s := range Unfinished(path) {
+		if route := s.Route(); !slices.Contains(t.Unfinished, route) {
+			t.Unfinished = append(t.Unfinished, route)
 		}
+	}
+	if !t.Running {
+		t.Slowest = slowest(t.Path)
 	}
 	return t
 }
 
 // NewTraceHead is NewTrace without the spans, which takes less.
-func NewTraceHead(id string, spans []Span) TraceHead {
-	_, head := arrange(id, spans)
+func NewTraceHead(id string, spans []Span, quiet time.Duration) TraceHead {
+	_, head := arrange(id, spans, quiet)
 	return head
 }
 
+// slowest is the id of the span to look at first.
+func slowest(path []PathSpan) (id string) {
+	if late, ok := ranOut(path); ok {
+		return late
+	}
+	most := 0.0
+	for _, s := range path {
+		if s.Own > most {
+			id, most = s.ID, s.Own
+		}
+	}
+	return id
+}
+
+// ranOut is the part of a TIMEOUT's own line in which its time ran out, as the error says it. Own times would not do: a
+// root whose message got somewhere late has most of them, and what is handled beside the line may take longer. There is
+// none when that hop told of nothing: clocks, and the budget that each hop reckons with, differ by less than a tenth of it.
+func ranOut(path []PathSpan) (id string, ok bool) {
+	spans, there := make([]Span, len(path)), make(map[string]bool, len(path))
+	for i, s := range path {
+		spans[i], there[s.ID] = s.Span, true
+	}
+	root := rootOf(spans, there)
+	if root.Kind != report.KindSend || root.Outcome != report.Timeout {
+		return "", false
+	}
+	at := root.End().Add(-root.End().Sub(root.Begin) / 10)
+	for _, s := range descendants(root.ID, linesOf(spans)) {
+		if (s.Kind == report.KindWait || s.Kind == report.KindHandle) && s.Begin.Before(root.End()) && !s.End().Before(at) {
+			id, ok, at = s.ID, true, s.End()
+		}
+	}
+	return id, ok
+}
+
 // arrange sorts the spans by their begin, and sums them up.
-func arrange(id string, spans []Span) ([]Span, TraceHead) {
+func arrange(id string, spans []Span, quiet time.Duration) ([]Span, TraceHead) {
 	path := slices.Clone(spans)
 	slices.SortStableFunc(path, byBegin)
 	seen := make(map[string]bool, len(path))
@@ -48,6 +86,7 @@ func arrange(id string, spans []Span) ([]Span, TraceHead) {
 	return path, TraceHead{
 		ID: id, Begin: begin, Duration: milliseconds(end.Sub(begin)),
 		Route: routeOf(root, path), Outcome: outcomeOf(root, path), Spans: len(path), Kept: keptOf(path),
+		Running: quiet < runningFor && len(Unfinished(path)) > 0,
 	}
 }
 

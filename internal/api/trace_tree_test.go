@@ -31,7 +31,7 @@ func slowLine() []Span {
 
 func TestNewTrace_FindsTheSlowPart(t *testing.T) {
 	t.Parallel()
-	trace := NewTrace("x", slowLine())
+	trace := NewTrace("x", slowLine(), time.Hour)
 	if trace.Spans != 6 || trace.Duration != 100 || trace.Route != "a→t→b" || trace.Outcome != "ok" {
 		t.Errorf("%+v", trace.TraceHead)
 	}
@@ -64,7 +64,7 @@ func TestNewTrace_OwnTimeOfParallelRequests(t *testing.T) {
 		part("left", "h", "send", 1, 10, 60),
 		part("right", "h", "send", 1, 10, 60),
 		part("right.h", "right", "handle", 1, 20, 45),
-	})
+	}, time.Hour)
 	var own []float64
 	for _, s := range trace.Path {
 		own = append(own, math.Round(s.Own))
@@ -93,7 +93,7 @@ func TestNewTrace_Outcome(t *testing.T) {
 	} {
 		spans := slowLine()
 		c.change(spans)
-		trace := NewTrace("x", spans)
+		trace := NewTrace("x", spans, time.Hour)
 		if trace.Outcome != c.want {
 			t.Errorf("%s: %s, not %s", name, trace.Outcome, c.want)
 		}
@@ -116,7 +116,7 @@ func TestNewTrace_KeepsBranchesTogether(t *testing.T) {
 		part("lost.f", "lost", "forward", 4, 16, 1),
 		part("round", "round.f", "handle", 5, 50, 1),
 		part("round.f", "round", "forward", 5, 51, 1),
-	})
+	}, time.Hour)
 	var got []string
 	for _, s := range trace.Path {
 		got = append(got, s.ID)
@@ -124,5 +124,24 @@ func TestNewTrace_KeepsBranchesTogether(t *testing.T) {
 	want := []string{"s", "left", "left.w", "left.h", "left.f", "right", "right.h", "lost", "lost.f", "round", "round.f"}
 	if !slices.Equal(got, want) {
 		t.Errorf("%v, not %v", got, want)
+	}
+}
+
+// The picture of a TIMEOUT names the hop that its error names.
+func TestNewTrace_SlowestOfATimeoutIsWhereTheTimeRanOut(t *testing.T) {
+	t.Parallel()
+	late := part("s", "", "send", 0, 0, 150)
+	late.Outcome = "timeout"
+	line := []Span{
+		late, part("h1", "s", "handle", 0, 90, 2), part("f", "h1", "forward", 1, 91, 1), part("h2", "f", "handle", 1, 95, 54),
+		part("beside", "h1", "send", 1, 91, 1), part("beside.h", "beside", "handle", 1, 92, 300),
+		part("f2", "h2", "forward", 2, 148, 1), part("too late", "f2", "handle", 2, 151, 200),
+	}
+	if got := NewTrace("x", line, time.Hour).Slowest; got != "h2" {
+		t.Errorf("the slowest is %q", got)
+	}
+	lost := append(slices.Clone(line[:3]), part("h2", "f", "handle", 1, 95, 3)) // and then it got nowhere
+	if got := NewTrace("x", lost, time.Hour).Slowest; got != "s" {
+		t.Errorf("the slowest of one that got lost is %q", got)
 	}
 }

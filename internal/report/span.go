@@ -24,7 +24,10 @@ type Span struct {
 	Outcome  string    `json:"outcome" doc:"ok, or what went wrong" example:"ok"`
 	Error    string    `json:"error,omitempty" doc:"Text of the failure"`
 	Kept     string    `json:"kept" enum:"asked,sampled,failed,slow" doc:"Why it was kept"`
-	Links    []string  `json:"links,omitempty" doc:"Spans that it is not part of and has to do with; of another trace with its id and a dash before"`
+	// Stored and Answered tell of a message that left what becomes of it.
+	Stored   bool     `json:"stored,omitempty" doc:"Of a send or forward along a durable route: it waits at the broker until an instance takes it"`
+	Answered bool     `json:"answered,omitempty" doc:"Of a send: it was a request, and its answer came"`
+	Links    []string `json:"links,omitempty" doc:"Spans that it is not part of and has to do with; of another trace with its id and a dash before"`
 }
 
 // Why spans are kept. Asked and Sampled travel with the message, in the member StateKey of its tracestate.

@@ -12,9 +12,10 @@ const Version = 1
 
 // What may be wrong with a file.
 var (
-	ErrDamaged = errors.New("the backup is damaged") // truncated, or not what was written
-	ErrVersion = errors.New("the backup is of another version")
-	ErrPrefix  = errors.New("the backup is of another fabric")
+	ErrDamaged  = errors.New("the backup is damaged")                       // truncated, or not what was written
+	ErrNoBackup = errors.New("this is no file that `damrey backup` writes") // its beginning says so already
+	ErrVersion  = errors.New("the backup is of another version")
+	ErrPrefix   = errors.New("the backup is of another fabric")
 )
 
 // Manifest is the last thing in a backup.

@@ -1,6 +1,7 @@
 package snapshot_test
 
 import (
+	"archive/tar"
 	"bytes"
 	"errors"
 	"io"
@@ -169,6 +170,22 @@ func TestVerify_FindsEveryDamage(t *testing.T) {
 	}
 	if harmless == len(file)/7 {
 		t.Error("no flipped bit was found")
+	}
+}
+
+func TestVerify_TellsWhatIsNoBackup(t *testing.T) {
+	t.Parallel()
+	var other bytes.Buffer
+	w := tar.NewWriter(&other)
+	if err := errors.Join(w.WriteHeader(&tar.Header{Name: "photos/1.jpg", Mode: 0o600}), w.Close()); err != nil {
+		t.Fatal(err)
+	}
+	for name, file := range map[string]string{
+		"a short text": "name: bank\n", "a long text": strings.Repeat("name: bank\n", 1000), "a tar of others": other.String(),
+	} {
+		if _, err := snapshot.Verify(strings.NewReader(file)); !errors.Is(err, snapshot.ErrNoBackup) || !strings.Contains(err.Error(), `begins with "`) {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }
 

@@ -2,6 +2,7 @@ package snapshot
 
 import (
 	"archive/tar"
+	"bufio"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -9,6 +10,7 @@ import (
 	"fmt"
 	"hash"
 	"io"
+	"slices"
 	"strings"
 )
 
@@ -24,8 +26,14 @@ type Backup struct {
 // Verify reads a whole backup, checks every sum and looks at every message, so that nothing need be touched for one that
 // is damaged.
 func Verify(r io.Reader) (Backup, error) {
-	v := verifier{archive: tar.NewReader(r), seen: make(map[string]*seen)}
-	for v.advance(); v.err == nil; {
+	in := bufio.NewReader(r)
+	v := verifier{archive: tar.NewReader(in), seen: make(map[string]*seen)}
+	start, _ := in.Peek(tarBlock) // what fails to be read does so below too
+	v.advance()
+	if err := v.noBackup(string(start)); err != nil {
+		return Backup{}, err
+	}
+	for v.err == nil {
 		if err := v.take(); err != nil {
 			return Backup{}, err
 		}
@@ -34,6 +42,32 @@ func Verify(r io.Reader) (Backup, error) {
 		return Backup{}, v.err
 	}
 	return v.backup()
+}
+
+// Where a tar says that it is one.
+const (
+	tarBlock   = 512
+	tarMagic   = "ustar"
+	tarMagicAt = 257
+)
+
+// noBackup says that the file is something else altogether, by its first entry. What was cut off in there, or has a bit
+// that is wrong, is damaged: either its name or the mark of a tar is as it should be.
+func (v *verifier) noBackup(start string) error {
+	begins := func(text string) bool {
+		return slices.ContainsFunc([]string{"streams/", manifestName}, func(name string) bool {
+			return strings.HasPrefix(text, name) || strings.HasPrefix(name, text)
+		})
+	}
+	switch {
+	case v.err == nil && !begins(v.name):
+		return fmt.Errorf("%w: it is a tar that begins with %q", ErrNoBackup, v.name)
+	case errors.Is(v.err, tar.ErrHeader), errors.Is(v.err, io.ErrUnexpectedEOF):
+		if isTar := strings.HasPrefix(start[min(len(start), tarMagicAt):], tarMagic); !isTar && !begins(start) {
+			return fmt.Errorf("%w: it begins with %q", ErrNoBackup, start[:min(len(start), 16)])
+		}
+	}
+	return nil
 }
 
 // entry is io.EOF at the end of the archive.

@@ -75,7 +75,7 @@ func someTrace() api.Trace {
 		span("a7", "a6", "handle", "square", "pay", "bank", "bank", 2, 168.9, 12.2),
 	}
 	spans[7].Outcome, spans[7].Error = "error", "card declined by issuer 4711"
-	return api.NewTrace("4bf92f3577b34da6a3ce929d0e0e4736", spans)
+	return api.NewTrace("4bf92f3577b34da6a3ce929d0e0e4736", spans, time.Hour)
 }
 
 func someWorkers() api.WorkerList {

@@ -68,7 +68,7 @@ func TestPage_TraceNamesTheSlowestThatTheProxyFound(t *testing.T) {
 		span("a1", "a0", "handle", "add", "add", ms, 100*ms),
 		span("a2", "a1", "send", "add", "plain", 10*ms, 60*ms),
 		span("a3", "a1", "send", "add", "other", 10*ms, 60*ms),
-	})
+	}, time.Hour)
 	s.set(func() { s.docs["/v1/traces/"+trace.ID] = trace })
 	b := visit(t, s, 1280, 800, "#/traces/"+trace.ID)
 	b.Until("document.querySelectorAll('.waterfall li').length === 4")

@@ -54,7 +54,7 @@ export function Events({ query }) {
     }
   }, [])
   const words = (query.q ?? '').toLowerCase()
-  const shown = events.filter((e) => (!query.kind || e.kind.startsWith(query.kind)) && (!words || [e.text, e.worker, e.instance, e.route].join(' ').toLowerCase().includes(words)))
+  const shown = events.filter((e) => (!query.kind || e.kind.startsWith(query.kind)) && (!words || [e.text, e.worker, e.instance, e.route, e.about].join(' ').toLowerCase().includes(words)))
   return html`<${Page} title="Events" tools=${html`
       <${Field} label="Filter" type="search" value=${query.q ?? ''} onInput=${(q) => refine({ q }, { replace: true })} placeholder="any text" />
       <label class="field"><span>Kind</span><select value=${query.kind ?? ''} onChange=${(e) => refine({ kind: e.target.value })}><option value="">any</option>
@@ -63,6 +63,6 @@ export function Events({ query }) {
     <p class="note" role="status">${error ? 'Not connected.' : answered ? 'Listening.' : 'Loading…'} ${answered && `${count(shown.length)} shown, the newest first.`}</p>
     ${shown.length > 0 && html`<${Scroll} label="Events"><table><thead><tr><th>at</th><th>kind</th><th>worker</th><th>what happened</th></tr></thead>
       <tbody>${shown.map((e) => html`<tr key=${e.id}><td class="time"><${When} at=${e.at} /></td><td><span class=${'badge ' + (bad.has(e.kind) ? 'failing' : good.has(e.kind) ? 'ok' : '')}>${e.kind}</span></td>
-        <td>${e.worker && !e.kind.startsWith('agent') ? html`<a href=${address([], { node: e.worker })}>${e.worker}</a>` : e.route ?? e.worker ?? ''}</td><td class="words">${e.text}</td></tr>`)}</tbody></table><//>`}
+        <td>${e.worker && !e.kind.startsWith('agent') ? html`<a href=${address([], { node: e.worker })}>${e.worker}</a>` : e.route ?? e.worker ?? e.about ?? ''}</td><td class="words">${e.text}</td></tr>`)}</tbody></table><//>`}
   <//>`
 }

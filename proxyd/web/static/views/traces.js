@@ -11,6 +11,7 @@ export function Traces({ rest, query, fabric }) {
 }
 
 const outcome = (o) => (o === 'ok' ? 'ok' : 'failing')
+const stateOf = (t) => (!t.running ? t.outcome : t.outcome === 'ok' ? 'running' : t.outcome + ', running')
 
 function List({ query }) {
   const whole = /^[^→]+→[^→]+→[^→]+$/.test(query.route ?? '') // the proxy looks for whole routes, the list here for parts
@@ -24,7 +25,7 @@ function List({ query }) {
     <${Trouble} error=${error} what="the list of traces" />
     ${data && traces.length === 0 && html`<p class="note">${data.traces.length ? 'None matches.' : html`None was kept yet. <code>damrey trace FROM TYPE ARG…</code> sends a message and follows it.`}</p>`}
     ${traces.length > 0 && html`<${Scroll} label="Traces"><table><thead><tr><th>began</th><th>route</th><th>outcome</th><th class="n">took</th><th class="n">spans</th><th>kept as</th><th>trace</th></tr></thead>
-      <tbody>${traces.map((t) => html`<tr key=${t.id}><td><${When} at=${t.begin} /></td><td>${t.route}</td><td><span class=${'badge ' + outcome(t.outcome)}>${t.outcome}</span></td>
+      <tbody>${traces.map((t) => html`<tr key=${t.id}><td><${When} at=${t.begin} /></td><td>${t.route}</td><td><span class=${'badge ' + outcome(t.outcome)}>${stateOf(t)}</span></td>
         <td class="n">${ms(t.duration_ms)}</td><td class="n">${count(t.spans)}</td><td>${t.kept}</td><td><a href=${address(['traces', t.id])}><code>${t.id.slice(0, 16)}…</code></a></td></tr>`)}</tbody></table><//>`}
   <//>`
 }
@@ -78,7 +79,7 @@ function One({ id, fabric }) {
   return html`<${Page} title="Line" note=${html`<a href=${address(['traces'])}>all lines</a> · <code>${id}</code>`}>
     <${Trouble} error=${error} what="this trace" />
     ${data && html`
-      <dl class="facts across"><div><dt>route</dt><dd>${data.route}</dd></div><div><dt>outcome</dt><dd><span class=${'badge ' + outcome(data.outcome)}>${data.outcome}</span></dd></div>
+      <dl class="facts across"><div><dt>route</dt><dd>${data.route}</dd></div><div><dt>outcome</dt><dd><span class=${'badge ' + outcome(data.outcome)}>${stateOf(data)}</span></dd></div>
         <div><dt>took</dt><dd>${ms(data.duration_ms)}</dd></div><div><dt>began</dt><dd>${clock(data.begin)}</dd></div><div><dt>kept as</dt><dd>${data.kept}</dd></div>
         ${slow && html`<div><dt>most time in</dt><dd>${slow.worker} ${slow.kind} (${ms(slow.own_ms)})</dd></div>`}</dl>
       ${failure && html`<div class="first-failure"><h2>First failure: ${failure.worker} ${failure.kind}</h2><pre class="error">${failure.error || failure.outcome}</pre></div>`}
