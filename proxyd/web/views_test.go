@@ -45,6 +45,9 @@ func TestPage_Trace(t *testing.T) {
 	}
 	b.Until("document.querySelector('.first-failure')?.innerText.includes('bank handle') && document.querySelector('.first-failure pre').innerText === 'card declined by issuer 4711'")
 	b.Until("document.querySelector('.waterfall .bad .span-error').innerText === 'card declined by issuer 4711'")
+	b.Do(chromedp.EmulateViewport(1280, 690))
+	b.Shoot("waterfall")
+	b.Do(chromedp.EmulateViewport(1280, 800))
 	b.ClickText(".waterfall button", "bank handle")
 	b.Until("document.querySelector('.waterfall pre.error')")
 	b.Shoot("trace")
@@ -214,7 +217,7 @@ func TestPage_Alarms(t *testing.T) {
 		t.Errorf("asked %q", asked)
 	}
 	b.ClickText("li.alarm button", "Take back")
-	s.wasAsked("DELETE /v1/alarms/error_share%3Asquare%E2%86%92pay%E2%86%92bank/ack")
+	s.wasAsked("DELETE /v1/alarms/errors%3Asquare%E2%86%92pay%E2%86%92bank/ack")
 	b.Clean(s.url())
 }
 
