@@ -21,6 +21,9 @@ type askStats struct {
 	From  string `query:"from" doc:"Begin, RFC 3339 or as long ago as -15m; default -15m" example:"-1h"`
 	To    string `query:"to" doc:"End, likewise; default now" example:"-5m"`
 	Route string `query:"route" doc:"from→type→to or from.type.to, where * stands for any; default everything together" example:"entry.add.add"`
+
+	Worker   string `query:"worker" doc:"Its instances instead of routes, each by itself" example:"add"`
+	Instance string `query:"instance" doc:"Id of the only instance of the worker that is asked for" example:"Qm35xKp75Rv2"`
 }
 
 // network is GET /v1/network: one document for all who ask, written as it is.
@@ -57,6 +60,10 @@ func (p *Proxy) stats(_ context.Context, in *askStats) (*statsAnswer, error) {
 	if q.Route, err = parseRoute(in.Route); err != nil {
 		return nil, err
 	}
+	if err := checkInstance(in); err != nil {
+		return nil, err
+	}
+	q.Worker, q.Instance = in.Worker, in.Instance
 	return &statsAnswer{Body: p.seen.view.Stats(now, q)}, nil
 }
 
@@ -88,6 +95,19 @@ func parseRoute(s string) (*view.Key, error) {
 	return &view.Key{From: parts[0], Type: parts[1], To: parts[2]}, nil
 }
 
+// checkInstance refuses what asks for instances and for something else, or does not say whose.
+func checkInstance(in *askStats) error {
+	switch {
+	case in.Worker != "" && in.Route != "":
+		const message = "is given besides a route; ask for the one or the other"
+		return at(problem(http.StatusUnprocessableEntity, "worker %q %s", shorten(in.Worker), message), "query.worker", message, shorten(in.Worker))
+	case in.Instance != "" && in.Worker == "":
+		const message = "is given without its worker"
+		return at(problem(http.StatusUnprocessableEntity, "instance %q %s", shorten(in.Instance), message), "query.instance", message, shorten(in.Instance))
+	}
+	return nil
+}
+
 // splitRoute takes from→type→to and from.type.to, which is easier to type.
 func splitRoute(s string) []string {
 	if strings.Contains(s, "→") {
@@ -114,9 +134,10 @@ func (p *Proxy) routeNetwork(a huma.API) {
 	}, look(p.instances))
 	huma.Register(a, huma.Operation{
 		OperationID: "get-stats", Method: http.MethodGet, Path: "/v1/stats", Tags: []string{"network"},
-		Summary: "What went along routes, over time",
+		Summary: "What went along routes or to instances, over time",
 		Description: "Steps of 5 seconds for the last 15 minutes; of a minute when from is further back, for a day. " +
 			"What came with a beat is spread evenly over the time since the one before, the last 15 seconds at most. " +
-			"Points of which beats may still tell are marked unfinished. At most 200 routes are answered.",
+			"Points of which beats may still tell are marked unfinished. At most 200 routes or instances are answered. " +
+			"Of an instance 15 minutes are kept, also of one that left or was lost since.",
 	}, look(p.stats))
 }

@@ -138,6 +138,17 @@ func TestNetwork_ShowsWhatBeatsSay(t *testing.T) {
 	if handled != 100 || stats.Step != 5 {
 		t.Errorf("%+v", stats)
 	}
+	ofOne, err := r.client().Stats(t.Context(), api.StatsQuery{Worker: "add", Instance: "A1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	handled = 0
+	for _, p := range ofOne.Series[0].Points {
+		handled += p.Handled
+	}
+	if len(ofOne.Series) != 1 || ofOne.Series[0].Instance != "A1" || handled != 100 {
+		t.Errorf("of one instance: %+v", ofOne)
+	}
 	last := stats.Series[0].LastErrors
 	if len(last) != 1 || last[0].Code != "error" || last[0].Text != "no such number" || last[0].Instance != "A1" || time.Since(last[0].At) > time.Minute {
 		t.Errorf("last errors: %+v", last)
@@ -208,6 +219,10 @@ func TestStats_RefusesNonsense(t *testing.T) {
 		"to=15m":          "query.to",
 		"from=-1m&to=-2m": "query.to",
 		"route=entry":     "query.route",
+		"instance=A1":     "query.instance",
+
+		"worker=add&route=entry.*.*":       "query.worker",
+		"worker=add&instance=A1&from=soon": "query.from",
 	} {
 		p := r.must(422, "GET", "/v1/stats?"+query, "").problem(t)
 		if len(p.Errors) != 1 || p.Errors[0].Location != says {

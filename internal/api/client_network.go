@@ -24,12 +24,14 @@ func (c *Client) Instances(ctx context.Context) (InstanceList, error) {
 type StatsQuery struct {
 	From, To string // RFC 3339, or as long ago as -15m; empty: the last 15 minutes
 	Route    string // from.type.to, where * stands for any; empty: everything together
+	// Worker asks for its instances instead of routes, or for the one whose id Instance is.
+	Worker, Instance string
 }
 
-// Stats asks what went along routes.
+// Stats asks what went along routes, or to instances.
 func (c *Client) Stats(ctx context.Context, q StatsQuery) (StatsAnswer, error) {
 	query := url.Values{}
-	for name, value := range map[string]string{"from": q.From, "to": q.To, "route": q.Route} {
+	for name, value := range map[string]string{"from": q.From, "to": q.To, "route": q.Route, "worker": q.Worker, "instance": q.Instance} {
 		if value != "" {
 			query.Set(name, value)
 		}

@@ -136,22 +136,24 @@ type Instance struct {
 	Counts map[string]uint64 `json:"counts,omitempty" doc:"Its counters since it started"`
 }
 
-// StatsAnswer is GET /v1/stats: series of one route, or of everything together.
+// StatsAnswer is GET /v1/stats: series of routes, of instances, or of everything together.
 type StatsAnswer struct {
 	From time.Time `json:"from" doc:"Begin of the first point"`
 	To   time.Time `json:"to" doc:"End of the last point"`
 	// Step is 5 s within the last 15 minutes, and a minute further back.
 	Step   float64   `json:"step_seconds" doc:"How many seconds one point is of: 5 within the last 15 minutes, 60 further back"`
 	Since  time.Time `json:"since" doc:"From when on the proxy has seen the network"`
-	Series []Series  `json:"series" nullable:"false" doc:"One of each route that was asked for"`
+	Series []Series  `json:"series" nullable:"false" doc:"One of each route or instance that was asked for"`
 }
 
-// Series are the points of one route.
+// Series are the points of one route, or of all routes to one instance.
 type Series struct {
-	From   string  `json:"from" doc:"Worker that sends"`
-	Type   string  `json:"type" doc:"Type of the messages"`
-	To     string  `json:"to" doc:"Worker that they go to"`
-	Points []Point `json:"points" nullable:"false" doc:"In their order; times without any are left out"`
+	From string `json:"from" doc:"Worker that sends; * for any"`
+	Type string `json:"type" doc:"Type of the messages; * for any"`
+	To   string `json:"to" doc:"Worker that they go to"`
+	// Instance is empty but where instances were asked for.
+	Instance string  `json:"instance,omitempty" doc:"Id of the instance of that worker that they went to, where instances were asked for"`
+	Points   []Point `json:"points" nullable:"false" doc:"In their order; times without any are left out"`
 	// LastErrors are of the last day, wherever the points begin and end; of everything together there are none.
 	LastErrors []LastError `json:"last_errors,omitempty" doc:"The last failures of the route within a day, at most 5, newest first; of those that an instance tells of in one beat, the last"`
 }
@@ -168,11 +170,14 @@ type LastError struct {
 type Point struct {
 	At time.Time `json:"at" doc:"Begin of the step"`
 	Flow
-	// Wait and Work stand for those of the flow. Of a minute they are not kept.
-	Wait *float64 `json:"wait_ms,omitempty" doc:"Mean of how long they waited there before the handler, in milliseconds; left out of minutes, of which it is not kept"`
-	Work *float64 `json:"work_ms,omitempty" doc:"Mean of how long the handler took, in milliseconds; left out of minutes too"`
+	// Wait and Work stand for those of the flow. Of a minute and of an instance they are not kept.
+	Wait *float64 `json:"wait_ms,omitempty" doc:"Mean of how long they waited there before the handler, in milliseconds; left out of minutes and of instances, of which it is not kept"`
+	Work *float64 `json:"work_ms,omitempty" doc:"Mean of how long the handler took, in milliseconds; left out likewise"`
 	// Unfinished are the last points: beats that tell of them may still come.
 	Unfinished bool `json:"unfinished,omitempty" doc:"Beats may still come that tell of this step, so its counts grow and its rate is too low; true of what was up to 6 seconds ago"`
 	// Stored is at the end of the step.
 	Stored uint64 `json:"stored,omitempty" doc:"Messages of the route stored at the end; of durable routes. Of everything together: all"`
+	// InFlight and Queued are of instances, as the last beat in the step said, or the first one after it.
+	InFlight *uint64 `json:"in_flight,omitempty" doc:"Messages in handlers, as the last beat in the step said, or the first one after it; of instances"`
+	Queued   *uint64 `json:"queued,omitempty" doc:"Messages that waited for room in mpu then; of instances"`
 }

@@ -39,7 +39,7 @@ func (v *View) hear(now Instant, b *report.Beat) error {
 		if len(v.instances) >= MaxInstances && !v.makeRoom() {
 			return errCrowd
 		}
-		i = &instance{key: key, pairs: make(map[Key]*pair)}
+		i = &instance{key: key, past: newPast(), pairs: make(map[Key]*pair)}
 		v.instances[key] = i
 	}
 	before := *i
@@ -143,6 +143,7 @@ func (v *View) count(now Instant, i *instance, b *report.Beat, base bool) {
 		s.stay = v.sum.histogram(s.stay)
 		v.sum.reset()
 		v.all.add(now.Run, &v.spell, &s.counts, s.stay)
+		i.past.add(now.Run, &v.spell, &s.counts, s.stay, loadOf(b))
 	}()
 	var folded fold
 	for n := range b.In {

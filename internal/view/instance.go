@@ -24,6 +24,8 @@ type instance struct {
 	went  time.Duration // when it left or was lost
 	skew  time.Duration
 
+	past past
+
 	n      int // beats heard
 	spans  [spans]span
 	pairs  map[Key]*pair

@@ -9,7 +9,7 @@ import (
 	"github.com/damrey/damrey/internal/report"
 )
 
-// MaxSeries is how many routes one answer has.
+// MaxSeries is how many routes or instances one answer has.
 const MaxSeries = 200
 
 // Query asks for series.
@@ -17,25 +17,46 @@ type Query struct {
 	From, To time.Time
 	// Route whose parts may each be "*". Nil: everything together.
 	Route *Key
+	// Worker asks for its instances instead, or for the one whose id Instance is.
+	Worker, Instance string
 }
 
-// Stats are the series of a query, of the first routes that match.
+// Stats are the series of a query, of the first routes or instances that match.
 func (v *View) Stats(now Instant, q Query) api.StatsAnswer {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.advance(now)
 	s := series{now: now, began: v.began, from: now.Run - now.Wall.Sub(q.From), to: now.Run - now.Wall.Sub(q.To), step: coarseStep}
+	if q.Worker != "" {
+		s.from, s.to = max(s.from, now.Run-fineTime), max(s.to, now.Run-fineTime)
+	}
 	if s.from >= now.Run-fineTime-fineStep {
 		s.step = fineStep
 	}
 	answer := api.StatsAnswer{Step: s.step.Seconds(), Since: v.since, Series: []api.Series{}}
 	answer.From, answer.To = s.at(int64(s.from/s.step)), s.at(int64(s.to/s.step)+1)
+	if q.Worker != "" {
+		answer.Series = v.pasts(&s, q)
+		return answer
+	}
 	for _, r := range v.matching(q.Route) {
 		answer.Series = append(answer.Series, api.Series{
 			From: r.key.From, Type: r.key.Type, To: r.key.To, Points: s.points(r), LastErrors: r.failures.list(now),
 		})
 	}
 	return answer
+}
+
+// pasts are the series of instances.
+func (v *View) pasts(s *series, q Query) []api.Series {
+	found := v.sorted(func(i *instance) bool {
+		return i.key.worker == q.Worker && !daemon(q.Worker) && (q.Instance == "" || i.key.id == q.Instance)
+	})
+	all := make([]api.Series, 0, len(found))
+	for _, i := range found[:min(len(found), MaxSeries)] {
+		all = append(all, api.Series{From: anyType, Type: anyType, To: i.key.worker, Instance: i.key.id, Points: s.past(&i.past)})
+	}
+	return all
 }
 
 func (v *View) matching(k *Key) []*route {
@@ -88,6 +109,27 @@ func (s *series) points(r *route) []api.Point {
 			rec := o.record(nil)
 			points = s.point(points, &rec)
 		}
+	}
+	return points
+}
+
+// past are the points of an instance.
+func (s *series) past(p *past) []api.Point {
+	points := []api.Point{}
+	add := func(r record) {
+		had := len(points)
+		points = s.point(points, &r)
+		for n := range points[had:] {
+			point := &points[had+n]
+			point.InFlight, point.Queued = &r.load.inFlight, &r.load.queued
+			point.Wait, point.Work = nil, nil
+		}
+	}
+	for r := range p.tape.steps() {
+		add(r)
+	}
+	if !p.empty() {
+		add(p.record(nil))
 	}
 	return points
 }

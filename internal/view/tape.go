@@ -9,16 +9,17 @@ import (
 	"github.com/damrey/damrey/internal/report"
 )
 
-// record is one step of a route.
+// record is one step of a route or an instance.
 type record struct {
 	step int64
 	counts
+	load load             // of an instance
 	stay report.Histogram // on an exact tape
 	at   percentiles
 }
 
-// tape keeps the steps of a route, packed: steps without traffic take no room and others some twelve bytes, or sixty when
-// it is exact. Steps are appended in their order.
+// tape keeps the steps of a route or an instance, packed: steps without traffic take no room and others some twelve bytes, or
+// sixty when it is exact. Steps are appended in their order.
 type tape struct {
 	exact bool // it keeps histograms and all counts; else percentiles, and what is counted but for coarseLess
 	data  []byte
@@ -28,6 +29,12 @@ type tape struct {
 
 // coarseLess are the counts that only an exact tape keeps.
 const coarseLess = 1<<waited | 1<<worked | 1<<sent
+
+// Beside the counts, what of a load a record has.
+const (
+	hasInFlight = 1 << (kinds + iota)
+	hasQueued
+)
 
 func (t *tape) append(r *record) {
 	if len(t.data) == 0 {
@@ -44,11 +51,23 @@ func (t *tape) append(r *record) {
 	if !t.exact {
 		mask &^= coarseLess
 	}
+	if r.load.inFlight > 0 {
+		mask |= hasInFlight
+	}
+	if r.load.queued > 0 {
+		mask |= hasQueued
+	}
 	d = binary.AppendUvarint(d, mask)
 	for i, n := range r.counts {
 		if mask&(1<<i) != 0 {
 			d = binary.AppendUvarint(d, n)
 		}
+	}
+	if mask&hasInFlight != 0 {
+		d = binary.AppendUvarint(d, r.load.inFlight)
+	}
+	if mask&hasQueued != 0 {
+		d = binary.AppendUvarint(d, r.load.queued)
 	}
 	if t.exact {
 		d = appendHistogram(d, r.stay)
@@ -135,6 +154,12 @@ func (r *reader) record(exact bool, after int64) (rec record) {
 		if mask&(1<<i) != 0 {
 			rec.counts[i] = r.uvarint()
 		}
+	}
+	if mask&hasInFlight != 0 {
+		rec.load.inFlight = r.uvarint()
+	}
+	if mask&hasQueued != 0 {
+		rec.load.queued = r.uvarint()
 	}
 	if exact {
 		rec.stay = r.histogram()

@@ -11,18 +11,30 @@ import (
 
 func queryEscaped(s string) string { return url.PathEscape(s) }
 
+// someInstances are those of fewWorkers, whose messages they share; one of bank's was lost.
 func someInstances() api.InstanceList {
 	list := api.InstanceList{At: time.Now(), Since: time.Now().Add(-time.Hour)}
+	rates := map[string]float64{"entry": 0.4, "add": 120, "square": 119.5, "bank": 61, "mail": 15}
 	for i, worker := range []string{"entry", "add", "add", "square", "square", "bank", "bank", "mail"} {
 		list.Instances = append(list.Instances, api.Instance{
 			Worker: worker, ID: fmt.Sprintf("Qm3%dxKp7%dRv2", i, i), Version: "0.5.0", Host: fmt.Sprintf("machine-%d", 1+i%3), PID: 4000 + 17*i,
 			Agent: "10.1.2.3:4222", Program: worker, Started: time.Now().Add(-3 * time.Hour), Heard: time.Now().Add(-2 * time.Second), State: "ready",
-			InFlight: 3, Capacity: 100, Rate: 120, P99: 11.9, Counts: map[string]uint64{"reconnects": 2},
+			InFlight: 1, Capacity: 100, Rate: rates[worker], P99: 11.9, Counts: map[string]uint64{"reconnects": 2},
 		})
 	}
-	list.Instances[6].State = "lost"
-	list.Instances[6].Heard = time.Now().Add(-time.Minute)
+	bank := &list.Instances[5]
+	bank.Errors, bank.P99, bank.Capacity, bank.InFlight, bank.Queued = bankFails, 2100, bankMPU, bankMPU, bankQueue
+	lose(&list.Instances[6])
 	return list
+}
+
+// bankInstance is the one of bank's that is there.
+const bankInstance = "Qm35xKp75Rv2"
+
+// lose makes an instance one that was lost a minute ago.
+func lose(i *api.Instance) {
+	i.State, i.Heard = "lost", time.Now().Add(-time.Minute)
+	i.Rate, i.P99, i.Errors, i.InFlight, i.Queued = 0, 0, 0, 0, 0
 }
 
 func someLetters() []api.DeadDetail {
@@ -50,11 +62,11 @@ func someAlarms() api.AlarmList {
 	fired := time.Now().Add(-3 * time.Minute)
 	return api.AlarmList{Alarms: []api.Alarm{
 		{ID: "no_instance:square", Rule: "no_instance", Severity: "critical", State: api.AlarmFiring, About: "square", Worker: "square",
-			Text: "worker square is registered, but has no instance", Do: "damrey worker run square -- COMMAND", Hint: "for more instances", Since: fired, Fired: &fired, Count: 3},
-		{ID: "error_share:square→pay→bank", Rule: "error_share", Severity: "warning", State: api.AlarmFiring, About: "square→pay→bank", Worker: "bank",
-			Text: "3.1 % of the messages along square→pay→bank fail", Do: "damrey dead ls --worker bank", Value: 0.031, Limit: 0.02, Since: fired, Fired: &fired, Count: 1,
+			Text: "routes lead to square, and no instance of it is ready", Do: "damrey worker run square -- COMMAND", Hint: "for more instances", Since: fired, Fired: &fired, Count: 3},
+		{ID: "errors:square→pay→bank", Rule: "errors", Severity: "warning", State: api.AlarmFiring, About: "square→pay→bank", Worker: "bank",
+			Text: "8 % of the messages along square→pay→bank fail", Do: "damrey dead ls --worker bank", Value: bankFails, Limit: 0.05, Since: fired, Fired: &fired, Count: 1,
 			Acked: &api.Ack{By: "Ada", Why: "the issuer knows", At: time.Now()}},
-		{ID: "p99:entry→add→add", Rule: "p99", Severity: "info", State: api.AlarmResolved, About: "entry→add→add", Worker: "add", Text: "p99 of entry→add→add was above 50 ms", Since: fired, Count: 1},
+		{ID: "slow:entry→add→add", Rule: "slow", Severity: "info", State: api.AlarmResolved, About: "entry→add→add", Worker: "add", Text: "p99 of entry→add→add was above 50 ms", Since: fired, Count: 1},
 	}}
 }
 

@@ -51,13 +51,21 @@ func TestPage_DeadWorkerTurnsRed(t *testing.T) {
 	b := visit(t, s, 1280, 800, "")
 	b.Until(drawn + "5")
 	where := browser.Eval[string](b, "[...document.querySelectorAll('.node')].map((n) => n.getAttribute('transform')).join()")
-	s.set(func() { kill(&s.network, "square") })
+	s.set(func() {
+		kill(&s.network, "square")
+		s.docs["/v1/instances"] = killed(someInstances(), "square")
+	})
 	b.Until("document.querySelector('.node.failing')?.textContent.includes('square')")
-	b.Until("document.querySelector('nav .count')?.textContent === '1'")
+	b.Until("document.querySelector('nav .count')?.textContent === '2'")
 	if got := browser.Eval[string](b, "[...document.querySelectorAll('.node')].map((n) => n.getAttribute('transform')).join()"); got != where {
 		t.Errorf("nodes moved: %s became %s", where, got)
 	}
 	b.Shoot("red")
+	b.Do(chromedp.EmulateViewport(1440, 800))
+	browser.Eval[chromedp.Void](b, "location.hash = '#/?node=square'")
+	b.Until("document.querySelector('.panel .chips a.failing')?.innerText === '1 alarm'")
+	b.Until(settled)
+	b.Shoot("alarm")
 	s.show(fewWorkers())
 	b.Until("!document.querySelector('.node.failing')")
 	b.Clean(s.url())
@@ -101,7 +109,7 @@ func TestPage_AlarmsUnknownAndFurtherRoutes(t *testing.T) {
 }
 
 // firstError says that the panel tells all of the last error.
-const firstError = `/^[\d.]+ s ago\s+too_large\s+bankInst\s+the answer of 2 MB is too large$/.test(document.querySelector('.errors li')?.innerText.trim())`
+const firstError = `/^[\d.]+ s ago\s+too_large\s+Qm35xKp7\s+the answer of 2 MB is too large$/.test(document.querySelector('.errors li')?.innerText.trim())`
 
 func TestPage_PanelOfANodeAndAnEdge(t *testing.T) {
 	s := newStage(t)
@@ -109,8 +117,8 @@ func TestPage_PanelOfANodeAndAnEdge(t *testing.T) {
 	s.set(func() {
 		s.docs["/v1/instances"] = someInstances()
 		s.failures = []api.LastError{
-			{At: time.Now().Add(-4 * time.Second), Code: "too_large", Text: "the answer of 2 MB is too large", Instance: "bankInstance1"},
-			{At: time.Now().Add(-90 * time.Second), Code: "error", Text: "card declined by issuer 4711: try again later", Instance: "bankInstance2"},
+			{At: time.Now().Add(-4 * time.Second), Code: "too_large", Text: "the answer of 2 MB is too large", Instance: bankInstance},
+			{At: time.Now().Add(-90 * time.Second), Code: "error", Text: "card declined by issuer 4711: try again later", Instance: bankInstance},
 		}
 	})
 	b := visit(t, s, 1440, 900, "")
@@ -119,8 +127,10 @@ func TestPage_PanelOfANodeAndAnEdge(t *testing.T) {
 	b.Until("location.hash.includes('node=bank')")
 	b.Until("document.querySelectorAll('.panel .u-over').length >= 2")
 	b.Shows("nats --server nats://10.1.2.3:4222 micro stats bank")
-	b.Shows("3.1 % of the messages fail")
+	b.Shows("8 % of the messages fail")
 	b.Until("document.querySelectorAll('.panel table tbody tr').length >= 3")
+	b.Until("[...document.querySelectorAll('.panel .facts > div')].map((f) => f.innerText.replace(/\\s+/, ' ')).join().includes('errors 8.0 %,p50 620 ms,p95 1.40 s,p99 2.10 s')")
+	b.Until("[...document.querySelectorAll('.panel .facts > div')].some((f) => /^pending\\s+7,160$/.test(f.innerText))")
 	b.Until(firstError)
 	b.Until(settled)
 	b.Shoot("node")
@@ -129,9 +139,11 @@ func TestPage_PanelOfANodeAndAnEdge(t *testing.T) {
 	b.Until("location.hash.includes('edge=')")
 	b.Shows("card declined by issuer 4711")
 	b.Until(firstError)
-	b.Until("document.querySelector('.errors a').hash === '#/workers?worker=bank&id=bankInstance1'")
+	b.Until("document.querySelector('.errors a').hash === '#/workers?worker=bank&id=" + bankInstance + "'")
 	b.Shows("7,200 of 10,000")
 	b.Until("document.querySelectorAll('.panel .u-over').length === 3")
+	b.Until("[...document.querySelectorAll('.panel h3')].some((h) => h.innerText === 'Instances of bank')")
+	b.Until("[...document.querySelectorAll('.panel td a')].some((a) => a.hash === '#/workers?worker=bank&id=" + bankInstance + "')")
 	b.Until(settled)
 	b.Shoot("edge")
 	b.Accessible("panel of an edge")
@@ -168,7 +180,7 @@ func TestPage_DarkAndSmall(t *testing.T) {
 	s.show(n)
 	trace := someTrace()
 	s.set(func() {
-		s.docs["/v1/workers"], s.docs["/v1/alarms"], s.docs["/v1/instances"], s.dead = someWorkers(), someAlarms(), someInstances(), someLetters()
+		s.docs["/v1/workers"], s.docs["/v1/alarms"], s.docs["/v1/instances"], s.dead = someWorkers(), someAlarms(), killed(someInstances(), "square"), someLetters()
 		s.docs["/v1/traces"], s.docs["/v1/traces/"+trace.ID] = api.TraceList{Traces: []api.TraceHead{trace.TraceHead}}, trace
 	})
 	b := browser.Open(t, 1280, 800)
@@ -177,6 +189,11 @@ func TestPage_DarkAndSmall(t *testing.T) {
 	b.Until(drawn + "5")
 	b.Shoot("dark")
 	b.Accessible("dark")
+	b.Do(chromedp.EmulateViewport(375, 700))
+	b.Until("document.querySelector('.picture').clientWidth < 376")
+	b.Shoot("dark-phone")
+	b.Accessible("dark phone")
+	b.Do(chromedp.EmulateViewport(1280, 800))
 	ground := browser.Eval[string](b, "getComputedStyle(document.body).backgroundColor")
 	b.Click(".theme")
 	b.Until("getComputedStyle(document.body).backgroundColor !== " + browser.Quoted(ground))

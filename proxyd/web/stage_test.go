@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"net"
 	"net/http"
 	"slices"
@@ -228,29 +229,86 @@ func (s *stage) happened(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// stats are a quarter of an hour with a hump in it, of the route that was asked for.
+// stats are a quarter of an hour that ends with what the network says now of the route, or the list of instances of the instance.
 func (s *stage) stats(w http.ResponseWriter, r *http.Request) {
 	s.note(r, "")
-	parts := strings.Split(r.URL.Query().Get("route"), "→")
-	if len(parts) != 3 {
+	to := time.Now().Truncate(5 * time.Second)
+	a := api.StatsAnswer{From: to.Add(-15 * time.Minute), To: to, Step: 5, Since: to.Add(-time.Hour)}
+	q := r.URL.Query()
+	parts := strings.Split(q.Get("route"), "→")
+	switch {
+	case q.Get("worker") != "":
+		a.Series = s.ofInstance(a, q.Get("worker"), q.Get("instance"))
+	case len(parts) == 3:
+		a.Series = []api.Series{s.ofRoute(a, parts[0], parts[1], parts[2])}
+	default:
 		answer(w, http.StatusUnprocessableEntity, api.Problem{Detail: "route is no from→type→to"})
 		return
 	}
-	to := time.Now().Truncate(5 * time.Second)
-	a := api.StatsAnswer{From: to.Add(-15 * time.Minute), To: to, Step: 5, Since: to.Add(-time.Hour)}
-	series := api.Series{From: parts[0], Type: parts[1], To: parts[2]}
-	s.mu.Lock()
-	series.LastErrors = s.failures
-	s.mu.Unlock()
-	for i := range 180 {
-		hump := max(0, 40-(i-120)*(i-120)/8)
-		p := api.Point{At: a.From.Add(time.Duration(i) * 5 * time.Second), Stored: uint64(200 + 20*hump)}
-		p.Handled, p.Failed = uint64(500+10*hump+i%17*9), uint64(hump/2)
-		p.P50, p.P95, p.P99 = 2.1+float64(i%5)/10, 6+float64(hump)/4, 9+float64(hump)
-		series.Points = append(series.Points, p)
-	}
-	a.Series = []api.Series{series}
 	answer(w, http.StatusOK, a)
+}
+
+func (s *stage) ofRoute(a api.StatsAnswer, from, typ, to string) api.Series {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	series := api.Series{From: from, Type: typ, To: to}
+	i := slices.IndexFunc(s.network.Edges, func(e api.Edge) bool { return e.From == from && e.Type == typ && e.To == to })
+	if i < 0 {
+		return series
+	}
+	e := s.network.Edges[i]
+	if e.LastError != "" {
+		series.LastErrors = s.failures
+	}
+	stored := 0.0
+	if e.Durable != nil {
+		stored = float64(e.Durable.Pending + e.Durable.Unacked)
+	}
+	more := func(p *api.Point, lately float64) { p.Stored = uint64(stored * (0.25 + 0.75*lately)) }
+	if e.Undelivered == 0 {
+		series.Points = past(a.From, e.Flow, more)
+	} else { // it was as any other until a minute ago
+		series.Points = past(a.From, edge(from, typ, to, 239).Flow, more)[:168]
+	}
+	return series
+}
+
+func (s *stage) ofInstance(a api.StatsAnswer, worker, id string) []api.Series {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	list, _ := s.docs["/v1/instances"].(api.InstanceList)
+	for _, i := range list.Instances {
+		if i.Worker != worker || i.ID != id {
+			continue
+		}
+		points := past(a.From, api.Flow{Rate: i.Rate, Errors: i.Errors, P50: 0.3 * i.P99, P95: 0.65 * i.P99, P99: i.P99}, func(p *api.Point, lately float64) {
+			inFlight, queued := uint64(float64(i.InFlight)*(0.4+0.6*lately)), uint64(float64(i.Queued)*lately)
+			p.InFlight, p.Queued = &inFlight, &queued
+		})
+		return []api.Series{{From: "*", Type: "*", To: worker, Instance: id, Points: points}}
+	}
+	return []api.Series{}
+}
+
+// past are the points of a quarter of an hour: what fails and what that holds up has come up lately, in the last five minutes.
+func past(from time.Time, now api.Flow, more func(p *api.Point, lately float64)) (points []api.Point) {
+	for i := range 180 {
+		lately := min(1, max(0, float64(i-120)/30))
+		wave := 1 + float64(i*7%11-5)/100
+		p := api.Point{At: from.Add(time.Duration(i) * 5 * time.Second)}
+		p.Handled = uint64(math.Round(now.Rate * 5 * wave))
+		p.Failed = uint64(math.Round(now.Rate * 5 * wave * now.Errors * lately))
+		if p.Handled > 0 {
+			late := 1.0
+			if now.Errors > 0 {
+				late = 0.5 + 0.5*lately
+			}
+			p.P50, p.P95, p.P99 = now.P50*wave, now.P95*wave*late, now.P99*wave*late
+		}
+		more(&p, lately)
+		points = append(points, p)
+	}
+	return points
 }
 
 func (s *stage) note(r *http.Request, body string) {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
 
 	"github.com/damrey/damrey/internal/api"
 	"github.com/damrey/damrey/internal/browser"
@@ -20,9 +21,38 @@ func TestPage_Workers(t *testing.T) {
 	b.Until("document.querySelectorAll('.scroll')[1]?.querySelectorAll('tbody tr').length === 8")
 	b.Shows("lost")
 	b.ClickText("td a", "Qm35")
-	b.Shows("reconnects")
+	b.Until("location.hash === '#/workers?worker=bank&id=" + bankInstance + "'")
+	s.wasAsked("GET /v1/stats?worker=bank&instance=" + bankInstance)
+	b.Until("[...document.querySelectorAll('.card .plot')].filter((p) => p.dataset.points > 100).map((p) => p.querySelector('figcaption').innerText).join() === 'Rate and errors, mean of the last 15 s,How long messages stay,In hand'")
 	b.Shoot("workers")
 	b.Accessible("workers")
+	b.Clean(s.url())
+}
+
+// An instance has an address, which says so when there is no such one, and all of it is reached by keys on a telephone too.
+func TestPage_InstanceByItsAddressAndByKeys(t *testing.T) {
+	s := newStage(t)
+	s.show(fewWorkers())
+	s.set(func() { s.docs["/v1/instances"] = someInstances() })
+	b := visit(t, s, 375, 700, "#/workers?worker=bank&id="+bankInstance)
+	b.Until("document.querySelectorAll('.card .u-over').length === 3 && document.querySelector('.card .plot').dataset.points > 100")
+	b.Shoot("small")
+	b.Accessible("an instance, small")
+	if wide := browser.Eval[int](b, "Math.max(document.documentElement.scrollWidth, document.querySelector('main').scrollWidth)"); wide > 375 {
+		t.Errorf("it is %d wide on a screen of 375", wide)
+	}
+	browser.Eval[chromedp.Void](b, "document.getElementById('main').focus()")
+	for range 10 {
+		b.Press(kb.Tab)
+		if browser.Eval[bool](b, "document.activeElement.tagName === 'SUMMARY'") {
+			break
+		}
+	}
+	b.Press(kb.Enter)
+	b.Until("document.querySelector('.card details').open")
+	b.Shows("reconnects")
+	browser.Eval[chromedp.Void](b, "location.hash = '#/workers?worker=bank&id=nobody'")
+	b.Shows("Instance nobody is not known")
 	b.Clean(s.url())
 }
 
@@ -45,6 +75,9 @@ func TestPage_Trace(t *testing.T) {
 	}
 	b.Until("document.querySelector('.first-failure')?.innerText.includes('bank handle') && document.querySelector('.first-failure pre').innerText === 'card declined by issuer 4711'")
 	b.Until("document.querySelector('.waterfall .bad .span-error').innerText === 'card declined by issuer 4711'")
+	b.Do(chromedp.EmulateViewport(1280, 690))
+	b.Shoot("waterfall")
+	b.Do(chromedp.EmulateViewport(1280, 800))
 	b.ClickText(".waterfall button", "bank handle")
 	b.Until("document.querySelector('.waterfall pre.error')")
 	b.Shoot("trace")
@@ -214,7 +247,7 @@ func TestPage_Alarms(t *testing.T) {
 		t.Errorf("asked %q", asked)
 	}
 	b.ClickText("li.alarm button", "Take back")
-	s.wasAsked("DELETE /v1/alarms/error_share%3Asquare%E2%86%92pay%E2%86%92bank/ack")
+	s.wasAsked("DELETE /v1/alarms/errors%3Asquare%E2%86%92pay%E2%86%92bank/ack")
 	b.Clean(s.url())
 }
 

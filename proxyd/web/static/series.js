@@ -29,23 +29,26 @@ export function smooth(points, step, many, fields) {
   })
 }
 
-// gather adds the series of several routes up: counts are summed, of percentiles the worst is shown. Points that go on are left out.
+// gather adds the series of several routes up: counts are summed, of percentiles the worst is shown, of how many that is said.
+// Points that go on are left out.
 export function gather(answers) {
   const points = new Map()
   const step = answers?.[0]?.step_seconds || 5
-  let durable = false
-  for (const p of (answers ?? []).flatMap((a) => a.series).flatMap((s) => s.points)) {
+  const series = (answers ?? []).flatMap((a) => a.series)
+  let durable = false, loaded = false
+  for (const p of series.flatMap((s) => s.points)) {
     if (p.unfinished) continue
-    const at = points.get(p.at) ?? points.set(p.at, { at: p.at, handled: 0, failed: 0, p50_ms: 0, p95_ms: 0, p99_ms: 0, stored: 0 }).get(p.at)
+    const at = points.get(p.at) ?? points.set(p.at, { at: p.at, handled: 0, failed: 0, p50_ms: 0, p95_ms: 0, p99_ms: 0, stored: 0, in_flight: 0, queued: 0 }).get(p.at)
     at.handled += p.handled
     at.failed += p.failed
     for (const k of ['p50_ms', 'p95_ms', 'p99_ms']) at[k] = Math.max(at[k], p[k])
-    at.stored += p.stored ?? 0
+    for (const k of ['stored', 'in_flight', 'queued']) at[k] += p[k] ?? 0
     durable ||= p.stored > 0
+    loaded ||= p.in_flight !== undefined
   }
   const first = answers?.[0]
   const range = first ? [new Date(first.from) / 1000, new Date(first.to) / 1000] : null
-  return { data: [...points.values()].sort((a, b) => new Date(a.at) - new Date(b.at)), step, durable, range }
+  return { data: [...points.values()].sort((a, b) => new Date(a.at) - new Date(b.at)), step, durable, loaded, range, many: series.filter((s) => s.points.length > 0).length }
 }
 
 const ERRORS = 5

@@ -65,12 +65,18 @@ test('rates are smoothed over three steps, and never over a gap', () => {
 test('series of several routes add up, without the points that still grow', () => {
   const point = (at, handled, more) => ({ at, handled, failed: 0, p50_ms: handled, p95_ms: 1, p99_ms: 1, ...more })
   const answer = (...points) => ({ from: '2026-01-01T00:00:00Z', to: '2026-01-01T00:00:10Z', step_seconds: 5, series: [{ points }] })
-  const { data, durable } = gather([
+  const { data, durable, loaded, many } = gather([
     answer(point('2026-01-01T00:00:00Z', 3, { stored: 2 }), point('2026-01-01T00:00:05Z', 1, { unfinished: true })),
     answer(point('2026-01-01T00:00:00Z', 4, { stored: 5 })),
   ])
   assert.deepEqual(data.map((p) => [p.handled, p.p50_ms, p.stored]), [[7, 4, 7]])
-  assert.equal(durable, true)
+  assert.deepEqual([durable, loaded, many], [true, false, 2]) // of two the worse times are shown, and that is said
+})
+
+test('what an instance had in hand is shown', () => {
+  const point = { at: '2026-01-01T00:00:00Z', handled: 1, failed: 0, p50_ms: 1, p95_ms: 1, p99_ms: 1, in_flight: 4, queued: 0 }
+  const { data, loaded, durable, many } = gather([{ from: point.at, to: point.at, step_seconds: 5, series: [{ points: [point] }] }])
+  assert.deepEqual([data[0].in_flight, data[0].queued, loaded, durable, many], [4, 0, true, false, 1])
 })
 
 test('the last errors of several routes are five, newest first', () => {

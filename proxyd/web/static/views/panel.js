@@ -1,17 +1,13 @@
 // What is known of one node or edge of the network, beside the picture.
-import { html, useEffect, useMemo, useRef, useState } from '../html.js'
-import { get, query, useGet } from '../rest.js'
+import { html, useEffect, useRef } from '../html.js'
+import { useGet } from '../rest.js'
 import { address } from '../router.js'
-import { count, ms, percent, rate, routeOf, seconds, short } from '../format.js'
+import { count, ms, percent, rate, routeOf, seconds } from '../format.js'
 import { routeCommands, workerCommands } from '../commands.js'
 import { FURTHER } from '../graph.js'
 import { fillLevel, titleOf } from '../network.js'
 import { Ago, Commands, Health, Mpu, Scroll, Trouble } from '../parts.js'
-import { Plot } from '../plot.js'
-import { columns, errorsOf, gather, smooth } from '../series.js'
-
-const MEAN = 3 // steps that a rate is of: beats come about once a step, so that one may have none and the next two
-const MOST = 8 // routes of one worker whose series are added up
+import { RouteHistory } from './history.js'
 
 export function Panel({ model, network, node, edge, ...more }) {
   const at = useRef(null)
@@ -41,8 +37,10 @@ function Worker({ node, model, network, fabric, only, onFold }) {
       <${Fact} name="ready">${node.ready} of ${node.instances}<//>
       <${Fact} name="handled">${rate(node.rate)}<//>
       <${Fact} name="errors">${percent(node.error_share)}<//>
+      <${Fact} name="p50">${ms(node.p50_ms)}<//><${Fact} name="p95">${ms(node.p95_ms)}<//><${Fact} name="p99">${ms(node.p99_ms)}<//>
       <${Fact} name="in flight">${count(node.in_flight)}<//>
       <${Fact} name="queued">${count(node.queued)}<//>
+      <${Fact} name="pending">${count(node.pending)}<//>
       <${Fact} name="mpu">${node.registered ? html`<${Mpu} mpu=${node.mpu} />` : '–'}<//>
       ${node.agent && html`<${Fact} name="agent">${node.agent}<//>`}
     </dl>
@@ -53,8 +51,8 @@ function Worker({ node, model, network, fabric, only, onFold }) {
     </p>
     <${Routes} title="Comes in" routes=${incoming} name=${(e) => `${e.from} → ${e.type}`} />
     <${Routes} title="Goes out" routes=${outgoing} name=${(e) => `${e.type} → ${e.to}`} />
-    <${History} routes=${incoming} />
-    <${Instances} worker=${node.name} />
+    <${RouteHistory} routes=${incoming} />
+    <${Instances} title="Instances" workers=${[node.name]} />
     <h3>The same in a terminal</h3>
     <${Commands} lines=${workerCommands(node.name, fabric, { durable: incoming.some((e) => e.durable) })} />`
 }
@@ -86,7 +84,7 @@ function Routes({ title, routes, name }) {
 }
 
 function Edge({ edge, fabric }) {
-  return edge.routes.map((r) => html`<section key=${routeOf(r)} class="route">
+  return html`${edge.routes.map((r) => html`<section key=${routeOf(r)} class="route">
     ${edge.routes.length > 1 && html`<h3>${r.type}</h3>`}
     <p class="chips"><${Health} health=${r.health} /><span class="badge">${r.delivery}</span>${edge.routes.length === 1 && html`<span class="badge">${r.type}</span>`}
       ${r.paused && html`<span class="badge">paused</span>`}${!r.declared && html`<span class="badge degraded">traffic without a declared route</span>`}${!r.observed && html`<span class="badge">declared, no traffic</span>`}</p>
@@ -100,10 +98,11 @@ function Edge({ edge, fabric }) {
     ${r.durable && html`<${Stored} route=${r} backlog=${r.durable} />`}
     <p class="buttons"><a class="button" href=${address(['tap'], { from: r.from, type: r.type, to: r.to })}>Tap</a>
       <a class="button" href=${address(['traces'], { route: routeOf(r) })}>Traces</a></p>
-    <${History} routes=${[r]} />
+    <${RouteHistory} routes=${[r]} />
     <h3>The same in a terminal</h3>
     <${Commands} lines=${routeCommands(r, fabric)} />
-  </section>`)
+  </section>`)}
+    <${Instances} title=${`Instances of ${titleOf(edge.to)}`} workers=${[...new Set(edge.routes.map((r) => r.to))]} />`
 }
 
 function Stored({ route, backlog }) {
@@ -120,77 +119,14 @@ function Stored({ route, backlog }) {
 
 const Bar = ({ share }) => html`<svg viewBox="0 0 100 6" preserveAspectRatio="none" aria-hidden="true"><rect width=${Math.min(1, share) * 100} height="6" /></svg>`
 
-// ---- what was ----
-
-const spans = { '-15m': '15 min', '-1h': '1 h', '-6h': '6 h', '-24h': '24 h' }
-
-function History({ routes }) {
-  const [from, choose] = useState('-15m')
-  const asked = routes.slice().sort((a, b) => b.rate - a.rate).slice(0, MOST).map(routeOf).sort().join('\n')
-  const { answers, error } = useStats(asked, from)
-  if (!routes.length) return null
-  return html`<${LastErrors} errors=${errorsOf(answers, routes)} told=${routes.length > 1} />
-    <${Plots} ...${{ routes, answers, error, from, choose }} />`
-}
-
-function LastErrors({ errors, told }) {
-  if (!errors.length) return null
-  return html`<h3>Last errors</h3>
-    <ul class="errors">${errors.map((e, n) => html`<li key=${n}>
-      <p class="chips">${e.at && html`<${Ago} at=${e.at} />`}${e.code && html`<span class="badge failing">${e.code}</span>`}${told && html`<span>${e.from} → ${e.type}</span>`}
-        ${e.instance && html`<a href=${address(['workers'], { worker: e.to, id: e.instance })} aria-label=${'Instance ' + e.instance}>${e.instance.slice(0, 8)}</a>`}</p>
-      <pre class="error" tabindex="0">${e.text}</pre></li>`)}</ul>`
-}
-
-function Plots({ routes, answers, error, from, choose }) {
-  const { data, step, durable, range } = useMemo(() => gather(answers), [answers])
-  return html`<h3>Over time</h3>
-    <p class="choice" role="group" aria-label="How far back">${Object.entries(spans).map(([value, label]) => html`<button type="button" key=${value}
-      aria-pressed=${from === value} onClick=${() => choose(value)}>${label}</button>`)}</p>
-    ${routes.length > MOST && html`<p class="note">Of the ${MOST} busiest of ${routes.length} routes.</p>`}
-    ${error && !answers ? html`<${Trouble} error=${error} what="history" />` : html`<div class="plots">
-      <${Plot} title=${step < 60 ? `Rate and errors, mean of the last ${MEAN * step} s` : 'Rate and errors'} format=${(n) => rate(n)} range=${range} series=${[{ label: 'handled', colour: '--accent' }, { label: 'failed', colour: '--bad' }]}
-        data=${useMemo(() => columns(step < 60 ? smooth(data, step, MEAN, ['handled', 'failed']) : data, step, [(p) => p.handled / step, (p) => p.failed / step]), [data])} />
-      <${Plot} title="How long messages stay" format=${(n) => ms(n)} range=${range} series=${[{ label: 'p50', colour: '--accent' }, { label: 'p95', colour: '--warn' }, { label: 'p99', colour: '--bad' }]}
-        data=${useMemo(() => columns(data, step, [(p) => p.p50_ms, (p) => p.p95_ms, (p) => p.p99_ms]), [data])} />
-      ${durable && html`<${Plot} title="Stored" format=${(n) => short(n)} range=${range} series=${[{ label: 'stored', colour: '--ok' }]}
-        data=${columns(data, step, [(p) => p.stored ?? 0])} />`}
-    </div>`}`
-}
-
-// useStats asks for the series of each route, and again every ten seconds.
-function useStats(asked, from) {
-  const [state, set] = useState({ answers: null, error: null })
-  useEffect(() => {
-    if (!asked) return undefined
-    const controller = new AbortController()
-    let timer = 0
-    const load = async () => {
-      try {
-        const answers = await Promise.all(asked.split('\n').map((route) => get('/v1/stats' + query({ from, route }), controller.signal)))
-        set({ answers, error: null })
-      } catch (error) {
-        if (error.name === 'AbortError') return
-        set((was) => ({ ...was, error }))
-      }
-      timer = setTimeout(load, 10000)
-    }
-    load()
-    return () => {
-      controller.abort()
-      clearTimeout(timer)
-    }
-  }, [asked, from])
-  return state
-}
-
-function Instances({ worker }) {
+// Instances are those of one worker, or of all in a group.
+function Instances({ title, workers }) {
   const { data, error } = useGet('/v1/instances', 5000)
-  const own = data?.instances.filter((i) => i.worker === worker) ?? []
-  return html`<h3>Instances</h3>
+  const own = data?.instances.filter((i) => workers.includes(i.worker)) ?? []
+  return html`<h3>${title}</h3>
     ${error && !data ? html`<${Trouble} error=${error} what="the list of instances" />`
       : own.length === 0 ? html`<p class="note">${data ? 'None is known.' : 'Asking…'}</p>`
-        : html`<${Scroll} label="Instances"><table class="small"><thead><tr><th>instance</th><th>state</th><th>host</th><th class="n">rate</th><th class="n">in flight</th><th>heard</th></tr></thead>
-          <tbody>${own.map((i) => html`<tr key=${i.id}><td><a href=${address(['workers'], { worker, id: i.id })}>${i.id.slice(0, 8)}</a></td><td><span class=${'badge state-' + i.state}>${i.state}</span></td>
-            <td>${i.host}</td><td class="n">${rate(i.rate)}</td><td class="n">${i.in_flight}/${i.capacity}</td><td><${Ago} at=${i.heard} /></td></tr>`)}</tbody></table><//>`}`
+        : html`<${Scroll} label=${title}><table class="small"><thead><tr><th>instance</th><th>state</th><th>host</th><th class="n">rate</th><th class="n">errors</th><th class="n">p99</th><th class="n">in flight</th><th>heard</th></tr></thead>
+          <tbody>${own.map((i) => html`<tr key=${i.worker + i.id}><td><a href=${address(['workers'], { worker: i.worker, id: i.id })}>${i.id.slice(0, 8)}</a></td><td><span class=${'badge state-' + i.state}>${i.state}</span></td>
+            <td>${i.host}</td><td class="n">${rate(i.rate)}</td><td class="n">${percent(i.error_share)}</td><td class="n">${ms(i.p99_ms)}</td><td class="n">${i.in_flight}/${i.capacity}</td><td><${Ago} at=${i.heard} /></td></tr>`)}</tbody></table><//>`}`
 }

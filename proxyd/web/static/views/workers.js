@@ -5,6 +5,7 @@ import { useLive } from '../live.js'
 import { useGet } from '../rest.js'
 import { address, refine } from '../router.js'
 import { ago, count, ms, percent, rate, seconds } from '../format.js'
+import { InstanceHistory } from './history.js'
 import { Field, Health, Mpu, Page, Scroll, Trouble, When } from '../parts.js'
 
 export function Workers({ query }) {
@@ -19,7 +20,8 @@ export function Workers({ query }) {
   return html`<${Page} title="Workers and instances"
     tools=${html`<${Field} label="Filter" type="search" value=${query.q ?? query.worker ?? ''} onInput=${(q) => refine({ q, worker: '', id: '' }, { replace: true })} placeholder="name, host, id" />
       ${query.health && html`<button type="button" onClick=${() => refine({ health: '' })}>${query.health} only ×</button>`}`}>
-    ${chosen && html`<${One} instance=${chosen} />`}
+    ${chosen && html`<${One} key=${chosen.worker + chosen.id} instance=${chosen} />`}
+    ${query.id && data && !chosen && html`<p class="note">Instance ${query.id} is not known: one that is gone is listed for 15 minutes.</p>`}
     <h2>Workers</h2>
     ${!network ? html`<p class="note">Waiting for the network…</p>` : html`<${Scroll} label="Workers"><table><thead><tr>
       <th>worker</th><th>health</th><th class="n">ready</th><th class="n">rate</th><th class="n">errors</th><th class="n">in flight</th><th class="n">queued</th><th class="n">mpu</th><th>what is wrong</th></tr></thead>
@@ -42,12 +44,16 @@ export function Workers({ query }) {
   <//>`
 }
 
+// One is an instance with its facts and plots, its counters folded: they are many.
 function One({ instance: i }) {
+  const counts = Object.entries(i.counts ?? {}).sort()
   const facts = {
     worker: i.worker, state: i.state, host: i.host, pid: i.pid, agent: i.agent, version: i.version, program: i.program ?? '–',
-    'clock ahead': `${i.skew_seconds < 0 ? '−' : ''}${seconds(Math.abs(i.skew_seconds))}`, 'in flight': `${i.in_flight} of ${i.capacity}`, queued: count(i.queued), table: i.stale ? 'may be out of date' : 'fresh',
+    rate: rate(i.rate), errors: percent(i.error_share), p99: ms(i.p99_ms), 'clock ahead': `${i.skew_seconds < 0 ? '−' : ''}${seconds(Math.abs(i.skew_seconds))}`, 'in flight': `${i.in_flight} of ${i.capacity}`, queued: count(i.queued), table: i.stale ? 'may be out of date' : 'fresh',
   }
-  return html`<section class="card"><div class="panel-head"><h2>${i.id}</h2><button type="button" class="quiet" aria-label="Close" onClick=${() => refine({ id: '' })}>×</button></div>
-    <dl class="facts">${Object.entries(facts).map(([k, v]) => html`<div key=${k}><dt>${k}</dt><dd>${v}</dd></div>`)}
-      ${Object.entries(i.counts ?? {}).sort().map(([k, v]) => html`<div key=${'c' + k}><dt>${k}</dt><dd>${count(v)}</dd></div>`)}</dl></section>`
+  return html`<section class="card" aria-label=${'Instance ' + i.id}><div class="panel-head"><h2>${i.id}</h2><button type="button" class="quiet" aria-label="Close" onClick=${() => refine({ id: '' })}>×</button></div>
+    <dl class="facts">${Object.entries(facts).map(([k, v]) => html`<div key=${k}><dt>${k}</dt><dd>${v}</dd></div>`)}</dl>
+    <${InstanceHistory} worker=${i.worker} instance=${i.id} />
+    ${counts.length > 0 && html`<details><summary>Counters since it started</summary><dl class="facts">${counts.map(([k, v]) => html`<div key=${k}><dt>${k}</dt><dd>${count(v)}</dd></div>`)}</dl></details>`}
+  </section>`
 }
