@@ -19,7 +19,7 @@ func checkStores(ctx context.Context, d *doctor) ([]finding, error) {
 	faults, err := bucket.Inspect(ctx, d.js, d.prefix, jobsOf(*d.table))
 	var found []finding
 	for _, f := range faults {
-		found = append(found, finding{Severity: failure, Where: "stream " + f.Store, What: f.What, Do: f.Do})
+		found = append(found, finding{Severity: failure, Where: "stream " + f.Store, What: f.What, Do: f.Do, Hint: f.Hint})
 	}
 	return found, err
 }

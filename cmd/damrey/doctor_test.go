@@ -364,8 +364,8 @@ func TestDoctor_StoresAreNotAsTheyShouldBe(t *testing.T) {
 		{"KV_damrey_agents", "missing", "damrey proxy"},
 		{"DAMREY_TRACES", "does not take damrey.trace.*", "--subjects"},
 		{"KV_damrey_alarms", "older than 1h", "--max-age 0s"},
-		{"DAMREY_JOBS_w", "consumer work is missing"},
-		{"DAMREY_LATER", "consumer mover is missing"},
+		{"DAMREY_JOBS_w", "consumers work, key-5 are missing", "damrey doctor", "after 45 s", "restart one only if it has not"},
+		{"DAMREY_LATER", "consumer mover is missing", "damrey doctor", "after 45 s"},
 		{"DAMREY_JOBS_w", "consumer key-3 is paused", "nats consumer resume DAMREY_JOBS_w key-3"},
 	}
 	for deadline := time.Now().Add(bound); ; { // the proxy mends some of it every now and then, but for what is said to be restored
@@ -407,7 +407,7 @@ func breakStores(t *testing.T, js jetstream.JetStream) {
 	}
 	for _, err := range []error{
 		js.DeleteStream(ctx, "KV_damrey_agents"), js.DeleteConsumer(ctx, "DAMREY_JOBS_w", bucket.JobsConsumer),
-		js.DeleteConsumer(ctx, "DAMREY_LATER", bucket.LaterConsumer),
+		js.DeleteConsumer(ctx, "DAMREY_JOBS_w", bucket.KeyConsumer(5)), js.DeleteConsumer(ctx, "DAMREY_LATER", bucket.LaterConsumer),
 	} {
 		if err != nil && !errors.Is(err, jetstream.ErrStreamNotFound) && !errors.Is(err, jetstream.ErrConsumerNotFound) {
 			t.Fatal(err)
