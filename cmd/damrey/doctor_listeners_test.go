@@ -1,6 +1,11 @@
 package main
 
 import (
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"strconv"
 	"strings"
 	"testing"
@@ -109,6 +114,43 @@ func wheres(d diagnosis, check string) (all []string) {
 		}
 	}
 	return all
+}
+
+// Each proxy knows of its own broker only.
+func TestDoctor_AsksAllProxiesWhoListens(t *testing.T) {
+	t.Parallel()
+	one, two := startPatient(t), startPatient(t)
+	withShopAndBank(t, one)
+	listen(t, one.connect(t, nats.Name("near")), "damrey.msg.bank.>", "")
+	far := two.connect(t)
+	listen(t, far, "damrey.msg.bank.*.*", "bank")
+	listen(t, far, "damrey.msg.shop.>", "")
+	target, err := url.Parse(one.rest)
+	if err != nil {
+		t.Fatal(err)
+	}
+	fabric, err := one.client.Fabric(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	fabric.Proxies = append(fabric.Proxies, two.rest, "http://127.0.0.1:1")
+	real := httputil.NewSingleHostReverseProxy(target)
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/v1/fabric" {
+			_ = json.NewEncoder(w).Encode(fabric)
+			return
+		}
+		real.ServeHTTP(w, r)
+	}))
+	t.Cleanup(srv.Close)
+	d := diagnose(t, "--proxy", srv.URL, "--nats", one.nats[0])
+	d.mustFind(t, failure, "listeners", "near at 127.0.0.1:", "damrey.msg.bank.>")
+	d.mustFind(t, failure, "listeners", "damrey.msg.shop.>")
+	d.mustFind(t, note, "listeners", "proxy http://127.0.0.1:1", "connection refused", "damrey doctor --proxy http://127.0.0.1:1")
+	d.mustNotFind(t, "workers", noBank)
+	if n := strings.Count(strings.Join(wheres(d, "listeners"), "; "), "near"); n != 1 {
+		t.Errorf("a proxy and a server told of the same listener, and it is named %d times", n)
+	}
 }
 
 // The broker knows only the agent; the agent knows who it is.
