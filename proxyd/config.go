@@ -69,6 +69,9 @@ type Config struct {
 	Webhooks []string
 	// Disk says how full the disk of the broker is, in bytes. Nil: nobody knows.
 	Disk func() (used, total uint64, err error)
+	// Subscribers lists who subscribes at the broker to subjects of a pattern, those without a queue group first, and says how
+	// many more there are than it lists. Nil: nobody knows.
+	Subscribers func(pattern string) (list []Subscriber, more int, err error)
 	// Log takes one line for every change and what goes wrong. The zero value is silent.
 	Log zerolog.Logger
 }

@@ -82,7 +82,7 @@ func TestProxy_DescribesAllItsPaths(t *testing.T) {
 		"/v1/agents": {"get"}, "/v1/agents/{name}": {"put", "delete"}, "/healthz": {"get"}, "/readyz": {"get"}, "/metrics": {"get"},
 		"/v1/dead": {"get"}, "/v1/dead/{sequence}": {"get", "patch", "delete"}, "/v1/dead/{sequence}/retry": {"post"},
 		"/v1/schedules": {"get", "post"}, "/v1/schedules/{id}": {"delete"}, "/v1/traces": {"get"}, "/v1/traces/{id}": {"get"},
-		"/v1/network": {"get"}, "/v1/instances": {"get"}, "/v1/stats": {"get"},
+		"/v1/network": {"get"}, "/v1/instances": {"get"}, "/v1/stats": {"get"}, "/v1/listeners": {"get"},
 		"/v1/events": {"get"}, "/v1/live": {"get"}, "/v1/tap": {"get"},
 	} {
 		for _, m := range methods {

@@ -36,6 +36,7 @@ func (p *Proxy) routes() (*http.ServeMux, error) {
 	p.routeDead(a)
 	p.routeSchedules(a)
 	p.routeNetwork(a)
+	p.routeListeners(a)
 	p.routeStreams(a)
 	p.routeMetrics(a)
 	p.routeAlarms(a)

@@ -64,8 +64,8 @@ type doctor struct {
 	js     jetstream.JetStream
 	denied *denials
 
-	unreached error      // why there is no nc
-	listening []listener // nil: nobody was asked
+	unreached error     // why there is no nc
+	asked     *audience // nil: nobody was
 }
 
 // check is one thing to look at.

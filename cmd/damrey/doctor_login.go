@@ -20,8 +20,12 @@ func checkLogin(ctx context.Context, d *doctor) ([]finding, error) {
 		d.prefix + ".msg." + probe + ".a.b", d.prefix + ".job." + probe + ".a.b", d.prefix + ".event.probe." + probe,
 		"$JS.API.STREAM.NAMES", "$SRV.PING." + probe,
 	}
-	for _, subject := range listen {
-		sub, err := d.nc.SubscribeSync(subject)
+	for i, subject := range listen {
+		queue := ""
+		if i == 0 {
+			queue = probe // as instances do, and nobody else may
+		}
+		sub, err := d.nc.QueueSubscribeSync(subject, queue)
 		if err != nil {
 			return nil, err
 		}

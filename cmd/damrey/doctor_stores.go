@@ -11,6 +11,7 @@ import (
 	"github.com/damrey/damrey"
 	"github.com/damrey/damrey/internal/api"
 	"github.com/damrey/damrey/internal/bucket"
+	"github.com/damrey/damrey/internal/listener"
 )
 
 // checkStores compares buckets, streams and consumers with what this version makes.
@@ -18,7 +19,7 @@ func checkStores(ctx context.Context, d *doctor) ([]finding, error) {
 	faults, err := bucket.Inspect(ctx, d.js, d.prefix, jobsOf(*d.table))
 	var found []finding
 	for _, f := range faults {
-		found = append(found, finding{Severity: failure, Where: "stream " + f.Store, What: f.What, Do: f.Do})
+		found = append(found, finding{Severity: failure, Where: "stream " + f.Store, What: f.What, Do: f.Do, Hint: f.Hint})
 	}
 	return found, err
 }
@@ -118,30 +119,11 @@ func checkStreams(ctx context.Context, d *doctor) (found []finding, err error) {
 		f := finding{Severity: warning, Where: "stream " + info.Config.Name,
 			What: fmt.Sprintf("it stores what the fabric sends: %s", strings.Join(info.Config.Subjects, ", ")),
 			Do:   fmt.Sprintf("nats stream edit %s --subjects OTHERS, or nats stream rm %[1]s", info.Config.Name)}
-		if slices.ContainsFunc(info.Config.Subjects, d.overMessages) {
+		if slices.ContainsFunc(info.Config.Subjects, func(subject string) bool { return listener.Takes(d.prefix, subject, "*") }) {
 			f.Severity = failure
 			f.What += "; with it nobody is seen to be missing, and its acknowledgements go to requesters as answers"
 		}
 		found = append(found, f)
 	}
 	return found, err
-}
-
-// overMessages: a pattern takes messages of direct routes.
-func (d *doctor) overMessages(pattern string) bool { return d.takes(pattern, "*") }
-
-// takes: a pattern takes messages to a worker; "*" is any.
-func (d *doctor) takes(pattern, worker string) bool {
-	tokens := strings.Split(pattern, ".")
-	for i, want := range []string{d.prefix, "msg", worker, "*", "*"} {
-		switch {
-		case i >= len(tokens):
-			return false
-		case tokens[i] == ">":
-			return true
-		case tokens[i] != "*" && want != "*" && tokens[i] != want:
-			return false
-		}
-	}
-	return len(tokens) == 5
 }

@@ -56,7 +56,8 @@ func checkTable(_ context.Context, d *doctor) (found []finding, err error) {
 	return found, nil
 }
 
-// checkWorkers looks for workers that nobody runs. One without the library is seen by its subscription.
+// checkWorkers looks for workers that nobody runs. One without the library is seen by its subscription in the worker's queue
+// group; whoever else listens to its messages does not stand for it.
 func checkWorkers(ctx context.Context, d *doctor) (found []finding, err error) {
 	pings, err := d.present(ctx, "")
 	if err != nil {
@@ -88,11 +89,14 @@ func checkWorkers(ctx context.Context, d *doctor) (found []finding, err error) {
 
 // unattended is a worker without instances that receive.
 func (d *doctor) unattended(ctx context.Context, w damrey.Registration, led bool, there int) ([]finding, error) {
-	plain, err := d.listeners(ctx, w.Name)
-	if err != nil || len(plain) > 0 {
+	a, err := d.audience(ctx)
+	if err != nil || a.workers[w.Name] {
 		return nil, err
 	}
 	f := finding{Severity: failure, Where: "worker " + w.Name, Do: "damrey worker run " + w.Name + " -- COMMAND"}
+	if !a.known {
+		f.Hint = "unless it is a program without the library, which is not seen here"
+	}
 	switch {
 	case there > 0 && w.Agent != "":
 		f.What = fmt.Sprintf("%d of its instances are there and none receives: it is pinned to the agent %s", there, w.Agent)

@@ -132,6 +132,7 @@ func reachNATS(ctx context.Context, g *group, cfg *fabricConfig) (*nats.Conn, fa
 	}
 	g.cleanup(nc.Close)
 	cfg.Proxy.Domain, cfg.Proxy.Trouble, cfg.Proxy.Majority, cfg.Proxy.Disk = b.Domain(), b.Trouble, b.Majority, b.Disk
+	cfg.Proxy.Subscribers = subscribersOf(b)
 	return nc, fabric{nats: []string{b.ClientURL()}, leaf: []string{b.LeafURL()}}, nil
 }
 

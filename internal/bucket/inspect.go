@@ -17,6 +17,7 @@ type Fault struct {
 	Store string // name of the stream
 	What  string // what is wrong with it, and what that does
 	Do    string // what to type
+	Hint  string // what else to know of that; empty: nothing
 }
 
 // Jobs says what stream of jobs a worker needs.
@@ -29,6 +30,8 @@ type Jobs struct {
 const (
 	// proxyMakes is the way to what a proxy makes by itself.
 	proxyMakes = "restart a proxy, which makes it: `damrey proxy`"
+	// proxySoonMakes is the way to what a proxy makes when it looks the next time, 15 to 45 s after the last.
+	proxySoonMakes = "again after 45 s, by when a proxy has made %s; restart one only if it has not"
 	// newStream is the way to what no stream can be changed to.
 	newStream = "keep what it holds with `damrey backup FILE`, remove it with `nats stream rm %s`, and the proxy makes it as it should be"
 )
@@ -46,17 +49,18 @@ func Inspect(ctx context.Context, js jetstream.JetStream, prefix string, all []J
 	}
 	late := later{prefix}
 	if in.stream(ctx, late.wanted()) {
-		in.consumer(ctx, late.stream(), late.consumer())
+		in.consumers(ctx, late.stream(), late.consumer())
 	}
 	for _, w := range all {
 		s := jobs{prefix: prefix, worker: w.Worker, limits: w.Limits}
 		if !in.stream(ctx, s.wanted()) {
 			continue
 		}
-		in.consumer(ctx, s.stream(), s.unkeyedConsumer())
+		wanted := []jetstream.ConsumerConfig{s.unkeyedConsumer()}
 		for p := 0; w.Keyed && p < Partitions; p++ {
-			in.consumer(ctx, s.stream(), s.keyConsumer(p))
+			wanted = append(wanted, s.keyConsumer(p))
 		}
+		in.consumers(ctx, s.stream(), wanted...)
 	}
 	return in.faults, in.err
 }
@@ -193,20 +197,38 @@ func (in *inspection) abilities(got, want jetstream.StreamConfig) {
 	}
 }
 
-func (in *inspection) consumer(ctx context.Context, stream string, want jetstream.ConsumerConfig) {
-	if in.err != nil {
+// consumers that are missing are one fault: after a restore all of them are, for a moment.
+func (in *inspection) consumers(ctx context.Context, stream string, wanted ...jetstream.ConsumerConfig) {
+	var missing []string
+	for _, want := range wanted {
+		if in.err == nil && !in.consumer(ctx, stream, want) {
+			missing = append(missing, want.Durable)
+		}
+	}
+	if len(missing) == 0 {
 		return
 	}
+	are, them := "consumer %s is", "it"
+	if len(missing) > 1 {
+		are, them = "consumers %s are", "them"
+	}
+	in.faults = append(in.faults, Fault{
+		Store: stream, What: fmt.Sprintf("its "+are+" missing: what is stored is handed to nobody", strings.Join(missing, ", ")),
+		Do: "damrey doctor", Hint: fmt.Sprintf(proxySoonMakes, them),
+	})
+}
+
+// consumer is false when there is none; when that is not known the inspection has ended.
+func (in *inspection) consumer(ctx context.Context, stream string, want jetstream.ConsumerConfig) bool {
 	ctx, cancel := context.WithTimeout(ctx, answerTime)
 	defer cancel()
 	c, err := in.js.Consumer(ctx, stream, want.Durable)
 	if errors.Is(err, jetstream.ErrConsumerNotFound) {
-		in.fault(stream, proxyMakes, "its consumer %s is missing: what is stored is handed to nobody", want.Durable)
-		return
+		return false
 	}
 	if err != nil {
 		in.err = fmt.Errorf("consumer %s of stream %s: %w", want.Durable, stream, err)
-		return
+		return true
 	}
 	got := c.CachedInfo().Config
 	again := fmt.Sprintf("remove it with `nats consumer rm %s %s`, and %s", stream, want.Durable, proxyMakes)
@@ -225,4 +247,5 @@ func (in *inspection) consumer(ctx context.Context, stream string, want jetstrea
 	if until := got.PauseUntil; until != nil && until.After(time.Now()) {
 		in.fault(stream, fmt.Sprintf("nats consumer resume %s %s", stream, want.Durable), "its consumer %s is paused until %s", want.Durable, until.Format(time.RFC3339))
 	}
+	return true
 }
