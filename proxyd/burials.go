@@ -58,24 +58,24 @@ func (s *burials) run(ctx context.Context) {
 
 // begin is the burial of this worker's messages that is under way, or a new one. One that has ended since somebody asked is
 // the answer to who asks again; but to who has removed the worker anew it says nothing.
-func (s *burials) begin(ctx context.Context, worker string, anew bool) (*burial, error) {
+func (s *burials) begin(ctx context.Context, worker string, anew bool) (b *burial, isNew bool, err error) {
 	s.mu.Lock()
-	b := s.all[worker]
-	isNew := b == nil || anew && b.isOver()
+	b = s.all[worker]
+	isNew = b == nil || anew && b.isOver()
 	if isNew {
 		b = &burial{store: s.store, table: s.table, worker: worker, done: make(chan struct{}), refused: make(map[uint64]error)}
 		s.all[worker] = b
 	}
 	s.mu.Unlock()
 	if !isNew {
-		return b, nil
+		return b, isNew, nil
 	}
 	select {
 	case s.queue <- b:
-		return b, nil
+		return b, isNew, nil
 	case <-ctx.Done():
 		s.forget(b)
-		return nil, problem(http.StatusServiceUnavailable, "the proxy does not run (any more); ask again")
+		return nil, isNew, problem(http.StatusServiceUnavailable, "the proxy does not run (any more); ask again")
 	}
 }
 
@@ -287,18 +287,30 @@ func (p *Proxy) bury(ctx context.Context, name string, removedNow bool) (moved, 
 	if damrey.CheckWorkerName(name) != nil {
 		return "0", "0", nil // nothing can be stored for what is no worker's name
 	}
-	b, err := p.burials.begin(ctx, name, removedNow)
-	if err != nil {
-		return "", "", err
+	m, l, isNew, err := p.burials.bury(ctx, name, removedNow)
+	if removedNow && !isNew && l == 0 && (err == nil || errors.Is(err, errAddedAgain)) {
+		// It may have looked for the last time before what is stored now was.
+		before := m
+		m, l, _, err = p.burials.bury(ctx, name, false)
+		m += before
 	}
-	m, l, err := p.burials.wait(ctx, b)
-	switch {
-	case errors.Is(err, errAddedAgain) && removedNow: // that was before
-		return p.bury(ctx, name, false)
-	case errors.Is(err, errAddedAgain):
-		err = problem(http.StatusConflict, "worker %q was %v; %d messages are dead letters by now, the others stay stored for it", name, err, m)
+	if errors.Is(err, errAddedAgain) {
+		err = problem(http.StatusConflict, "worker %q was %v; %d messages are dead letters by now, the others stay stored for it", name, errAddedAgain, m)
 	}
 	return strconv.FormatUint(m, 10), strconv.FormatUint(l, 10), away(err)
+}
+
+// bury is begin and wait.
+func (s *burials) bury(ctx context.Context, worker string, anew bool) (moved, left uint64, isNew bool, err error) {
+	b, isNew, err := s.begin(ctx, worker, anew)
+	if err != nil {
+		return 0, 0, isNew, err
+	}
+	moved, left, err = s.wait(ctx, b)
+	if errors.Is(err, errAddedAgain) {
+		left = 0 // of before
+	}
+	return moved, left, isNew, err
 }
 
 // halfBuried is a worker that is gone, but whose messages are not; or else gone, the error.
