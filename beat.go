@@ -40,7 +40,7 @@ func (w *Instance) beat() report.Beat {
 		Started: w.started,
 		State:   w.state.Load().(report.State), Stale: view != nil && view.stale,
 		InFlight: stats.InFlight, Queued: stats.Queued, Capacity: w.dispatch.most(),
-		In: w.ins.snapshot(), Out: w.link.outs.snapshot(w.cfg.Name),
+		In: w.ins.snapshot(w.dispatch.inHand()), Out: w.link.outs.snapshot(w.cfg.Name),
 		Counts: stats.counts(),
 	}
 }

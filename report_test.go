@@ -249,6 +249,46 @@ func TestReport_TellsStatesAtOnce(t *testing.T) {
 	}
 }
 
+// What is in a handler is told by route, also of the first message along one.
+func TestReport_SaysWhatIsInHandlers(t *testing.T) {
+	t.Parallel()
+	f := newFabric(t)
+	told := f.beats("w")
+	f.register("src", to("slow", "w"), to("quick", "w"))
+	f.register("w")
+	begun, end := make(chan struct{}, 2), make(chan struct{})
+	w := f.worker("w", func(_ context.Context, in damrey.Msg) (damrey.Msg, error) {
+		if in.Type() == "slow" {
+			begun <- struct{}{}
+			<-end
+		}
+		return nil, nil
+	})
+	src := f.serve(f.instance(damrey.Config{Name: "src"}))
+	_, err := src.Request(f.context(), "quick")
+	must(t, err)
+	for range 2 {
+		must(t, src.Send(f.context(), "slow"))
+		await(t, "it is in its handler", begun)
+	}
+	f.put(damrey.Registration{Name: "w", Agent: "10.9.9.9:1"}) // another state, which is told at once
+	eventually(t, "they are told", func() bool {
+		for _, one := range told.last().In {
+			if one.Type == "slow" && one.InFlight == 2 && one.Handled == 0 {
+				return true
+			}
+		}
+		return false
+	})
+	if quick := in(t, told.last(), "src", "quick"); quick.InFlight != 0 {
+		t.Errorf("%+v", quick)
+	}
+	close(end)
+	if slow := in(t, told.final(t, w), "src", "slow"); slow.InFlight != 0 || slow.Handled != 2 {
+		t.Errorf("%+v", slow)
+	}
+}
+
 func TestReport_SaysThatItDrains(t *testing.T) {
 	t.Parallel()
 	f := newFabric(t)

@@ -18,6 +18,7 @@ type inRoute struct {
 	stay                                       atomic.Pointer[report.Live]
 	lastError                                  atomic.Pointer[lastError]
 	all                                        *inRoutes
+	inHand                                     uint64 // in handlers; of the one who makes beats
 }
 
 // inRoutes are the counters of all routes that end at an instance. Nil: none is
@@ -138,14 +139,14 @@ func (r *inRoute) unreadable() {
 }
 
 func (r *inRoute) isUsed() bool {
-	return r.handled.Load()|r.errors.Load()|r.timeouts.Load()|r.busy.Load()|r.malformed.Load() != 0
+	return r.inHand|r.handled.Load()|r.errors.Load()|r.timeouts.Load()|r.busy.Load()|r.malformed.Load() != 0
 }
 
 func (r *inRoute) snapshot() report.In {
 	in := report.In{
 		From: r.from, Type: r.typ,
 		Handled: r.handled.Load(), Errors: r.errors.Load(), Timeouts: r.timeouts.Load(),
-		Busy: r.busy.Load(), Malformed: r.malformed.Load(),
+		Busy: r.busy.Load(), Malformed: r.malformed.Load(), InFlight: r.inHand,
 		Wait: r.wait.Load(), Work: r.work.Load(),
 	}
 	if stay := r.stay.Load(); stay != nil {
@@ -157,10 +158,19 @@ func (r *inRoute) snapshot() report.In {
 	return in
 }
 
-// snapshot leaves out what nothing came along.
-func (s *inRoutes) snapshot() (all []report.In) {
+// snapshot leaves out what nothing came along. hand is what is in handlers now.
+// Called by one goroutine at a time.
+func (s *inRoutes) snapshot(hand []*inbound) (all []report.In) {
 	if s == nil {
 		return nil
+	}
+	for _, r := range s.all() {
+		r.inHand = 0
+	}
+	for _, in := range hand {
+		if in.route != nil {
+			in.route.inHand++
+		}
 	}
 	for _, r := range s.all() {
 		if r.isUsed() {

@@ -67,6 +67,7 @@ type Edge struct {
 	Health   Health `json:"health" enum:"idle,ok,degraded,failing,unknown" doc:"How it is"`
 	Why      string `json:"why,omitempty" doc:"What is wrong, in words"`
 	Flow
+	InFlight int `json:"in_flight" doc:"Messages of it in handlers of the target's instances"`
 	// Durable is there for durable routes.
 	Durable *Backlog `json:"durable,omitempty" doc:"What is stored, of this route and of its target; of durable routes"`
 	// LastError is the text of the last failure.

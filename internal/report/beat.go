@@ -71,6 +71,7 @@ type In struct {
 	Timeouts  uint64 `json:"timeouts,omitempty"`  // the budget was used up before or in the handler
 	Busy      uint64 `json:"busy,omitempty"`      // refused, since the queue was full
 	Malformed uint64 `json:"malformed,omitempty"` // could not be read
+	InFlight  uint64 `json:"in_flight,omitempty"` // in handlers now; no counter
 	// Wait and Work are sums in nanoseconds: from when the message was received until its handler began, and from then until
 	// its output had left.
 	Wait uint64 `json:"wait_ns"`

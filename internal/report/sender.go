@@ -96,6 +96,7 @@ func (i In) plus(other In) In {
 	i.Timeouts += other.Timeouts
 	i.Busy += other.Busy
 	i.Malformed += other.Malformed
+	i.InFlight += other.InFlight
 	i.Wait += other.Wait
 	i.Work += other.Work
 	i.Stay = i.Stay.Plus(other.Stay)

@@ -176,6 +176,9 @@ func outKey(b *report.Beat, r *report.Out) Key {
 	return Key{cmp.Or(r.From, b.Worker), r.Type, r.To}
 }
 
+// maxInHand is more than an instance has in handlers along one route, whatever it says.
+const maxInHand = 1 << 20
+
 // fold is the sum of the routes of a beat that are not told apart.
 type fold struct {
 	any  bool
@@ -188,6 +191,7 @@ func (f *fold) in(r *report.In) {
 	s := &f.ins
 	s.Handled, s.Errors, s.Timeouts = s.Handled+r.Handled, s.Errors+r.Errors, s.Timeouts+r.Timeouts
 	s.Busy, s.Malformed = s.Busy+r.Busy, s.Malformed+r.Malformed
+	s.InFlight += min(r.InFlight, maxInHand)
 	s.Wait, s.Work, s.Stay = s.Wait+r.Wait, s.Work+r.Work, s.Stay.Plus(r.Stay)
 }
 
@@ -230,6 +234,7 @@ func (v *View) makePair(now Instant, i *instance, key Key) *pair {
 
 func (v *View) countIn(now Instant, i *instance, p *pair, r *report.In, base bool) {
 	sum := inOf(r)
+	p.inHand = int(min(r.InFlight, maxInHand))
 	last := p.sum
 	last[sent], last[timedOut], last[stopped], last[undelivered] = 0, 0, 0, 0
 	more, fell := sum.since(&last)

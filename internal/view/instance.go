@@ -48,6 +48,7 @@ type pair struct {
 	sum    counts // as the last beat said
 	stay   []byte // packed, as the last beat said
 	recent [spans]uint64
+	inHand int    // as the last beat said: in handlers
 	pass   uint64 // in which it was found last
 }
 
@@ -59,7 +60,7 @@ func (i *instance) span() *span { return &i.spans[i.n%spans] }
 // restart forgets what another process under this id had counted.
 func (i *instance) restart() {
 	for _, p := range i.pairs {
-		p.sum, p.stay = counts{}, nil
+		p.sum, p.stay, p.inHand = counts{}, nil, 0
 	}
 }
 

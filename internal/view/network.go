@@ -16,7 +16,7 @@ func (v *View) Network(now Instant) api.Network {
 	defer v.mu.Unlock()
 	v.advance(now)
 	v.rates()
-	p := &picture{view: v, now: now, nodes: make(map[string]*node)}
+	p := &picture{view: v, now: now, nodes: make(map[string]*node), inHand: make(map[Key]int)}
 	p.addTable()
 	p.addInstances()
 	p.addRoutes()
@@ -50,6 +50,8 @@ type picture struct {
 	edges []*edge
 	sum   sum              // of the route in hand
 	room  report.Histogram // what it comes to
+
+	inHand map[Key]int // in handlers, by route
 }
 
 // node is a worker with what its health is judged by.
@@ -136,6 +138,11 @@ func (p *picture) addInstances() {
 		case report.Standby:
 			n.standby++
 		}
+		for _, pair := range i.order {
+			if pair.inHand > 0 {
+				p.inHand[pair.key] += pair.inHand
+			}
+		}
 		n.InFlight += i.beat.InFlight
 		n.Queued += i.beat.Queued
 		c, rate := i.now()
@@ -150,6 +157,7 @@ func (p *picture) addRoutes() {
 	declared := make(map[Key]*edge, len(p.edges))
 	for _, e := range p.edges {
 		declared[Key{e.From, e.Type, e.To}] = e
+		e.InFlight = p.inHand[Key{e.From, e.Type, e.To}]
 	}
 	for key, r := range p.view.routes {
 		e := declared[key]
@@ -172,6 +180,7 @@ func (p *picture) addRoutes() {
 
 func (p *picture) addTraffic(e *edge, r *route, seen bool) {
 	e.Observed = seen
+	e.InFlight = p.inHand[r.key]
 	p.sum.reset()
 	c := r.now(p.now.Run, &p.sum)
 	e.counts = c

@@ -111,6 +111,30 @@ func (r *rig) kinds() (kinds []api.EventKind) {
 	return kinds
 }
 
+func TestView_SaysWhatIsInFlightAlongARoute(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.SetTable(table(row("entry", damrey.Command{Name: "add", Worker: "add"}), row("add")))
+	a, b := r.source("add", "A"), r.source("add", "B")
+	a.In = []report.In{{From: "entry", Type: "add", InFlight: 3}, {From: "other", Type: "add", InFlight: 1}} // their first ones
+	b.In = []report.In{{From: "entry", Type: "add", InFlight: 1 << 60}}                                      // what nobody has
+	a.beat()
+	b.beat()
+	if e := r.edge("entry", "add", "add"); e.InFlight != 3+maxInHand {
+		t.Errorf("%d", e.InFlight)
+	}
+	b.In[0].InFlight = 2
+	b.beat()
+	if e := r.edge("entry", "add", "add"); e.InFlight != 5 {
+		t.Errorf("%d", e.InFlight)
+	}
+	b.State = report.Left
+	b.beat()
+	if e := r.edge("entry", "add", "add"); e.InFlight != 3 {
+		t.Errorf("%d once one has left", e.InFlight)
+	}
+}
+
 func TestView_RatesAreExactFromTheSecondBeat(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)

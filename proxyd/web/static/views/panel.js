@@ -93,6 +93,7 @@ function Edge({ edge, fabric }) {
       <${Fact} name="rate">${rate(r.rate)}<//><${Fact} name="errors">${percent(r.error_share)}<//><${Fact} name="handled">${count(r.handled)}<//>
       <${Fact} name="p50">${ms(r.p50_ms)}<//><${Fact} name="p95">${ms(r.p95_ms)}<//><${Fact} name="p99">${ms(r.p99_ms)}<//>
       <${Fact} name="waits">${ms(r.wait_ms)}<//><${Fact} name="works">${ms(r.work_ms)}<//><${Fact} name="failed">${count(r.failed)}<//>
+      <${Fact} name="in flight">${count(r.in_flight)}<//>
       ${['timeouts', 'busy', 'malformed', 'undelivered'].filter((k) => r[k] > 0).map((k) => html`<${Fact} key=${k} name=${k}>${count(r[k])}<//>`)}
     </dl>
     ${r.durable && html`<${Stored} route=${r} backlog=${r.durable} />`}
