@@ -36,7 +36,7 @@ type Stats struct {
 	Abandoned   uint64 `json:"abandoned"`   // answers that nobody read from Rch
 	Stopped     uint64 `json:"stopped"`     // not finished when the instance stopped
 
-	SpansLeftOut uint64 `json:"spans_left_out"` // of traces, not kept: over ten a second of what failed or was slow, or no room
+	SpansLeftOut uint64 `json:"spans_left_out"` // of traces, not kept: over what is kept in a second of what failed or was slow, or no room
 
 	InFlight int `json:"in_flight"` // being handled now
 	Queued   int `json:"queued"`    // waiting for room in mpu now

@@ -21,8 +21,8 @@ func WithTracer(p trace.TracerProvider) Option { return func(o *options) { o.tra
 
 // WithTraceSampling traces this share, 0 to 1, of the lines that begin here,
 // and keeps their spans in the fabric, where `damrey trace ls` shows them. The
-// default is 0: only what failed or was slow is kept, at most ten spans a second
-// of an instance; [Stats.SpansLeftOut] counts the others. However many lines the
+// default is 0: only what failed or was slow is kept, of an instance at most ten
+// spans a second and the first of each route and outcome; [Stats.SpansLeftOut] counts the others. However many lines the
 // share is, an instance begins at most 50 such traces a second.
 func WithTraceSampling(share float64) Option { return func(o *options) { o.sampling = share } }
 

@@ -155,7 +155,7 @@ func (s *span) endAt(now time.Time, outcome, text string, slow bool) {
 		s.otel.End(trace.WithTimestamp(now))
 	}
 	kept := keptBecause(s.kept, outcome, slow)
-	if kept == "" || s.kept == "" && !s.t.spares(now) {
+	if kept == "" || s.kept == "" && !s.t.spares(now, s.leg, outcome) {
 		return
 	}
 	own := s.report(now.Sub(s.begin), outcome, text)

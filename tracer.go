@@ -14,9 +14,11 @@ import (
 
 const (
 	// spareSpans is how many spans an instance publishes in a second of messages
-	// whose trace is not kept from its beginning. More are counted, see
-	// [Stats.SpansLeftOut].
+	// whose trace is not kept from its beginning, and spareKinds of how many routes
+	// and outcomes it publishes the first one of a second besides. More are
+	// counted, see [Stats.SpansLeftOut].
 	spareSpans = 10
+	spareKinds = 64
 	// sampledEach is how many lines an instance begins to trace in a second. More
 	// are of no use to anybody, and what keeps them has to store each span.
 	sampledEach = 50
@@ -37,6 +39,7 @@ type tracer struct {
 	share    float64
 	otel     trace.Tracer // nil: nobody wants them
 	spare    allowance    // of spans that are kept without being asked for
+	firsts   firsts       // of them
 	sampled  allowance    // of lines
 	queue    chan *kept
 }
@@ -57,8 +60,8 @@ func (t *tracer) init(prefix, worker, instance string, share float64, p trace.Tr
 
 // spares says whether one more span is kept of what failed or was slow, and
 // counts it if not.
-func (t *tracer) spares(now time.Time) bool {
-	if t.spare.take(now) {
+func (t *tracer) spares(now time.Time, l leg, outcome string) bool {
+	if t.firsts.take(now, happening{l.from, l.typ, l.to, outcome}) || t.spare.take(now) {
 		return true
 	}
 	t.l.count.spansLeftOut.Add(1)
@@ -152,7 +155,7 @@ func (t *tracer) handled(in *inbound, s *span, how *ending, at stay) {
 
 func (t *tracer) alone(in *inbound, how *ending, at stay) {
 	now := time.Now()
-	keeps, keepsWait := t.spares(now), at.began > at.slow && t.spares(now)
+	keeps, keepsWait := t.spares(now, in.leg(), how.span), at.began > at.slow && t.spares(now, in.leg(), report.KindWait)
 	if !keeps {
 		return // nor is its waiting
 	}
@@ -208,8 +211,11 @@ func (t *tracer) requested(s *span, r requested, m Msg, err error) {
 		s.answered = outcome == report.OK
 		s.endAt(now.time(), outcome, text, slow)
 	case err == nil && m.Tag() == RESPONSE && !slow, errors.Is(err, context.Canceled):
-	case t.spares(time.Now()):
+	default:
 		outcome, text := outcomeOf(m, err)
+		if !t.spares(time.Now(), legOf(r.route, r.hops), outcome) {
+			return
+		}
 		id, sent := requestTrace(t.l.messageKey(r.id))
 		one := span{t: t, leg: legOf(r.route, r.hops), kind: report.KindSend, begin: r.began.time()}
 		one.answered = outcome == report.OK
@@ -247,5 +253,33 @@ func (a *allowance) take(now time.Time) bool {
 		return false
 	}
 	a.used++
+	return true
+}
+
+// happening is how a message along a route came to its end.
+type happening struct{ from, typ, to, outcome string }
+
+// firsts admits the first of each kind in a second, so that what fails all the
+// time does not hide what failed once.
+type firsts struct {
+	mu     sync.Mutex // guards what follows
+	second int64
+	seen   map[happening]bool
+}
+
+func (f *firsts) take(now time.Time, what happening) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if s := now.Unix(); s != f.second || f.seen == nil {
+		f.second = s
+		if f.seen == nil {
+			f.seen = make(map[happening]bool)
+		}
+		clear(f.seen)
+	}
+	if f.seen[what] || len(f.seen) >= spareKinds {
+		return false
+	}
+	f.seen[what] = true
 	return true
 }
