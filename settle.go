@@ -21,9 +21,9 @@ const (
 	// absentTime is longer than the broker waits until it hands out again what
 	// nobody speaks for.
 	absentTime = bucket.AckWait + 2*time.Second
-	// patient is how long a partition waits before its owner says so, and again.
+	// waitsLong is how long a partition waits before its owner says so, and again.
 	// What comes again after a death takes the ack wait.
-	patient = absentTime + 3*time.Second
+	waitsLong = absentTime + 3*time.Second
 	// asksAtATime is how many questions about one partition are under way.
 	asksAtATime = 32
 	// absentLook is how much longer than usually the next look waits then.
@@ -131,7 +131,7 @@ func (p *partition) tellOfWaiting(info *jetstream.ConsumerInfo, err error) {
 	case p.waits == 0:
 		p.waits = now
 		return
-	case now.since(p.waits) < patient:
+	case now.since(p.waits) < waitsLong:
 		return
 	}
 	p.waits = now
