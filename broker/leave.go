@@ -41,7 +41,9 @@ func (e *embedded) leave(srv *server.Server, dir string) {
 	}
 	// What the server has noted of its blocks counts what it has forgotten, so that a start would not ask the others for it.
 	for _, s := range streams {
-		forgetNotes(filepath.Join(root, filepath.FromSlash(s), "msgs"))
+		if err := forgetNotes(filepath.Join(root, filepath.FromSlash(s), "msgs")); err != nil {
+			e.log.Error().Err(err).Msg("what the server has noted of a stream's blocks could not be removed; its copy here may lack messages when it starts")
+		}
 	}
 	e.log.Warn().Msg("this server takes no part in storing until it can write again; the other servers of the cluster do")
 }

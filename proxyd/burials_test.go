@@ -273,7 +273,7 @@ func TestBurial_OfAWorkerThatWasAddedAgain(t *testing.T) {
 	if err := <-done; err != nil {
 		t.Error(err)
 	}
-	left := uint64(r.stored("DAMREY_JOBS_w"))
+	left := r.stored("DAMREY_JOBS_w")
 	if moved := r.deleteBurying("w"); moved != left || r.stored("DAMREY_JOBS_w") != 0 {
 		t.Errorf("%d were stored, %d are said to be moved and %d are left", left, moved, r.stored("DAMREY_JOBS_w"))
 	}
