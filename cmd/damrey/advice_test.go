@@ -199,7 +199,8 @@ func TestFabricAt_LeadsToWhereItWasAsked(t *testing.T) {
 		"damrey worker add nowhere":                  "damrey worker add nowhere --proxy 10.1.2.3:18480",
 		"damrey doctor --proxy http://x":             "damrey doctor --proxy http://x --nats nats://10.1.2.3:14222 --prefix shop",
 		"damrey proxy --replicas 3":                  "damrey proxy --replicas 3",
-		"nats stream report":                         "nats stream report",
+		"nats stream report":                         "nats --server nats://10.1.2.3:14222 stream report",
+		"nats --server x stream report":              "nats --server x stream report",
 		"let this login publish on $JS.API.>":        "let this login publish on $JS.API.>",
 		"damrey agent, which maps the domain, there": "damrey agent, which maps the domain, there",
 	} {

@@ -226,9 +226,9 @@ func TestDoctor_NobodyTellsWhoListens(t *testing.T) {
 	nc := p.connect(t, nats.UserInfo("all", "p"))
 	listen(t, nc, "damrey.msg.bank.>", "")
 	d := p.diagnose(t)
-	d.mustFind(t, note, "listeners", "somebody who does so for some workers only is not found", "nats server request connections")
+	d.mustFind(t, note, "listeners", "somebody who does so for some workers only is not found", "server request connections")
 	d.mustFind(t, failure, "workers", "worker bank", noBank, "unless it is a program without the library")
 	d.mustNotFind(t, "listeners", "subscribes to all")
 	listen(t, nc, "damrey.>", "")
-	p.diagnose(t).mustFind(t, failure, "listeners", "somebody", "subscribes to all of damrey.msg", "nats server request connections")
+	p.diagnose(t).mustFind(t, failure, "listeners", "somebody", "subscribes to all of damrey.msg", "server request connections")
 }

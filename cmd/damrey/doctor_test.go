@@ -366,7 +366,7 @@ func TestDoctor_StoresAreNotAsTheyShouldBe(t *testing.T) {
 		{"KV_damrey_alarms", "older than 1h", "--max-age 0s"},
 		{"DAMREY_JOBS_w", "consumers work, key-5 are missing", "damrey doctor", "after 45 s", "restart one only if it has not"},
 		{"DAMREY_LATER", "consumer mover is missing", "damrey doctor", "after 45 s"},
-		{"DAMREY_JOBS_w", "consumer key-3 is paused", "nats consumer resume DAMREY_JOBS_w key-3"},
+		{"DAMREY_JOBS_w", "consumer key-3 is paused", "consumer resume DAMREY_JOBS_w key-3"},
 	}
 	for deadline := time.Now().Add(bound); ; { // the proxy mends some of it every now and then, but for what is said to be restored
 		if err := js.Conn().Publish(bucket.RestoringSubject(damrey.DefaultPrefix), nil); err != nil {

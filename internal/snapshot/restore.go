@@ -186,6 +186,8 @@ const (
 	// codeExists is JetStream's for a stream that is there and cannot be restored by that; while the chunks came another
 	// may have been made.
 	codeExists = 10130
+	// codeRestoreFailed is JetStream's for one that it could not restore.
+	codeRestoreFailed = 10062
 	// restoreTime is how long it is begun anew with one stream.
 	restoreTime = time.Minute
 )
@@ -217,9 +219,14 @@ func (t *Target) restore(ctx context.Context, s Stream, inside contents, c *chun
 		}
 		refusal, refused := errors.AsType[*jetstream.APIError](err)
 		isThere := refused && (refusal.ErrorCode == codeExists || refusal.ErrorCode == jetstream.JSErrCodeStreamNameInUse)
+		isGoing := refused && refusal.ErrorCode == codeRestoreFailed && strings.Contains(refusal.Description, "no such file or directory")
 		switch {
-		case ctx.Err() != nil || !isThere && !passes(err) && !errors.Is(err, nats.ErrNoResponders) || time.Now().After(end):
+		case ctx.Err() != nil || !isThere && !isGoing && !passes(err) && !errors.Is(err, nats.ErrNoResponders) || time.Now().After(end):
 			return Restored{}, err
+		case isGoing:
+			// The server (2.15.2) removes the directory of the last stream that was removed while it makes this one's in it.
+			time.Sleep(tryAgain)
+			prepare = t.clear
 		case isThere:
 			prepare = t.clear
 		default:
