@@ -122,20 +122,16 @@ func (r *Report) checkFates(e evidence, last *stageLedger) {
 	r.accuseAll("lost", lost)
 }
 
-// checkDoubles finds messages that were stored twice.
+// checkDoubles finds messages that were stored under two ids.
 func (r *Report) checkDoubles(s *stageLedger) {
 	var doubled []string
 	for id, xs := range s.byID {
-		type place struct {
-			id       string
-			sequence uint64
-		}
-		places := make(map[place]bool)
+		ids := make(map[string]bool)
 		for _, x := range xs {
-			places[place{x.messageID, x.sequence}] = true
+			ids[x.messageID] = true
 		}
-		if len(places) > 1 {
-			doubled = append(doubled, fmt.Sprintf("%s at %s, stored %d times", id, s.name, len(places)))
+		if len(ids) > 1 {
+			doubled = append(doubled, fmt.Sprintf("%s at %s, stored %d times", id, s.name, len(ids)))
 		}
 	}
 	sort.Strings(doubled)
@@ -154,11 +150,15 @@ func (r *Report) checkRepetitions(s *stageLedger, faults []*happened) {
 			if was == nil {
 				continue
 			}
-			if was.failed {
+			anew := was.sequence != x.sequence
+			if was.failed && !anew {
 				r.Retried++
 				continue
 			}
 			r.Repeated++
+			if anew { // what it follows from ran again, and the broker had forgotten its id
+				r.StoredAgain++
+			}
 			if !explained(was, x, faults) {
 				unexplained = append(unexplained, fmt.Sprintf("%s at %s: began at %s %s, and at %s %v later",
 					id, s.name, was.instance, was.at.Format("15:04:05.000"), x.instance, x.at.Sub(was.at).Round(time.Millisecond)))

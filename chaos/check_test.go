@@ -79,13 +79,19 @@ func TestReport_Check(t *testing.T) {
 		"undecided":          {build: func(s *scene) { s.sent = append(s.sent, &sent{id: "a", key: "k"}) }, found: "undecided: a", count: func(r Report) int { return r.Sent }},
 		"doubled": {build: func(s *scene) { s.store("a", 0, 1); s.through("a", 2); s.run("two", "two-1", "a", "other", 6, 6.5) },
 			found: "doubled: a at two", count: func(r Report) int { return r.Doubled }},
-		"stored twice under one id": {build: func(s *scene) {
+		"stored again, explained": {build: func(s *scene) {
 			s.store("a", 0, 1)
 			s.through("a", 2)
-			s.run("two", "two-1", "a", "atwo", 6, 6.5)
+			s.fail("two", "two-1", "a", "atwo", 6, 6.5)
 			s.entries[len(s.entries)-1].sequence, s.entries[len(s.entries)-2].sequence = 7, 7
-			s.faults = []*happened{{name: "freeze-cluster", began: second(1), ended: second(9)}}
-		}, found: "doubled: a at two", count: func(r Report) int { return r.Doubled }},
+			s.faults = []*happened{{name: "kill-cluster", began: second(1), ended: second(9)}}
+		}, count: func(r Report) int { return r.StoredAgain }},
+		"stored again after a failure": {build: func(s *scene) {
+			s.store("a", 0, 1)
+			s.fail("two", "two-1", "a", "atwo", 1.5, 1.8)
+			s.entries[len(s.entries)-1].sequence, s.entries[len(s.entries)-2].sequence = 7, 7
+			s.through("a", 2)
+		}, found: "unexplained repetition: a at two", count: func(r Report) int { return r.StoredAgain }},
 		"repeated, and received in a fault": {build: func(s *scene) {
 			repeat(s)
 			s.entries[0].received = second(8.5)

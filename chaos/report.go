@@ -24,8 +24,10 @@ type Report struct {
 	Lost int `json:"lost"`
 	// Retried are executions after one that failed, as some do on purpose.
 	Retried int `json:"retried"`
-	// Repeated are executions of a stored message after its first; Unexplained those that no fault explains.
+	// Repeated are executions of a stored message after its first; Unexplained those that no fault explains. StoredAgain are
+	// of them, stored anew under the id that they had: JetStream forgets one when its message is done and the server restarts.
 	Repeated    int `json:"repeated"`
+	StoredAgain int `json:"stored_again"`
 	Unexplained int `json:"unexplained"`
 	// OutOfOrder began before the one before them of their key had ended.
 	OutOfOrder int `json:"out_of_order"`

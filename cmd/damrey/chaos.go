@@ -100,8 +100,8 @@ func printChaos(w io.Writer, r chaos.Report) error {
 	fmt.Fprintf(w, "seed %d, %.0f s of faults, %d changes of the table (%d refused)\n", r.Seed, r.Seconds, r.RouteChanges, r.RefusedChanges)
 	fmt.Fprintf(w, "durable: %d sent, %d stored, %d unknown, %d processed; %d lost, %d doubled, %d dead, %d out of order\n",
 		r.Sent, r.Stored, r.Unknown, r.Processed, r.Lost, r.Doubled, r.Dead, r.OutOfOrder)
-	fmt.Fprintf(w, "         %d failed and ran again; %d ran again, %d of them unexplained; %d duplicates suppressed; %d acknowledged without a majority\n",
-		r.Retried, r.Repeated, r.Unexplained, r.DuplicatesSuppressed, r.AckedWithoutMajority)
+	fmt.Fprintf(w, "         %d failed and ran again; %d ran again, %d of them stored anew under their id, %d unexplained; %d duplicates suppressed; %d acknowledged without a majority\n",
+		r.Retried, r.Repeated, r.StoredAgain, r.Unexplained, r.DuplicatesSuppressed, r.AckedWithoutMajority)
 	fmt.Fprintf(w, "requests: %d and %d without the library; %d unanswered, %d answered twice\n",
 		r.Requests, r.PlainRequests, r.Unanswered, r.AnsweredTwice)
 	fmt.Fprintf(w, "          without the library: %d had a broken connection of their own, %d met a fault and timed out\n", r.Excluded, r.TimedOut)
