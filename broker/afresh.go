@@ -21,11 +21,7 @@ func (b *Broker) beginAfresh(dir string) error {
 		return nil // there is no log; what the consumer was is all there is
 	}
 	root := filepath.Join(dir, "jetstream")
-	notes, err := fs.Glob(os.DirFS(root), "*/streams/*/obs/*/o.dat")
-	if err != nil {
-		return fmt.Errorf("%w: %w", ErrDir, err)
-	}
-	for _, note := range notes {
+	for _, note := range within(root, "*/streams/*/obs/*/o.dat") {
 		path := filepath.Join(root, filepath.FromSlash(note))
 		consumer := filepath.Dir(path)
 		if !hasLog(consumer, filepath.Dir(filepath.Dir(consumer))) {

@@ -60,11 +60,7 @@ const leaveDamage = "leave"
 
 // findDamage reads every block of every stream that has copies.
 func findDamage(ctx context.Context, root string) (found []damage, err error) {
-	streams, err := fs.Glob(os.DirFS(root), "*/streams/*")
-	if err != nil {
-		return nil, err
-	}
-	for _, stream := range streams {
+	for _, stream := range within(root, "*/streams/*") {
 		d, err := inspect(ctx, filepath.Join(root, filepath.FromSlash(stream)))
 		if err != nil {
 			return nil, err

@@ -53,7 +53,12 @@ type majorityWatch struct {
 }
 
 func (w *majorityWatch) run(ctx context.Context) {
-	tick := time.NewTicker(majorityLook)
+	lookEvery(ctx, majorityLook, func() (over bool) { w.look(); return false })
+}
+
+// lookEvery looks after each interval, until ctx ends or it is over.
+func lookEvery(ctx context.Context, interval time.Duration, look func() (over bool)) {
+	tick := time.NewTicker(interval)
 	defer tick.Stop()
 	for {
 		select {
@@ -61,7 +66,9 @@ func (w *majorityWatch) run(ctx context.Context) {
 			return
 		case <-tick.C:
 		}
-		w.look()
+		if look() {
+			return
+		}
 	}
 }
 

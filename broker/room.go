@@ -28,22 +28,17 @@ func watchRoom(ctx context.Context, dir string, unable chan<- error) {
 	}
 	defer func() { _ = file.Close(); _ = os.Remove(path) }()
 	bytes := make([]byte, probeSize)
-	tick := time.NewTicker(roomLook)
-	defer tick.Stop()
-	for {
+	lookEvery(ctx, roomLook, func() (over bool) {
+		err := probe(dir, file, bytes)
+		if err == nil {
+			return false
+		}
 		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
+		case unable <- err:
+		default: // it is known
 		}
-		if err := probe(dir, file, bytes); err != nil {
-			select {
-			case unable <- err:
-			default: // it is known
-			}
-			return
-		}
-	}
+		return true
+	})
 }
 
 // probe writes bytes to the file from its beginning.
